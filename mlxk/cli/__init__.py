@@ -1,0 +1,1 @@
+"""The process boundary and the only composition root."""

@@ -1,0 +1,1 @@
+"""What we promise to the outside: envelope, errors, notes, schemas. Knows no command."""

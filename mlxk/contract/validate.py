@@ -1,0 +1,71 @@
+"""Check values against the published schemas; a problem names its JSON pointer."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from mlxk.contract import registry
+from mlxk.contract.errors import InvalidDocument
+from mlxk.contract.registry import closure
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    pointer: str
+    message: str
+
+
+def problems(name: str, value: object) -> tuple[Problem, ...]:
+    """What is wrong with `value` under the schema `name`; empty means valid."""
+    return problems_of(_validator(name), value)
+
+
+def require(name: str, value: object, what: str) -> None:
+    """Raise InvalidDocument, naming the first problem and its pointer."""
+    found = problems(name, value)
+    if found:
+        first = found[0]
+        raise InvalidDocument(
+            f"{what}: {first.message} at {first.pointer or '/'}",
+            problems=[{"pointer": p.pointer, "message": p.message} for p in found[:20]],
+        )
+
+
+def compiled(schema: dict[str, Any]) -> "Validator":
+    """A validator for a schema from outside: an `--output-schema`, a tool's parameters."""
+    import jsonschema
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as e:
+        raise InvalidDocument(f"not a JSON schema: {e.message}", pointer=_pointer(e.path)) from e
+    return jsonschema.Draft202012Validator(schema)
+
+
+def problems_of(validator: "Validator", value: Any) -> tuple[Problem, ...]:
+    from jsonschema.exceptions import relevance
+
+    errors = sorted(validator.iter_errors(value), key=relevance)
+    return tuple(Problem(_pointer(e.absolute_path), _short(e.message)) for e in errors)
+
+
+@cache
+def _validator(name: str) -> "Validator":
+    import jsonschema
+    import referencing
+
+    resources = (referencing.Resource.from_contents(registry.load(n)) for n in closure(name))
+    references: referencing.Registry[Any] = referencing.Registry()
+    references = references.with_resources((str(r.id()), r) for r in resources).crawl()
+    return jsonschema.Draft202012Validator(registry.load(name), registry=references)
+
+
+def _pointer(path: Any) -> str:
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def _short(message: str, limit: int = 300) -> str:
+    return message if len(message) <= limit else message[: limit - 1] + "…"

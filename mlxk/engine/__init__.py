@@ -1,0 +1,1 @@
+"""MLX as a ChatModel: a process that knows token ids, and the text side that knows strings."""

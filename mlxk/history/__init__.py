@@ -1,0 +1,1 @@
+"""Git objects: store, session, worktree, snapshot. Knows bytes and ids, not messages."""

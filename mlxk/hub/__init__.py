@@ -1,0 +1,1 @@
+"""Models as files: names, cache, inspection, health. Never imports MLX."""

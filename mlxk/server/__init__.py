@@ -1,0 +1,1 @@
+"""HTTP over ChatModels. Does not know MLX."""

@@ -1,0 +1,1 @@
+"""The operating system: paths, files, processes, clock, hardware. Knows no models."""

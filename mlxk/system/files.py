@@ -1,0 +1,67 @@
+"""Files that survive a crash: atomic writes and advisory locks."""
+
+import errno
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mlxk.contract.errors import DiskFull, Locked, MlxkError, PermissionDenied
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+    """Write `data` whole or not at all: temporary file beside it, fsync, rename."""
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fchmod(fd, mode)
+                if durable:
+                    os.fsync(fd)
+            Path(name).replace(path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                Path(name).unlink()
+            raise
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold an flock on `path`; the kernel drops it when the holder dies. Locked when taken."""
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as e:
+            raise Locked(f"another process holds {path}", path=str(path)) from e
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what the disk says (full, read-only, forbidden) into errors that users can act on."""
+    try:
+        yield
+    except OSError as e:
+        error = as_error(e, path)
+        if error is None:
+            raise
+        raise error from e
+
+
+def as_error(e: OSError, path: Path | str) -> MlxkError | None:
+    if e.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"no space left for {path}", hint="free some disk space, then try again")
+    if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        reason = os.strerror(e.errno).lower()
+        return PermissionDenied(f"cannot write {path}: {reason}", path=str(path))
+    return None

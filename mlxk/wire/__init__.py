@@ -1,0 +1,1 @@
+"""JSON frames to chat types and back. No socket, no clock, no random."""

@@ -1,0 +1,39 @@
+"""The only conftest: homes, caches, repositories, and a scripted model."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "schemas" / "examples"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="Rewrite schemas/examples.")
+
+
+@pytest.fixture
+def golden(request):
+    """Compare JSON lines with a published example, or rewrite it."""
+
+    def check(name, lines):
+        path = EXAMPLES / name
+        text = b"".join(orjson.dumps(x, option=orjson.OPT_APPEND_NEWLINE) for x in lines)
+        if request.config.getoption("--update-golden"):
+            path.write_bytes(text)
+        assert path.read_bytes() == text
+
+    return check
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty `$MLXK_HOME` and an empty Hugging Face home; nothing of the user is seen."""
+    root = tmp_path / "home"
+    root.mkdir()
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.setenv("MLXK_HOME", str(root / ".mlxk"))
+    monkeypatch.setenv("HF_HOME", str(root / "hf"))
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "MLXK_WORKSPACE_HOME", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return root
