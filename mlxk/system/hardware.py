@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from mlxk.system.packages import installed_version
+
 Backend = Literal["metal", "cuda", "cpu"]
 
 
@@ -41,10 +43,17 @@ def backend() -> Backend | None:
         return None
     if sys.platform == "darwin":
         return "metal"
-    for package, name in (("mlx-cuda-13", "cuda"), ("mlx-cuda-12", "cuda"), ("mlx-cpu", "cpu")):
-        if _is_installed(package):
-            return "cuda" if name == "cuda" else "cpu"
-    return None
+    if installed_version("mlx-cuda-13") or installed_version("mlx-cuda-12"):
+        return "cuda"
+    return "cpu" if installed_version("mlx-cpu") else None
+
+
+def install_hint() -> str:
+    """The line that installs an MLX backend on this platform."""
+    if sys.platform == "darwin":
+        return "pip install mlx"
+    extra = "cuda13" if has("nvidia-smi") else "cpu"
+    return f"pip install 'mlxk[{extra}]'"
 
 
 def chip() -> str | None:
@@ -66,10 +75,3 @@ def _macos_chip() -> str | None:
 
     argv = ["sysctl", "-n", "machdep.cpu.brand_string"]
     return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip() or None
-
-
-def _is_installed(package: str) -> bool:
-    """Whether a distribution is there, by its metadata folder: importlib.metadata costs 20 ms."""
-    stem = package.replace("-", "_")
-    folders = (Path(p) for p in sys.path if p)
-    return any(next(f.glob(f"{stem}-*.dist-info"), None) for f in folders if f.is_dir())

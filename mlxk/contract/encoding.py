@@ -1,0 +1,37 @@
+"""JSON out and in. orjson where it can; text that is not valid Unicode is escaped, not lost."""
+
+import json
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import orjson
+
+from mlxk.contract.errors import InvalidDocument
+
+
+def dumps(value: object, *, newline: bool = False, indent: bool = False) -> bytes:
+    """Dataclasses, tuples and enums included. Lone surrogates become `\\udXXX` escapes."""
+    option = (orjson.OPT_APPEND_NEWLINE if newline else 0) | (orjson.OPT_INDENT_2 if indent else 0)
+    try:
+        return orjson.dumps(value, option=option)
+    except TypeError:
+        text = json.dumps(value, default=_plain, indent=2 if indent else None)
+        return text.encode() + (b"\n" if newline else b"")
+
+
+def loads(data: bytes | str, what: str = "input") -> Any:
+    """Parse JSON from outside; InvalidDocument names the place."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(data)  # accepts lone surrogates, which orjson refuses
+    except (ValueError, RecursionError) as e:
+        raise InvalidDocument(f"{what} is not valid JSON: {e}") from e
+
+
+def _plain(value: object) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
