@@ -92,6 +92,8 @@ def _usage_error(message: str, argv: Sequence[str]) -> UsageError:
     path = path_of(argv)
     if path in COMMANDS:
         return UsageError(message, hint=f"mlxk {path} --help")
+    if any(known.startswith(f"{path} ") for known in COMMANDS):
+        return UsageError(message, hint=f"mlxk {path} --help")
     from difflib import get_close_matches
 
     near = get_close_matches(path, COMMANDS, n=1)

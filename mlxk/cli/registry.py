@@ -1,5 +1,6 @@
 """The command table: one entry per command, named like its schema."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -69,6 +70,11 @@ def command(path: str, human: Human, *, live: Live | None = None) -> Callable[[H
         def parsed(**arguments: Any) -> Call:
             return Call(entry, arguments)
 
+        # Typer evaluates annotations; what a handler returns may be a type it only names.
+        signature = inspect.signature(handler)
+        hints = {k: v for k, v in handler.__annotations__.items() if k != "return"}
+        parsed.__annotations__ = hints
+        parsed.__signature__ = signature.replace(return_annotation=signature.empty)  # type: ignore[attr-defined]
         _group(parent).command(name)(parsed)
         return handler
 
@@ -78,9 +84,6 @@ def command(path: str, human: Human, *, live: Live | None = None) -> Callable[[H
 def group(path: str, text: str) -> None:
     """Describe a group of commands for `--help`."""
     _group(path).info.help = text
-    for entry in app.registered_groups:
-        if entry.name == path:
-            entry.help = text
 
 
 def path_of(argv: Sequence[str]) -> str:

@@ -1,0 +1,96 @@
+"""Run one command: its own process group, a clean environment, a time-out, a cap on output."""
+
+import asyncio
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlxk.system.process import child_environment, kill_group
+
+_CHUNK = 65536
+# A background child may keep the pipe open after the command itself has ended.
+_LINGER_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """`text` is stdout and stderr as they came, at most the bytes asked for."""
+
+    exit_code: int
+    text: str
+    dropped_bytes: int
+    timed_out: bool
+
+
+async def run_command(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    timeout_s: float,
+    keep_bytes: int,
+    emit: Callable[[str], None] = lambda _: None,
+) -> Done:
+    """Run to the end, the time-out or cancellation; no process of its group outlives the call."""
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        cwd=cwd,
+        env=child_environment(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    output = _Output(keep_bytes, emit)
+    timed_out = False
+    try:
+        async with asyncio.timeout(timeout_s):
+            await _finish(process, output)
+    except TimeoutError:
+        timed_out = True
+    finally:
+        kill_group(process.pid)
+        await process.wait()
+        _close_pipe(process)
+    return Done(process.returncode or 0, output.text(), output.dropped, timed_out)
+
+
+async def _finish(process: asyncio.subprocess.Process, output: "_Output") -> None:
+    assert process.stdout is not None
+    reading = asyncio.create_task(output.read(process.stdout))
+    try:
+        await process.wait()
+        await asyncio.wait({reading}, timeout=_LINGER_S)
+    finally:
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+
+
+def _close_pipe(process: asyncio.subprocess.Process) -> None:
+    # asyncio offers no public way; without it a pipe held by a daemon leaks until the loop ends.
+    process._transport.close()  # type: ignore[attr-defined]
+
+
+class _Output:
+    """Keeps the first bytes, counts the rest, passes text on as it comes."""
+
+    def __init__(self, keep_bytes: int, emit: Callable[[str], None]) -> None:
+        self._left = keep_bytes
+        self._emit = emit
+        self._pieces: list[str] = []
+        self._decoder = getincrementaldecoder("utf-8")(errors="replace")
+        self.dropped = 0
+
+    async def read(self, stream: asyncio.StreamReader) -> None:
+        while chunk := await stream.read(_CHUNK):
+            kept, rest = chunk[: self._left], chunk[self._left :]
+            self._left -= len(kept)
+            self.dropped += len(rest)
+            if kept and (text := self._decoder.decode(kept)):
+                self._pieces.append(text)
+                self._emit(text)
+
+    def text(self) -> str:
+        return "".join(self._pieces)

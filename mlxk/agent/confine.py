@@ -1,0 +1,87 @@
+"""Keep Bash inside the worktree: bubblewrap on Linux, sandbox-exec on macOS, said when neither."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlxk.contract.notes import note
+from mlxk.system.hardware import has
+
+Kind = Literal["bubblewrap", "sandbox-exec", "none"]
+
+# Places where people keep keys. A confined command finds them empty.
+_SECRETS = (
+    ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gh", ".config/gcloud",
+    ".netrc", ".pypirc", ".npmrc", ".git-credentials", ".config/git/credentials",
+    ".cache/huggingface/token", ".cache/huggingface/stored_tokens", ".mlxk/keys",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """`root` may be written; `visible` folders stay readable; the network only when allowed."""
+
+    kind: Kind
+    root: Path
+    visible: tuple[Path, ...] = ()
+    network: bool = False
+    home: Path = Path("/nonexistent")
+
+    def shell(self, command: str) -> list[str]:
+        """The argv that runs a command line under this confinement."""
+        inner = ["/bin/sh", "-c", command]
+        if self.kind == "bubblewrap":
+            return [*self._bubblewrap(), *inner]
+        if self.kind == "sandbox-exec":
+            return ["sandbox-exec", "-p", self._profile(), *inner]
+        return inner
+
+    def _bubblewrap(self) -> list[str]:
+        argv = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+        argv += ["--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]
+        for path in self.visible:
+            argv += ["--ro-bind", str(path), str(path)]
+        argv += ["--bind", str(self.root), str(self.root), "--chdir", str(self.root)]
+        for path in _existing_secrets(self.home):
+            argv += (
+                ["--tmpfs", str(path)] if path.is_dir() else ["--ro-bind", "/dev/null", str(path)]
+            )
+        argv += ["--unshare-pid", "--unshare-ipc", "--die-with-parent", "--new-session"]
+        return [*argv, *([] if self.network else ["--unshare-net"]), "--"]
+
+    def _profile(self) -> str:
+        denied = "".join(f'(deny file-read* (subpath "{p}"))' for p in _existing_secrets(self.home))
+        network = "" if self.network else "(deny network*)"
+        writable = f'(subpath "{self.root}") (subpath "/private/tmp") (subpath "/dev")'
+        allowed = f"(allow default)(deny file-write*)(allow file-write* {writable})"
+        return f"(version 1){allowed}{network}{denied}"
+
+
+def confinement(
+    root: Path, *, visible: tuple[Path, ...] = (), network: bool = False, home: Path | None = None
+) -> Confinement:
+    """The strongest confinement that works here; a warning when there is none."""
+    kind = _kind()
+    if kind == "none":
+        note("unconfined", "no bubblewrap or sandbox-exec here: Bash commands run unconfined")
+    return Confinement(kind, root, visible, network, home or Path.home())
+
+
+def _kind() -> Kind:
+    if sys.platform == "darwin":
+        return "sandbox-exec" if has("sandbox-exec") else "none"
+    # Containers often forbid user namespaces: only a trial tells.
+    trial = ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--unshare-net", "--", "/bin/true"]
+    if not has("bwrap"):
+        return "none"
+    worked = subprocess.run(trial, capture_output=True, check=False, timeout=10).returncode == 0
+    return "bubblewrap" if worked else "none"
+
+
+def _existing_secrets(home: Path) -> list[Path]:
+    found = [home / name for name in _SECRETS if (home / name).exists()]
+    token = os.environ.get("HF_TOKEN_PATH")
+    return [*found, Path(token)] if token and Path(token).is_file() else found

@@ -1,0 +1,163 @@
+"""What an agent tells while it works: each payload with its `type`, stamped when it is sent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from mlxk.system.clock import Clock, stamp
+
+StopReason = Literal[
+    "finished",
+    "limit_reached",
+    "loop_detected",
+    "interrupted",
+    "empty_answer",
+    "tool_denied",
+    "error",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedTool:
+    name: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    type: ClassVar[str] = "run.started"
+    model: str
+    api: str
+    branch: str
+    worktree: str
+    confinement: str
+    tools: tuple[OfferedTool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    type: ClassVar[str] = "turn.started"
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    type: ClassVar[str] = "text.delta"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    type: ClassVar[str] = "thinking.delta"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    type: ClassVar[str] = "tool.started"
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    type: ClassVar[str] = "tool.output"
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    type: ClassVar[str] = "tool.finished"
+    id: str
+    name: str
+    ok: bool
+    seconds: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileChanged:
+    type: ClassVar[str] = "file.changed"
+    path: str
+    status: str
+    additions: int
+    deletions: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepCommitted:
+    """`commit` is the code commit; it equals the one before when no file changed."""
+
+    type: ClassVar[str] = "step.committed"
+    step: int
+    commit: str
+    subject: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    type: ClassVar[str] = "usage"
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    type: ClassVar[str] = "heartbeat"
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    type: ClassVar[str] = "run.finished"
+    stop_reason: StopReason
+    error: str | None
+
+
+Payload = (
+    RunStarted
+    | TurnStarted
+    | TextDelta
+    | ThinkingDelta
+    | ToolStarted
+    | ToolOutput
+    | ToolFinished
+    | FileChanged
+    | StepCommitted
+    | Used
+    | Heartbeat
+    | RunFinished
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`seq` counts from 1 without gaps; `turn` is 0 before the first request."""
+
+    type: str
+    seq: int
+    ts: str
+    session: str
+    turn: int
+    data: Payload
+
+
+class Sender:
+    """Stamps payloads and hands them to one listener."""
+
+    def __init__(self, listener: Callable[[Event], object], session: str, clock: Clock) -> None:
+        self._listener = listener
+        self._session = session
+        self._clock = clock
+        self._seq = 0
+        self.turn = 0
+
+    def send(self, payload: Payload) -> None:
+        self._seq += 1
+        when = stamp(self._clock())
+        event = Event(payload.type, self._seq, when, self._session, self.turn, payload)
+        self._listener(event)

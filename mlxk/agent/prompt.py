@@ -1,0 +1,24 @@
+"""The agent's first words to its model. Short on purpose: a local model pays for every token."""
+
+from pathlib import Path
+
+SYSTEM = (
+    "You are mlxk, a coding agent. You work in a git worktree of the user's repository, and every "
+    "step you take is committed there. Use the tools with relative paths. Read a file before you "
+    "edit it, and check your work when you can. When the task is done, say in one or two sentences "
+    "what you did."
+)
+_MOST = 16_000
+
+
+def system_prompt(worktree: Path, system: str | None = None) -> str:
+    """The user's own prompt or ours, followed by the repository's AGENTS.md."""
+    instructions = _instructions(worktree / "AGENTS.md")
+    return "\n\n".join(part for part in (system or SYSTEM, instructions) if part)
+
+
+def _instructions(path: Path) -> str:
+    if path.is_symlink() or not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(_MOST).strip()

@@ -1,0 +1,71 @@
+"""Writes a conversation and its files into the session as they come about."""
+
+from typing import TYPE_CHECKING
+
+from mlxk.agent import transcript
+from mlxk.agent.calls import Outcome
+from mlxk.agent.events import FileChanged, Sender, StepCommitted
+from mlxk.chat.types import Message, ToolResult, ToolUse
+from mlxk.system.clock import Clock
+
+if TYPE_CHECKING:
+    from mlxk.history.record import Step
+    from mlxk.history.session import Session
+
+_BODY = 4096
+_SUBJECT = 72
+
+
+class Recorder:
+    """`messages` is the conversation so far; every change of it is in git before it returns."""
+
+    def __init__(self, session: "Session", sender: Sender, clock: Clock, model: str) -> None:
+        self._session = session
+        self._sender = sender
+        self._clock = clock
+        self._model = model
+        past = transcript.from_lines(session.record.lines())
+        self._unwritten = transcript.repaired(past)
+        self.messages: list[Message] = [*past, *self._unwritten]
+        self.commits: list[Step] = []
+
+    def add(self, message: Message) -> None:
+        """A message alone: a prompt, or an answer before its calls run."""
+        self._write((message,), paths=())
+
+    def add_round(self, uses: tuple[ToolUse, ...], done: list[Outcome]) -> None:
+        """The results of a round, one for every call, and the files it changed."""
+        results = {outcome.result.tool_use_id: outcome.result for outcome in done}
+        stopped = "Error: the run was stopped before this call ended"
+        parts = tuple(
+            results.get(use.id, ToolResult(use.id, stopped, True, use.name)) for use in uses
+        )
+        unknown = len(done) < len(uses) or any(outcome.changed is None for outcome in done)
+        paths = None if unknown else {path for o in done for path in o.changed or ()}
+        self._write((Message("tool", parts),), paths=paths, body=_body(uses))
+
+    def _write(
+        self, messages: tuple[Message, ...], *, paths: set[str] | tuple[()] | None, body: str = ""
+    ) -> None:
+        before = self._session.record.code
+        step = self._session.append(
+            transcript.to_lines((*self._unwritten, *messages)),
+            when=self._clock(),
+            paths=sorted(paths) if paths is not None else None,
+            body=body,
+            model=self._model,
+        )
+        self._unwritten = ()
+        self.messages.extend(messages)
+        if step.id != before:
+            self.commits.append(step)
+            files = tuple(change.path for change in step.files)
+            self._sender.send(StepCommitted(step.number, step.id, step.subject, files))
+            for c in step.files:
+                self._sender.send(FileChanged(c.path, c.status, c.additions, c.deletions))
+
+
+def _body(uses: tuple[ToolUse, ...]) -> str:
+    """The calls of the round, a line each, short enough for `git log`."""
+    lines = (f"{use.name} {' '.join(use.arguments.split())}"[: _SUBJECT + 8] for use in uses)
+    return "\n".join(lines)[:_BODY]

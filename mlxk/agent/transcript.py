@@ -1,0 +1,64 @@
+"""Messages as lines of JSON, one a line, and back. What a session's history holds."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from mlxk.chat.types import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
+from mlxk.contract import encoding
+from mlxk.contract.errors import HistoryCorrupt
+
+_KINDS: dict[str, type[Part]] = {
+    "text": Text,
+    "thinking": Thinking,
+    "image": Image,
+    "tool_use": ToolUse,
+    "tool_result": ToolResult,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def to_lines(messages: Iterable[Message]) -> bytes:
+    """Any text survives: NUL, CRLF, lone surrogates."""
+    return b"".join(encoding.dumps(_plain(message), newline=True) for message in messages)
+
+
+def from_lines(lines: bytes) -> tuple[Message, ...]:
+    """HistoryCorrupt names the line that cannot be read."""
+    return tuple(_message(raw, number) for number, raw in enumerate(lines.splitlines(), 1) if raw)
+
+
+def repaired(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """What must follow so that a model accepts the history: a result for every call.
+
+    A run that was killed between a call and its result leaves the call open.
+    """
+    answered = {p.tool_use_id for m in messages for p in m.parts if isinstance(p, ToolResult)}
+    open_calls = [use for m in messages for use in m.tool_uses if use.id not in answered]
+    if not open_calls:
+        return ()
+    text = "Error: the run was stopped before this call ended"
+    return (Message("tool", tuple(ToolResult(u.id, text, True, u.name) for u in open_calls)),)
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    parts = [{"type": _NAMES[type(part)], **_fields(part)} for part in message.parts]
+    return {"role": message.role, "parts": parts}
+
+
+def _fields(part: Part) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in part.__dataclass_fields__}
+
+
+def _message(raw: bytes, number: int) -> Message:
+    try:
+        value = encoding.loads(raw)
+        return Message(value["role"], tuple(map(_part, value["parts"])))
+    except (KeyError, TypeError, ValueError) as e:
+        raise HistoryCorrupt(
+            f"line {number} of the conversation cannot be read", line=number
+        ) from e
+
+
+def _part(value: dict[str, Any]) -> Part:
+    fields = {name: item for name, item in value.items() if name != "type"}
+    return _KINDS[value["type"]](**fields)

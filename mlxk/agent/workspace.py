@@ -1,0 +1,84 @@
+"""The files an agent may touch: one folder, no way out, no way into git. Knows no tools."""
+
+import os
+import stat
+import tempfile
+import unicodedata
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlxk.contract.errors import UnsafePath
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """`root` is the real path of the worktree. Every path a model names goes through `resolve`."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> "Workspace":
+        return cls(folder.resolve(strict=True))
+
+    def resolve(self, name: str) -> Path:
+        """The real path of `name`. UnsafePath when it leaves the worktree or enters .git."""
+        if "\0" in name or len(name) > 4096:
+            raise UnsafePath("a path holds no NUL and at most 4096 characters")
+        real = Path(os.path.realpath(self.root / name))
+        if not real.is_relative_to(self.root):
+            raise UnsafePath(f"path is outside the worktree: {name}", path=name)
+        if any(_is_git(part) for part in (*Path(name).parts, *real.relative_to(self.root).parts)):
+            raise UnsafePath(f"path belongs to git: {name}", path=name)
+        return real
+
+    def relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def read(self, name: str, limit: int) -> bytes:
+        """The first `limit` bytes of a regular file. FIFOs, devices and folders are refused."""
+        path = self.resolve(name)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            mode = os.fstat(fd).st_mode
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError(name)
+            if not stat.S_ISREG(mode):
+                raise UnsafePath(f"not a regular file: {name}", path=name)
+            return file.read(limit)
+
+    def write(self, name: str, data: bytes) -> str:
+        """Replace a file whole, keeping its mode; a hard link elsewhere keeps the old bytes."""
+        path = self.resolve(name)
+        mode = _mode_to_keep(path, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".mlxk-")
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                os.fchmod(fd, mode)
+            Path(temporary).replace(path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                Path(temporary).unlink()
+            raise
+        return self.relative(path)
+
+
+def _mode_to_keep(path: Path, name: str) -> int:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return 0o644
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(name)
+    if not stat.S_ISREG(mode):
+        raise UnsafePath(f"not a regular file: {name}", path=name)
+    return stat.S_IMODE(mode)
+
+
+def _is_git(part: str) -> bool:
+    """`.git` as any file system may spell it: case, Windows short names, ignorable characters."""
+    folded = unicodedata.normalize("NFKC", part).casefold()
+    bare = "".join(c for c in folded if unicodedata.category(c) != "Cf").rstrip(" .")
+    return bare.partition(":")[0].rstrip(" .") in {".git", "git~1"}

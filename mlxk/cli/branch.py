@@ -1,0 +1,265 @@
+"""`mlxk branch …`: what the sessions of this repository hold. These commands only read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mlxk.cli.registry import command, group
+
+if TYPE_CHECKING:
+    from mlxk.history.diff import FileChange
+    from mlxk.history.record import Record, Step
+    from mlxk.history.store import Store
+
+group("branch", "Sessions of the agent as branches: list, show, diff, log.")
+
+Role = Literal["system", "user", "assistant", "tool"]
+Rev = Annotated[str, typer.Argument(help="A session id, a branch, or a commit of one.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """`base` is the commit the session started from; `ahead` counts code commits since."""
+
+    name: str
+    session: str
+    model: str
+    base: str
+    head: str
+    steps: int
+    ahead: int
+    behind: int | None
+    parent: str | None
+    fork_step: int | None
+    state: Literal["running", "idle", "interrupted"]
+    worktree: str | None
+    last_activity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    branches: tuple[Branch, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepInfo:
+    step: int
+    commit: str
+    session_commit: str
+    subject: str
+    time: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallInfo:
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageInfo:
+    role: Role
+    text: str
+    tool_calls: tuple[CallInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    branch: Branch
+    steps: tuple[StepInfo, ...]
+    messages: tuple[MessageInfo, ...]
+    files_changed: "tuple[FileChange, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    a: str
+    b: str
+    files: "tuple[FileChange, ...]"
+    additions: int
+    deletions: int
+    patch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    branch: str
+    session: str
+    steps: tuple[StepInfo, ...]
+
+
+def _list_text(value: Branches, _: dict[str, Any]) -> str:
+    if not value.branches:
+        return 'no branches yet: mlxk agent "…" makes one'
+    from mlxk.cli.tables import columns
+
+    header = ("BRANCH", "STATE", "STEPS", "AHEAD", "MODEL", "LAST ACTIVITY")
+    rows = [
+        (b.name, b.state, str(b.steps), str(b.ahead), b.model, b.last_activity)
+        for b in value.branches
+    ]
+    return columns(header, rows)
+
+
+@command("branch list", _list_text)
+def branch_list() -> Branches:
+    """List the sessions of this repository, newest first.
+
+    mlxk branch list
+
+    mlxk branch list --json | jq -r '.data.branches[].name'
+    """
+    from mlxk.history.record import records
+
+    store = _store()
+    found = tuple(_branch(store, record) for record in records(store))
+    return Branches(found, len(found))
+
+
+def _show_text(value: Shown, _: dict[str, Any]) -> str:
+    branch = value.branch
+    head = f"{branch.name}  session {branch.session}  {branch.model}  {branch.state}"
+    said = [_said(message) for message in value.messages]
+    return "\n\n".join([head, *said, *_changes(value.files_changed)])
+
+
+@command("branch show", _show_text)
+def branch_show(rev: Rev) -> Shown:
+    """Show one session: its conversation, its steps and what it changed.
+
+    mlxk branch show create-a-file
+
+    mlxk branch show create-a-file --json | jq '.data.messages[-1].text'
+    """
+    from mlxk.agent.transcript import from_lines
+    from mlxk.history import diff
+    from mlxk.history.record import find
+
+    store = _store()
+    place = find(store, rev)
+    record = place.record
+    messages = from_lines(record.lines(place.step))
+    return Shown(
+        _branch(store, record),
+        tuple(_step(step) for step in record.steps() if step.number <= place.step),
+        tuple(
+            MessageInfo(
+                m.role, _words(m), tuple(CallInfo(u.id, u.name, u.arguments) for u in m.tool_uses)
+            )
+            for m in messages
+        ),
+        diff.changes(store, record.base, place.code),
+    )
+
+
+def _diff_text(value: Diff, _: dict[str, Any]) -> str:
+    return value.patch.rstrip("\n")
+
+
+@command("branch diff", _diff_text)
+def branch_diff(
+    a: Rev,
+    b: Annotated[str | None, typer.Argument(help="Compare with this one instead.")] = None,
+) -> Diff:
+    """Show what a session changed since its start, or how two places differ.
+
+    mlxk branch diff create-a-file | git apply --stat
+
+    mlxk branch diff first-try second-try
+    """
+    from mlxk.history import diff
+    from mlxk.history.record import find
+
+    store = _store()
+    first = find(store, a)
+    old, new = (first.record.base, first.code) if b is None else (first.code, find(store, b).code)
+    files = diff.changes(store, old, new)
+    patch = diff.patch(store, old, new).decode(errors="replace")
+    added, deleted = sum(f.additions for f in files), sum(f.deletions for f in files)
+    return Diff(old, new, files, added, deleted, patch)
+
+
+def _log_text(value: Log, _: dict[str, Any]) -> str:
+    lines = (f"{s.commit[:12]}  {s.time}  {s.step:4}  {s.subject}" for s in reversed(value.steps))
+    return "\n".join(lines)
+
+
+@command("branch log", _log_text)
+def branch_log(rev: Rev) -> Log:
+    """Show the steps of a session, newest first.
+
+    mlxk branch log create-a-file
+
+    mlxk branch log create-a-file --json | jq -r '.data.steps[].commit'
+    """
+    from mlxk.history.record import find
+
+    place = find(_store(), rev)
+    record = place.record
+    steps = tuple(_step(step) for step in record.steps() if step.number <= place.step)
+    return Log(record.branch, record.id, steps)
+
+
+def _store() -> "Store":
+    from mlxk.history.store import Store
+    from mlxk.system import paths
+
+    return Store.open(Path.cwd(), paths.home())
+
+
+def _branch(store: "Store", record: "Record") -> Branch:
+    from mlxk.agent.settings import from_meta
+    from mlxk.history import diff, worktree
+    from mlxk.system.clock import stamp
+
+    steps = record.steps()
+    head = store.head()
+    apart = diff.divergence(store, record.code, head) if head else None
+    folder = worktree.place(store, record.id)
+    return Branch(
+        name=record.branch,
+        session=record.id,
+        model=from_meta(record.meta()).model,
+        base=record.base,
+        head=record.code,
+        steps=len(steps) - 1,
+        ahead=len({step.id for step in steps}) - 1,
+        behind=apart.behind if apart else None,
+        parent=record.parent,
+        fork_step=record.fork_step,
+        state=record.state(),
+        worktree=str(folder) if folder.is_dir() else None,
+        last_activity=stamp(steps[-1].when),
+    )
+
+
+def _step(step: "Step") -> StepInfo:
+    from mlxk.system.clock import stamp
+
+    files = tuple(change.path for change in step.files)
+    return StepInfo(
+        step.number, step.id, step.session_commit, step.subject, stamp(step.when), files
+    )
+
+
+def _words(message: Any) -> str:
+    """The text of a message; for tool results, what the tools said."""
+    from mlxk.chat.types import ToolResult
+
+    results = [part.text for part in message.parts if isinstance(part, ToolResult)]
+    return "\n".join(results) if results else str(message.text)
+
+
+def _said(message: MessageInfo) -> str:
+    calls = "".join(f"\n• {call.name} {call.arguments}" for call in message.tool_calls)
+    return f"{message.role}: {message.text}{calls}"
+
+
+def _changes(files: "tuple[FileChange, ...]") -> list[str]:
+    lines = [f"  {f.status[0].upper()} {f.path} (+{f.additions} -{f.deletions})" for f in files]
+    return ["\n".join(lines)] if lines else []

@@ -1,0 +1,115 @@
+"""Put models and sessions together for the commands: the only place that knows all the parts."""
+
+import os
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from mlxk.agent.settings import Settings, from_meta, to_meta
+from mlxk.chat.model import ChatModel
+from mlxk.contract.errors import AlreadyExists, InvalidValue, ModelUnhealthy
+from mlxk.contract.notes import note
+from mlxk.history.record import Place, find
+from mlxk.history.session import Session
+from mlxk.history.store import Store
+from mlxk.hub import builtin
+from mlxk.system import clock, paths
+
+DEFAULT_MODEL = "builtin:tiny"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a run begins: a fresh session, or a place in an older one."""
+
+    settings: Settings
+    place: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    chat: ChatModel
+    load_s: Callable[[], float | None]
+
+
+def start(store: Store, given: dict[str, Any], *, resume: str | None) -> Start:
+    """Settings from the session that is resumed, else defaults; explicit flags override both."""
+    if resume is not None:
+        place = find(store, resume)
+        return Start(from_meta(place.record.meta()).overridden(given), place)
+    model = given["model"] or os.environ.get("MLXK_MODEL") or DEFAULT_MODEL
+    if model == DEFAULT_MODEL and given["model"] is None and given["api"] in (None, "local"):
+        note("demo_model", "builtin:tiny is a demo model; choose a real one with --model")
+    return Start(Settings(model).overridden(given), None)
+
+
+def session(
+    store: Store, begin: Start, prompt: str, *, name: str | None = None, clean: bool = False
+) -> Session:
+    """Make, fork or open the session of a run, held until it is closed."""
+    if name is not None and not _NAME.fullmatch(name):
+        raise InvalidValue(f"{name!r} cannot name a branch", hint="letters, digits, . _ and -")
+    place, when, meta = begin.place, clock.now(), to_meta(begin.settings)
+    if place is None:
+        return _named(
+            name or _slug(prompt),
+            lambda free: Session.create(store, meta, name=free, when=when, clean=clean),
+            exact=name is not None,
+        )
+    if place.is_last and name is None:
+        return Session.open(store, place.record.id, when=when)
+    return _named(
+        name or place.record.name,
+        lambda free: Session.fork(store, place, meta, name=free, when=when),
+        exact=name is not None,
+    )
+
+
+@asynccontextmanager
+async def chat_model(settings: Settings) -> AsyncGenerator[Model, None]:
+    """The model that `settings` name: an engine of our own, or somebody's API."""
+    if settings.api != "local":
+        from mlxk.providers.client import RemoteModel
+        from mlxk.providers.endpoints import endpoint
+
+        async with RemoteModel(endpoint(settings.api, settings.url)) as remote:
+            yield Model(remote, lambda: None)
+        return
+    from mlxk.engine.model import EngineModel
+    from mlxk.hub import health, names
+
+    found = names.resolve(settings.model)
+    verdict = health.judge(found.folder)
+    if not verdict.healthy:
+        hint = None if builtin.folder(found.name) else f"mlxk pull {found.name} --force"
+        raise ModelUnhealthy(f"{found.name}: {verdict.reason}", hint=hint, model=found.name)
+    async with EngineModel(found.folder, found.name, home=paths.home()) as engine:
+        yield Model(engine, lambda: engine.timings.load_s)
+
+
+def _named(name: str, make: Callable[[str], Session], *, exact: bool) -> Session:
+    """Under `name`, or the first free of `name-2`, `name-3`, … when nobody asked for `name`."""
+    for number in count(1):
+        try:
+            return make(name if number == 1 else f"{name}-{number}")
+        except AlreadyExists as e:
+            if exact:
+                e.hint = f"mlxk agent --resume {name}, or another --branch"
+                raise
+    raise AssertionError("count() does not end")
+
+
+def _slug(prompt: str) -> str:
+    """`Create a file hello.txt …` -> `create-a-file-hello-txt`."""
+    words = re.findall(r"[a-z0-9]+", prompt.casefold())
+    slug = ""
+    for word in words[:6]:
+        longer = f"{slug}-{word}" if slug else word[:40]
+        if len(longer) > 40:
+            break
+        slug = longer
+    return slug or "work"
