@@ -1,0 +1,64 @@
+"""What travels over a wire: frames of a stream, and a request with how its answer is wanted."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mlxk.chat.fold import Reply
+from mlxk.chat.types import Event, Request
+from mlxk.contract.errors import MlxkError
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One server-sent event before bytes; without data it is a comment or `[DONE]`."""
+
+    data: dict[str, Any] | None
+    event: str | None = None
+    comment: str | None = None
+
+
+DONE = Frame(None)
+KEEP_ALIVE = Frame(None, comment="keep-alive")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it was asked: streamed or not, with a usage frame or not, `choices` times."""
+
+    request: Request
+    stream: bool = False
+    include_usage: bool = True
+    choices: int = 1
+
+
+class Encoder(Protocol):
+    """Events of one answer (or of several choices) to frames; `fail` ends a stream that broke."""
+
+    @property
+    def heartbeat(self) -> Frame: ...
+
+    def feed(self, event: Event, choice: int = 0) -> list[Frame]: ...
+
+    def fail(self, error: MlxkError) -> list[Frame]: ...
+
+
+class Decoder(Protocol):
+    """Frames to events. `end` is called when the bytes end: without a Finish the stream was cut."""
+
+    def feed(self, frame: Frame) -> list[Event]: ...
+
+    def end(self) -> list[Event]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One wire format, both directions. `encoder` takes the request and the Unix time of now."""
+
+    decode_request: Callable[[Any], Asked]
+    encode_request: Callable[..., dict[str, Any]]
+    encode_replies: Callable[[Sequence[Reply], int], dict[str, Any]]
+    decode_reply: Callable[[Any], Reply]
+    encode_error: Callable[[MlxkError, int], dict[str, Any]]
+    encoder: Callable[[Asked, int], Encoder]
+    decoder: Callable[[], Decoder]

@@ -1,0 +1,86 @@
+"""What the formats share when they read requests. Knows none of them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mlxk.chat.types import Image, Message, ToolResult
+from mlxk.contract import registry
+from mlxk.contract.errors import InvalidValue
+from mlxk.contract.notes import note
+from mlxk.contract.validate import require
+
+_DEPTH = 64
+
+
+def checked(schema: str, body: Any) -> dict[str, Any]:
+    """`body` if it obeys its published schema. Parameters unknown to it leave a note."""
+    require(schema, body, "request")
+    request: dict[str, Any] = body
+    for name in sorted(request.keys() - registry.load(schema)["properties"].keys()):
+        note("ignored_parameter", f"the parameter {name!r} is unknown and was ignored", f"/{name}")
+    return request
+
+
+def refuse(body: dict[str, Any], reasons: dict[str, str]) -> None:
+    """Parameters that would change the answer are refused rather than ignored."""
+    for name, reason in reasons.items():
+        if body.get(name):
+            raise InvalidValue(f"{name}: {reason}", pointer=f"/{name}")
+
+
+def unsupported_part(kind: object, pointer: str) -> InvalidValue:
+    return InvalidValue(f"content of type {kind!r} is not supported at {pointer}", pointer=pointer)
+
+
+def image(url: str) -> Image:
+    """A `data:` URL becomes its media type and base64 text."""
+    if not url.startswith("data:"):
+        return Image(url=url)
+    head, _, data = url.removeprefix("data:").partition(",")
+    return Image(head.removesuffix(";base64") or None, data)
+
+
+def image_url(picture: Image) -> str:
+    if picture.url is not None:
+        return picture.url
+    return f"data:{picture.media_type or ''};base64,{picture.data or ''}"
+
+
+def shallow(value: Any, pointer: str, depth: int = _DEPTH) -> Any:
+    """JSON that is handed on, such as a tool's parameters, must not be nested without end."""
+    if depth == 0:
+        raise InvalidValue(f"nested too deeply at {pointer}", pointer=pointer)
+    children = value.values() if isinstance(value, dict) else value
+    if isinstance(value, dict | list):
+        for child in children:
+            shallow(child, pointer, depth - 1)
+    return value
+
+
+def in_call_order(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Neighbouring tool messages become one, its results in the order of the calls they answer.
+
+    Some clients send results as they finish; templates without ids pair them by position.
+    """
+    out: list[Message] = []
+    for message in messages:
+        if message.role == "tool" and out and out[-1].role == "tool":
+            out[-1] = Message("tool", (*out[-1].parts, *message.parts))
+        else:
+            out.append(message)
+    calls: tuple[str, ...] = ()
+    for i, message in enumerate(out):
+        if message.role == "assistant":
+            calls = tuple(use.id for use in message.tool_uses)
+        elif message.role == "tool":
+            out[i] = _sorted(message, calls)
+    return tuple(out)
+
+
+def _sorted(message: Message, calls: Sequence[str]) -> Message:
+    results = [part for part in message.parts if isinstance(part, ToolResult)]
+    if len(results) != len(message.parts) or len(results) < 2:
+        return message
+    place = {id: n for n, id in enumerate(calls)}
+    results.sort(key=lambda result: place.get(result.tool_use_id, len(place)))
+    return Message("tool", tuple(results))

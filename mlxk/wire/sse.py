@@ -1,0 +1,61 @@
+"""Server-sent events: frames to bytes and back. Knows no wire format and no socket."""
+
+from mlxk.contract import encoding
+from mlxk.contract.errors import InvalidDocument, ProviderError
+from mlxk.wire.frames import DONE, Frame
+
+
+def encode(frame: Frame) -> bytes:
+    if frame.comment is not None:
+        return b": %b\n\n" % frame.comment.encode()
+    data = b"[DONE]" if frame.data is None else encoding.dumps(frame.data)
+    if frame.event is None:
+        return b"data: %b\n\n" % data
+    return b"event: %b\ndata: %b\n\n" % (frame.event.encode(), data)
+
+
+class Decoder:
+    """Feed it bytes as they arrive, in pieces of any size. Comments are dropped."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._event = b""
+        self._data: list[bytes] = []
+
+    def feed(self, piece: bytes) -> list[Frame]:
+        frames: list[Frame] = []
+        for line in self._lines(piece):
+            if line:
+                self._field(line)
+            elif frame := self._take():
+                frames.append(frame)
+        return frames
+
+    def _lines(self, piece: bytes) -> list[bytes]:
+        """Whole lines without their ends; a CR at the end waits, for its LF may follow."""
+        lines = (self._rest + piece).splitlines(keepends=True)
+        self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        return [line.rstrip(b"\r\n") for line in lines]
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.removeprefix(b"\xef\xbb\xbf").partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+        elif name == b"event":
+            self._event = value
+
+    def _take(self) -> Frame | None:
+        data, event = b"\n".join(self._data), self._event
+        self._data, self._event = [], b""
+        if not data:
+            return None
+        if data.strip() == b"[DONE]":
+            return DONE
+        try:
+            value = encoding.loads(data, "a stream event")
+        except InvalidDocument as e:
+            raise ProviderError(str(e)) from e
+        if not isinstance(value, dict):
+            raise ProviderError("a stream event is not a JSON object")
+        return Frame(value, event.decode("utf-8", "replace") or None)
