@@ -1,0 +1,161 @@
+"""The text of an answer as events: thinking, visible text, tool calls. Knows no token ids.
+
+Markers may arrive in any number of pieces; what could be the beginning of one is held back.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from mlxk.chat.types import (
+    Event,
+    TextDelta,
+    ThinkingDelta,
+    Tool,
+    ToolUseDelta,
+    ToolUseStart,
+)
+from mlxk.engine.text import StopScanner, overlap
+from mlxk.engine.toolcalls.arguments import arguments_text
+from mlxk.engine.toolcalls.dialects import HERMES, Call, Dialect
+
+Where = Literal["before", "thinking", "text", "call"]
+
+
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """How this model marks its thoughts, and its tool calls where tools were offered."""
+
+    think: tuple[str, str] | None
+    dialect: Dialect | None
+
+
+class AnswerParser:
+    """Feed it text; it returns events. `is_thinking` when the prompt has opened the thought.
+
+    A thought can only open before the first visible character: later the tag is a quotation.
+    """
+
+    def __init__(
+        self,
+        markup: Markup,
+        *,
+        tools: Sequence[Tool] = (),
+        stops: Sequence[str] = (),
+        is_thinking: bool = False,
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._markup = markup
+        self._tools = tools
+        self._stops = StopScanner(stops)
+        self._new_id = new_id
+        self._where: Where = "thinking" if is_thinking else "before"
+        self._buffer = ""
+        self._may_trim = is_thinking
+        self._announced: str | None = None
+        self.has_called = False
+
+    @property
+    def stop(self) -> str | None:
+        """The stop string that was met; nothing after it is an event."""
+        return self._stops.found
+
+    def feed(self, text: str) -> list[Event]:
+        self._buffer += text
+        return self._drain(is_last=False)
+
+    def flush(self) -> list[Event]:
+        """The rest, when no more text comes."""
+        events = self._drain(is_last=True)
+        rest = "" if self.stop else self._stops.flush()
+        return [*events, TextDelta(rest)] if rest else events
+
+    def _drain(self, *, is_last: bool) -> list[Event]:
+        events: list[Event] = []
+        while self._buffer and not self.stop:
+            size, where = len(self._buffer), self._where
+            events += self._STATES[where](self, is_last)
+            if (size, where) == (len(self._buffer), self._where):
+                break
+        return events
+
+    def _before(self, is_last: bool) -> list[Event]:
+        """Nothing is visible yet: a thought may open, or a doubled closing tag be dropped."""
+        bare = self._buffer.lstrip()
+        for mark, where in self._openings():
+            if bare.startswith(mark):
+                self._enter(where, bare[len(mark) :])
+                return []
+        is_open = not bare or any(mark.startswith(bare) for mark, _ in self._openings())
+        if is_last or not is_open:
+            # Blank lines after a thought belong to the format, an answer's first space does not.
+            self._enter("text", bare if self._may_trim else self._buffer)
+        return []
+
+    def _openings(self) -> tuple[tuple[str, Where], ...]:
+        if self._markup.think is None:
+            return ()
+        opener, closer = self._markup.think
+        return (opener, "thinking"), (closer, "before")
+
+    def _thinking(self, is_last: bool) -> list[Event]:
+        if self._may_trim:
+            self._buffer = self._buffer.lstrip("\n")
+        text, is_closed = self._until(self._markup.think[1] if self._markup.think else "", is_last)
+        self._may_trim = is_closed or (self._may_trim and not text)
+        if is_closed:
+            self._where = "before"
+        return [ThinkingDelta(text)] if text else []
+
+    def _text(self, is_last: bool) -> list[Event]:
+        mark = self._markup.dialect.start if self._markup.dialect else ""
+        text, is_call = self._until(mark, is_last)
+        if is_call:
+            self._where = "call"
+        visible = self._stops.feed(text)
+        return [TextDelta(visible)] if visible else []
+
+    def _call(self, is_last: bool) -> list[Event]:
+        dialect = self._markup.dialect or HERMES
+        body, end, rest = self._buffer.partition(dialect.end)
+        if not end and not is_last:
+            return self._announce(dialect.peek(body))
+        self._enter("before", rest)
+        if calls := dialect.read(body):
+            return [event for call in calls for event in self._events(call)]
+        return [TextDelta(dialect.start + body + end)]
+
+    def _announce(self, name: str | None) -> list[Event]:
+        """A call's name is news before its arguments are complete."""
+        if name is None or self._announced is not None:
+            return []
+        self._announced = name
+        self.has_called = True
+        return [ToolUseStart(self._new_id("call"), name)]
+
+    def _events(self, call: Call) -> list[Event]:
+        started = self._announce(call.name)
+        self._announced = None
+        return [*started, ToolUseDelta(arguments_text(call, self._tools))]
+
+    def _enter(self, where: Where, rest: str) -> None:
+        self._where, self._buffer, self._may_trim = where, rest, where != "text"
+
+    def _until(self, mark: str, is_last: bool) -> tuple[str, bool]:
+        """Text up to `mark`, and whether it was met; white space before it is the format's."""
+        text, found, rest = self._buffer.partition(mark) if mark else (self._buffer, "", "")
+        if found:
+            self._buffer = rest
+            return text.rstrip(), True
+        cut = len(text)
+        if mark and not is_last:
+            cut = len(text[: cut - overlap(text, mark)].rstrip())
+        self._buffer = text[cut:]
+        return text[:cut], False
+
+    _STATES: ClassVar[dict[Where, Callable[["AnswerParser", bool], list[Event]]]] = {
+        "before": _before,
+        "thinking": _thinking,
+        "text": _text,
+        "call": _call,
+    }

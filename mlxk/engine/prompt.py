@@ -1,0 +1,201 @@
+"""From a request to the prompt's token ids: messages as the model's template wants them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from mlxk.chat.types import Image, Message, Request, Text, Thinking, Tool, ToolResult, ToolUse
+from mlxk.contract.errors import InvalidValue
+from mlxk.engine.template import ChatTemplate, arguments_of
+from mlxk.engine.tokenizer import TextModel
+
+Turn = dict[str, Any]
+
+# A client's first system line whose value changes with each request: with it, no two prompts
+# would share a prefix (https://github.com/ggml-org/llama.cpp/issues/20623).
+_BILLING = "x-anthropic-billing-header"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """`text` is what `ids` encode."""
+
+    text: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a template does with messages that not every template knows."""
+
+    system: bool
+    late_system: bool
+    tool_role: bool
+
+
+class Prompter:
+    """Renders requests for one model; what its template can do is tried out once."""
+
+    def __init__(self, text: TextModel) -> None:
+        self._text = text
+        self._abilities = abilities(text.template) if text.template else None
+
+    def prompt(self, request: Request) -> Prompt:
+        if self._text.template is None or self._abilities is None:
+            return self.raw("\n\n".join(message.text for message in request.messages))
+        text = self._render(self._text.template, self._abilities, request)
+        return Prompt(text, tuple(self._text.encode(text)))
+
+    def raw(self, text: str) -> Prompt:
+        return Prompt(text, tuple(self._text.encode(text, special=True)))
+
+    def _render(self, template: ChatTemplate, known: Abilities, request: Request) -> str:
+        turns = adapt(turns_of(request.messages), known)
+        tools = [_tool(tool) for tool in offered(request)]
+        options = {} if request.thinking is None else {"enable_thinking": request.thinking}
+        try:
+            return template.render(turns, tools, **options)
+        except InvalidValue:
+            # Many templates insist that user and assistant alternate.
+            joined = join_neighbours(turns)
+            if len(joined) == len(turns):
+                raise
+            return template.render(joined, tools, **options)
+
+
+def offered(request: Request) -> tuple[Tool, ...]:
+    """The tools that the model may see: none, the one that is forced, or all."""
+    match request.tool_choice.mode:
+        case "none":
+            return ()
+        case "named":
+            return tuple(tool for tool in request.tools if tool.name == request.tool_choice.name)
+        case _:
+            return request.tools
+
+
+def turns_of(messages: Iterable[Message]) -> list[Turn]:
+    """One dictionary a turn, in the names that chat templates read."""
+    return [turn for message in messages for turn in _turns(message)]
+
+
+def adapt(turns: Sequence[Turn], known: Abilities) -> list[Turn]:
+    """Leading system turns become one; what the template cannot place moves to a user turn."""
+    leading = list(takewhile(lambda turn: turn["role"] == "system", turns))
+    rest = [_placed(turn, known) for turn in turns[len(leading) :]]
+    system = "\n\n".join(turn["content"] for turn in leading if turn["content"])
+    if not system:
+        return rest
+    if known.system:
+        return [{"role": "system", "content": system}, *rest]
+    return join_neighbours([{"role": "user", "content": system}, *rest])
+
+
+def join_neighbours(turns: Iterable[Turn]) -> list[Turn]:
+    """Turns of the same role, one after the other, as one; calls stay where they are."""
+    joined: list[Turn] = []
+    for turn in turns:
+        last = joined[-1] if joined else None
+        if last and last["role"] == turn["role"] and last.keys() | turn.keys() == _PLAIN:
+            content = "\n\n".join(filter(None, (last["content"], turn["content"])))
+            joined[-1] = {"role": turn["role"], "content": content}
+        else:
+            joined.append(turn)
+    return joined
+
+
+_PLAIN = {"role", "content"}
+
+
+def abilities(template: ChatTemplate) -> Abilities:
+    user, answer = {"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}
+    system = {"role": "system", "content": "mark"}
+    call = {"type": "function", "id": "abcdefghi", "function": {"name": "f", "arguments": {}}}
+    caller = {"role": "assistant", "content": "", "tool_calls": [call]}
+    result = {"role": "tool", "content": "mark", "tool_call_id": "abcdefghi", "name": "f"}
+    shows = _shows(template)
+    return Abilities(
+        system=shows([system, user]),
+        late_system=shows([user, answer, system, user]),
+        tool_role=shows([user, caller, result]),
+    )
+
+
+def _shows(template: ChatTemplate) -> Callable[[list[Turn]], bool]:
+    def shows(turns: list[Turn]) -> bool:
+        try:
+            return "mark" in template.render(turns)
+        except InvalidValue:
+            return False
+
+    return shows
+
+
+def _turns(message: Message) -> list[Turn]:
+    match message.role:
+        case "system":
+            return [{"role": "system", "content": _without_billing(_text(message))}]
+        case "tool":
+            results = [part for part in message.parts if isinstance(part, ToolResult)]
+            return [_result(part) for part in results]
+        case "user":
+            return [{"role": "user", "content": _text(message)}]
+        case "assistant":
+            return [_assistant(message)]
+
+
+def _assistant(message: Message) -> Turn:
+    turn: Turn = {"role": "assistant", "content": _text(message)}
+    if thoughts := "".join(part.text for part in message.parts if isinstance(part, Thinking)):
+        turn["reasoning_content"] = thoughts
+    if message.tool_uses:
+        turn["tool_calls"] = [_call(use) for use in message.tool_uses]
+    return turn
+
+
+def _call(use: ToolUse) -> Turn:
+    arguments = arguments_of(use.arguments or "{}")
+    return {
+        "id": use.id,
+        "type": "function",
+        "function": {"name": use.name, "arguments": arguments},
+    }
+
+
+def _result(part: ToolResult) -> Turn:
+    turn = {"role": "tool", "content": part.text, "tool_call_id": part.tool_use_id}
+    return turn | ({"name": part.name} if part.name else {})
+
+
+def _text(message: Message) -> str:
+    if any(isinstance(part, Image) for part in message.parts):
+        raise InvalidValue("this engine reads text only, not images", field="messages")
+    return "\n".join(part.text for part in message.parts if isinstance(part, Text))
+
+
+def _without_billing(text: str) -> str:
+    if _BILLING not in text:
+        return text
+    lines = (line for line in text.splitlines(keepends=True) if not line.startswith(_BILLING))
+    return "".join(lines)
+
+
+def _placed(turn: Turn, known: Abilities) -> Turn:
+    match turn["role"]:
+        case "system" if not known.late_system:
+            return {"role": "user", "content": turn["content"]}
+        case "tool" if not known.tool_role:
+            text = f"<tool_response>\n{turn['content']}\n</tool_response>"
+            return {"role": "user", "content": text}
+        case _:
+            return turn
+
+
+def _tool(tool: Tool) -> Turn:
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+    }
+    return {"type": "function", "function": function}

@@ -1,0 +1,165 @@
+"""What the two processes say to each other: length-prefixed frames. Knows no socket, no model.
+
+A frame is 4 bytes of length (big endian) and a JSON array whose first item names its kind.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from mlxk.engine.policy import Policy
+
+Ended = Literal["stop", "length"]
+_LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One sequence to continue: `made` are tokens of the answer that exist already.
+
+    `max_tokens` counts the whole answer, `made` included; so does a token's position.
+    """
+
+    uid: int
+    prompt: tuple[int, ...]
+    made: tuple[int, ...]
+    max_tokens: int
+    stop: tuple[int, ...]
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The first command: which folder, and how much of the machine may be used."""
+
+    folder: str
+    rows: int
+    step_tokens: int
+    kv_bytes: int | None
+    kv_bits: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End after this step; the end of the socket means the same without delay."""
+
+
+Command = Load | Add | Abort | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One token of one sequence; a stop token is reported too, as the last one."""
+
+    uid: int
+    token: int
+    ended: Ended | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded. `token_bytes` is what one token costs in the cache (0: unknown)."""
+
+    vocabulary: int
+    token_bytes: int
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life: sequences on the device, waiting ones, age of the step in progress."""
+
+    active: int
+    queued: int
+    step_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One request cannot be answered; the others go on."""
+
+    uid: int
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unloadable:
+    """The model will never load: `kind` is the name of an error type."""
+
+    kind: str
+    message: str
+
+
+Report = Ready | Steps | Beat | Failed | Unloadable
+
+
+def encode(message: Command | Report) -> bytes:
+    items: list[object] = [message]
+    if isinstance(message, Steps):
+        items = [[step.uid, step.token, step.ended] for step in message.steps]
+    body = orjson.dumps([type(message).__name__, *items])
+    return _LENGTH.pack(len(body)) + body
+
+
+class Decoder:
+    """Bytes in pieces of any size, whole messages out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Command | Report]:
+        self._buffer += data
+        while (end := self._end()) is not None:
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            yield decode(body)
+
+    def _end(self) -> int | None:
+        if len(self._buffer) < _LENGTH.size:
+            return None
+        end = _LENGTH.size + int(_LENGTH.unpack_from(self._buffer)[0])
+        return end if len(self._buffer) >= end else None
+
+
+def decode(body: bytes) -> Command | Report:
+    name, *items = orjson.loads(body)
+    match name:
+        case "Steps":
+            return Steps(tuple(Step(*item) for item in items))
+        case "Add":
+            return Add(_job(items[0]["job"]))
+        case _:
+            message: Command | Report = _PLAIN[name](**items[0])
+            return message
+
+
+_PLAIN: dict[str, Callable[..., Command | Report]] = {
+    kind.__name__: kind for kind in (Load, Abort, Stop, Ready, Beat, Failed, Unloadable)
+}
+
+
+def _job(fields: dict[str, Any]) -> Job:
+    policy = fields.pop("policy")
+    bias = tuple((int(token), float(weight)) for token, weight in policy.pop("bias"))
+    for name in ("prompt", "made", "stop"):
+        fields[name] = tuple(fields[name])
+    return Job(**fields, policy=Policy(**policy, bias=bias))

@@ -1,0 +1,146 @@
+"""From logits to tokens for a whole batch at once, each row by its own policy.
+
+Nothing here reads a value back from the device, so that a step can be dispatched before the
+one before it is finished. Shapes: B rows, V tokens of vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+
+from mlxk.engine.policy import Policy, uniform
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One row: its policy and its tokens so far."""
+
+    policy: Policy
+    prompt: Sequence[int]
+    made: Sequence[int]
+
+
+class Sampler:
+    """Built for one set of rows and called once a step; the rows' order is the batch's order."""
+
+    def __init__(self, draws: Sequence[Draw], vocabulary: int) -> None:
+        policies = [draw.policy for draw in draws]
+        self._policies = policies
+        self._penalties = _Penalties(draws, vocabulary)
+        self._bias = _bias(policies, vocabulary)
+        self._is_greedy = all(policy.is_greedy for policy in policies)
+        if self._is_greedy:
+            return
+        self._is_truncated = any(policy.is_truncated for policy in policies)
+        self._heat = _column([1.0 if p.is_greedy else p.temperature for p in policies])
+        self._greedy = _column([p.is_greedy for p in policies], mx.bool_)
+        self._top_k = _column([p.top_k or vocabulary for p in policies], mx.int32)
+        self._top_p = _column([p.top_p for p in policies])
+        self._min_p = _column([p.min_p for p in policies])
+
+    def __call__(
+        self, logits: Any, inputs: Any, positions: Sequence[int], unread: Sequence[bool]
+    ) -> Any:
+        """Tokens [B] from logits [B, V], which `inputs` [B] made.
+
+        `positions` say where in its answer each token will stand; `unread` inputs are tokens
+        of the answer that the rows' `made` did not hold when the sampler was built.
+        """
+        logits = self._penalties(logits, inputs, unread)
+        if self._bias is not None:
+            logits = logits + self._bias
+        best = mx.argmax(logits, axis=-1)
+        if self._is_greedy:
+            return best
+        draws = [uniform(p.seed, at) for p, at in zip(self._policies, positions, strict=True)]
+        return mx.where(self._greedy[:, 0], best, self._drawn(logits, _column(draws)))
+
+    def _drawn(self, logits: Any, draws: Any) -> Any:
+        heated = logits.astype(mx.float32) / self._heat
+        shares = mx.softmax(heated, axis=-1, precise=True)
+        if not self._is_truncated:
+            return _invert(shares, draws)
+        order = mx.argsort(-heated, axis=-1)
+        ranked = mx.take_along_axis(shares, order, axis=-1)
+        rank = _invert(self._truncated(ranked), draws)
+        return mx.take_along_axis(order, rank[:, None], axis=-1)[:, 0]
+
+    def _truncated(self, ranked: Any) -> Any:
+        """Zero what top_k, top_p and min_p exclude; `ranked` [B, V] falls along a row."""
+        ranks = mx.arange(ranked.shape[-1])[None]
+        before = mx.cumsum(ranked, axis=-1) - ranked
+        keep = (ranks < self._top_k) & (before < self._top_p)
+        keep = keep & (ranked >= self._min_p * ranked[:, :1])
+        return mx.where(keep | (ranks == 0), ranked, 0.0)
+
+
+def _invert(shares: Any, draws: Any) -> Any:
+    """The first index [B] whose cumulated share exceeds draw x total: inverse of the CDF."""
+    mass = mx.cumsum(shares, axis=-1)
+    below = mass <= draws * mass[:, -1:]
+    # Rounding can put a draw at the very end; the last index with a share is then the answer.
+    return mx.minimum(below.sum(axis=-1), (mass < mass[:, -1:]).sum(axis=-1))
+
+
+class _Penalties:
+    """Counts of past tokens for the rows that pay for repetition, kept on the device."""
+
+    def __init__(self, draws: Sequence[Draw], vocabulary: int) -> None:
+        self._rows = [row for row, draw in enumerate(draws) if draw.policy.is_penalised]
+        if not self._rows:
+            return
+        chosen = [draws[row] for row in self._rows]
+        self._index = mx.array(self._rows)
+        self._made = mx.stack([_counts(draw.made, vocabulary) for draw in chosen])
+        self._seen = mx.stack([_counts(draw.prompt, vocabulary) for draw in chosen]) + self._made
+        self._repetition = _column([draw.policy.repetition for draw in chosen])
+        self._presence = _column([draw.policy.presence for draw in chosen])
+        self._frequency = _column([draw.policy.frequency for draw in chosen])
+
+    def __call__(self, logits: Any, inputs: Any, unread: Sequence[bool]) -> Any:
+        if not self._rows:
+            return logits
+        self._count(inputs, unread)
+        chosen = logits[self._index].astype(mx.float32)
+        punished = mx.where(chosen > 0, chosen / self._repetition, chosen * self._repetition)
+        chosen = mx.where(self._seen > 0, punished, chosen)
+        chosen = chosen - self._frequency * self._made - self._presence * (self._made > 0)
+        return _replaced(logits, self._index, chosen)
+
+    def _count(self, inputs: Any, unread: Sequence[bool]) -> None:
+        rows = mx.arange(len(self._rows))
+        new = mx.array([float(unread[row]) for row in self._rows])
+        self._made = self._made.at[rows, inputs[self._index]].add(new)
+        self._seen = self._seen.at[rows, inputs[self._index]].add(new)
+
+
+def _replaced(logits: Any, index: Any, rows: Any) -> Any:
+    logits = mx.array(logits)
+    logits[index] = rows.astype(logits.dtype)
+    return logits
+
+
+def _counts(tokens: Sequence[int], vocabulary: int) -> Any:
+    counts = mx.zeros((vocabulary,))
+    known = [token for token in tokens if token < vocabulary]
+    return counts.at[mx.array(known)].add(1.0) if known else counts
+
+
+def _bias(policies: Sequence[Policy], vocabulary: int) -> Any:
+    """Dense [B, V], or None when no row asks. A token the logits do not have is left out:
+    writing there would be a write outside of the array."""
+    if not any(policy.bias for policy in policies):
+        return None
+    bias = mx.zeros((len(policies), vocabulary))
+    for row, policy in enumerate(policies):
+        known = [(token, weight) for token, weight in policy.bias if token < vocabulary]
+        if known:
+            tokens, weights = zip(*known, strict=True)
+            bias = bias.at[row, mx.array(tokens)].add(mx.array(weights))
+    return bias
+
+
+def _column(values: Sequence[Any], kind: Any = mx.float32) -> Any:
+    return mx.array(list(values), dtype=kind)[:, None]

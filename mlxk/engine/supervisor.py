@@ -1,0 +1,214 @@
+"""Keeps one engine process alive and its streams going: restart with back-off, and resume."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+
+from mlxk.contract.errors import (
+    EngineFailed,
+    EngineMissing,
+    MlxkError,
+    ModelUnhealthy,
+    OutOfMemory,
+    OverCapacity,
+    RuntimeIncompatible,
+    StartTimeout,
+)
+from mlxk.engine.child import Child
+from mlxk.engine.options import EngineOptions, EngineStats, Phase
+from mlxk.engine.protocol import (
+    Abort,
+    Add,
+    Beat,
+    Failed,
+    Job,
+    Load,
+    Ready,
+    Report,
+    Steps,
+    Unloadable,
+)
+from mlxk.engine.roster import Roster
+from mlxk.engine.tickets import Ticket
+
+_BACK_OFF_S = (0.0, 0.2, 1.0, 5.0, 15.0)
+_LOADS = 3
+_ERRORS: dict[str, type[MlxkError]] = {
+    error.type: error
+    for error in (EngineFailed, EngineMissing, ModelUnhealthy, OutOfMemory, RuntimeIncompatible)
+}
+
+
+class Supervisor:
+    """Lives on one event loop. `phase` says what a new request can expect."""
+
+    def __init__(self, folder: Path, log: Path, options: EngineOptions, *, on_cpu: bool) -> None:
+        self.phase: Phase = "starting"
+        self.restarts = 0
+        self.facts: Ready | None = None
+        self._folder = folder
+        self._log = log
+        self._options = options
+        self._on_cpu = on_cpu
+        self._roster = Roster(self._abort)
+        self._child: Child | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._settled = asyncio.Event()
+        self._failure: MlxkError | None = None
+        self._deaths = 0
+        self._beat = Beat(0, 0, 0.0)
+        self._heard = time.monotonic()
+
+    async def start(self) -> None:
+        await self._launch()
+        self._spawn(self._watch())
+
+    async def close(self) -> None:
+        self.phase = "stopped"
+        self._failure = EngineFailed("the engine was stopped")
+        self._settled.set()
+        self._roster.fail_all(self._failure)
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._child:
+            await self._child.end()
+
+    async def ready(self) -> None:
+        """Return when the process can make a token; raise why it never will."""
+        try:
+            async with asyncio.timeout(self._options.start_timeout_s):
+                await self._settled.wait()
+        except TimeoutError as e:
+            raise StartTimeout("the model is still loading", hint=f"see {self._log}") from e
+        if self._failure:
+            raise self._failure
+
+    def submit(self, job: Job) -> Ticket:
+        """A place in the batch or in the queue; OverCapacity when both are full."""
+        if self._failure:
+            raise self._failure
+        if len(self._roster) >= self._options.rows + self._options.queue:
+            raise OverCapacity("too many requests are waiting", hint="try again later")
+        ticket = self._roster.enter(job)
+        self._send_unsent()
+        return ticket
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    @property
+    def stats(self) -> EngineStats:
+        active = min(self._beat.active, len(self._roster))
+        return EngineStats(
+            phase=self.phase,
+            active_sequences=active,
+            queued=len(self._roster) - active,
+            restarts=self.restarts,
+            silent_s=time.monotonic() - self._heard,
+        )
+
+    async def _launch(self) -> None:
+        self.phase = "loading"
+        self._heard = time.monotonic()
+        self._beat = Beat(0, 0, 0.0)
+        self._child = Child(self._hear, self._mourn)
+        await self._child.start(self._log, on_cpu=self._on_cpu)
+        options = self._options
+        self._child.send(
+            Load(
+                folder=str(self._folder),
+                rows=options.rows,
+                step_tokens=options.step_tokens,
+                kv_bytes=options.kv_bytes,
+                kv_bits=options.kv_bits,
+            )
+        )
+
+    def _hear(self, report: Report) -> None:
+        self._heard = time.monotonic()
+        match report:
+            case Steps(steps):
+                for step in steps:
+                    self._roster.take(step)
+                if self._roster.has_trial:
+                    self._send_unsent()
+            case Beat():
+                self._beat = report
+            case Ready():
+                self.facts = self.facts or report
+                self.phase = "ready"
+                self._settled.set()
+                self._send_unsent()
+            case Failed(uid, kind, message):
+                self._roster.fail(uid, _ERRORS.get(kind, EngineFailed)(message))
+            case Unloadable(kind, message):
+                error = _ERRORS.get(kind, EngineFailed)
+                self._give_up(error(f"{self._folder.name} does not load: {message}"))
+
+    def _send_unsent(self) -> None:
+        if self.phase == "ready" and self._child:
+            for ticket in self._roster.unsent():
+                self._child.send(Add(ticket.continued()))
+
+    def _abort(self, ticket: Ticket) -> None:
+        if self._child and ticket.is_sent:
+            self._child.send(Abort(ticket.uid))
+        self._send_unsent()
+
+    def _mourn(self) -> None:
+        if self.phase not in ("stopped", "failed"):
+            self._spawn(self._restart(was_loading=self.phase == "loading"))
+
+    async def _restart(self, *, was_loading: bool) -> None:
+        self.phase = "starting"
+        status = await self._child.end() if self._child else 0
+        error = EngineFailed(f"the engine process died ({cause(status)})", hint=f"see {self._log}")
+        self._deaths = self._deaths + 1 if was_loading else 1
+        if self._deaths > _LOADS:
+            self._give_up(error)
+            return
+        self._roster.survive(error)
+        self.restarts += 1
+        await asyncio.sleep(_BACK_OFF_S[min(self._deaths - 1, len(_BACK_OFF_S) - 1)])
+        try:
+            await self._launch()
+        except (OSError, MlxkError) as e:
+            self._give_up(EngineFailed(f"the engine process does not start: {e}"))
+
+    def _give_up(self, error: MlxkError) -> None:
+        self.phase = "failed"
+        self._failure = error
+        self._settled.set()
+        self._roster.fail_all(error)
+
+    async def _watch(self) -> None:
+        """Kill a process that says nothing, or whose one step takes for ever.
+
+        When this very loop did not run for seconds (we were stopped, not the child), what the
+        child said meanwhile is still unread and nothing can be concluded.
+        """
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(1.0)
+            now = time.monotonic()
+            silent = now - self._heard > self._options.silence_s
+            stuck = self._beat.step_s > self._options.hang_s
+            if self._child and now - before < 3.0 and (silent or stuck):
+                self._child.kill()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def cause(status: int) -> str:
+    """`killed by SIGKILL`, or the exit status."""
+    if status >= 0:
+        return f"exit status {status}"
+    return f"killed by {signal.Signals(-status).name}"

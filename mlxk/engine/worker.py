@@ -1,0 +1,145 @@
+"""The engine process: one model, one thread that owns MLX, one socket. Knows token ids only.
+
+Started as `python -m mlxk.engine.worker FD PARENT_PID`. The socket's end is the end of the
+process, whatever it is doing; nothing is ever written to stdout.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
+
+from mlxk.engine.loop import EngineLoop, kind_of
+from mlxk.engine.protocol import (
+    Beat,
+    Command,
+    Decoder,
+    Load,
+    Ready,
+    Report,
+    Unloadable,
+    encode,
+)
+
+BEAT_S = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+def main(argv: list[str]) -> None:
+    began = time.monotonic()
+    link = Link(socket.socket(fileno=int(argv[0])))
+    die_with(int(argv[1]))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    inbox: SimpleQueue[Command] = SimpleQueue()
+    threading.Thread(target=link.receive, args=(inbox,), daemon=True).start()
+    pulse = Pulse(link)
+    threading.Thread(target=pulse.run, daemon=True).start()
+    load = inbox.get()
+    if isinstance(load, Load):
+        serve(load, inbox, link, pulse, began)
+    # Destructors of a device have hung processes before; nothing here needs them.
+    os._exit(0)
+
+
+def serve(
+    load: Load, inbox: SimpleQueue[Command], link: "Link", pulse: "Pulse", began: float
+) -> None:
+    try:
+        runner, ready = open_runner(load, began)
+    except Exception as e:  # the thread that owns MLX reports whatever it throws
+        logging.getLogger(__name__).error("cannot load %s", load.folder, exc_info=e)
+        link.send(Unloadable(load_failure(e), f"{type(e).__name__}: {e}"))
+        return
+    link.send(ready)
+    loop = EngineLoop(runner, inbox, link.send, around_step=pulse.mark)
+    pulse.watch(loop)
+    loop.run()
+
+
+def open_runner(load: Load, began: float) -> tuple[Any, Ready]:
+    """MLX and the weights: imported here, so that the socket is served while that takes time."""
+    from mlxk.engine.weights import load_runner  # noqa: PLC0415
+
+    runner, vocabulary, token_bytes = load_runner(load)
+    return runner, Ready(vocabulary, token_bytes, time.monotonic() - began)
+
+
+def load_failure(error: Exception) -> str:
+    if isinstance(error, ValueError) and "not supported" in str(error):
+        return "runtime_incompatible"
+    if isinstance(error, ImportError):
+        return "engine_missing"
+    return "out_of_memory" if kind_of(error) == "out_of_memory" else "model_unhealthy"
+
+
+class Link:
+    """The socket to the parent. Two threads write to it: the loop and the pulse."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._writing = threading.Lock()
+
+    def send(self, report: Report) -> None:
+        frame = encode(report)
+        with self._writing:
+            try:
+                self._socket.sendall(frame)
+            except OSError:
+                os._exit(0)
+
+    def receive(self, inbox: SimpleQueue[Any]) -> None:
+        decoder = Decoder()
+        while data := self._read():
+            for command in decoder.feed(data):
+                inbox.put(command)
+        os._exit(0)
+
+    def _read(self) -> bytes:
+        with suppress(OSError):
+            return self._socket.recv(1 << 16)
+        return b""
+
+
+class Pulse:
+    """Says once a second that the process lives, and for how long its step has been running."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._loop: EngineLoop | None = None
+        self._step_began: float | None = None
+
+    def watch(self, loop: EngineLoop) -> None:
+        self._loop = loop
+
+    def mark(self, busy: bool) -> None:
+        self._step_began = time.monotonic() if busy else None
+
+    def run(self) -> None:
+        while True:
+            self._link.send(self._beat())
+            time.sleep(BEAT_S)
+
+    def _beat(self) -> Beat:
+        began, loop = self._step_began, self._loop
+        age = 0.0 if began is None else time.monotonic() - began
+        return Beat(loop.active, loop.queued, age) if loop else Beat(0, 0, age)
+
+
+def die_with(parent: int) -> None:
+    """Linux kills us when the parent dies, even while MLX holds every thread; then look once
+    whether that has happened already. Elsewhere the socket's end must do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
