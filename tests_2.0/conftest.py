@@ -1,10 +1,12 @@
 """The only conftest: homes, caches, repositories, and a scripted model."""
 
+import sys
 from pathlib import Path
 
 import orjson
 import pytest
 
+sys.path.append(str(Path(__file__).parent / "support"))
 EXAMPLES = Path(__file__).parent.parent / "schemas" / "examples"
 
 
@@ -37,3 +39,11 @@ def home(tmp_path, monkeypatch):
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "MLXK_WORKSPACE_HOME", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     return root
+
+
+@pytest.fixture
+def hub_cache(home):
+    """A builder of layout-exact caches, at the place where mlxk looks."""
+    from hub_cache import HubCache
+
+    return HubCache(home / "hf" / "hub")

@@ -1,0 +1,169 @@
+"""Commands about models as files: list, show, health."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mlxk.cli import tables
+from mlxk.cli.registry import command
+
+if TYPE_CHECKING:
+    from mlxk.hub.inspect import Metadata
+    from mlxk.hub.model import Model, Place, Report
+    from mlxk.hub.reading import Document
+    from mlxk.hub.show import FileEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    models: "tuple[Model, ...]"
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    model: "Model"
+    path: str
+    metadata: "Metadata"
+    files: "tuple[FileEntry, ...] | None"
+    config: "Document | None"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthItem:
+    name: str
+    hash: str | None
+    status: Literal["healthy", "unhealthy"]
+    reason: str | None
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSummary:
+    total: int
+    healthy_count: int
+    unhealthy_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    healthy: tuple[HealthItem, ...]
+    unhealthy: tuple[HealthItem, ...]
+    summary: HealthSummary
+
+
+@command("list", human=tables.models)
+def list_models(
+    pattern: Annotated[str | None, typer.Argument(help="Part of a name, or a glob.")] = None,
+    health: Annotated[bool, typer.Option("--health", help="Show health and reason.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Show every framework and type.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show base models as well.")] = False,
+    revisions: Annotated[
+        bool, typer.Option("--revisions", help="One row for each revision on disk.")
+    ] = False,
+) -> Listing:
+    """List the models on this machine: the cache, workspaces, and what ships with mlxk.
+
+    The table shows MLX chat models; --json has every model.
+
+    mlxk list
+
+    mlxk list qwen --all --health
+
+    mlxk list --json | jq -r '.data.models[] | select(.health == "unhealthy") | .name'
+    """
+    from mlxk.hub import listing
+    from mlxk.hub.model import describe
+
+    places = listing.matching(listing.places(revisions=revisions), pattern)
+    models = tuple(describe(place).model for place in places)
+    return Listing(models, len(models))
+
+
+@command("show", human=tables.shown)
+def show(
+    model: Annotated[str, typer.Argument(help="A name, name@revision, or a folder.")],
+    files: Annotated[bool, typer.Option("--files", help="Also list the files.")] = False,
+    config: Annotated[bool, typer.Option("--config", help="Also print config.json.")] = False,
+) -> Shown:
+    """Show one model: what it is, its dimensions, whether it is whole and would run.
+
+    mlxk show builtin:tiny
+
+    mlxk show Qwen3-0.6B-4bit --files
+
+    mlxk show org/name@v1.0 --json | jq .data.metadata.context_length
+    """
+    from mlxk.hub import names
+    from mlxk.hub.inspect import metadata
+    from mlxk.hub.model import describe
+    from mlxk.hub.show import entries
+
+    report = describe(names.locate(model), thorough=True)
+    contents = report.reading.contents
+    return Shown(
+        model=report.model,
+        path=str(contents.folder),
+        metadata=metadata(report.reading),
+        files=entries(contents) if files else None,
+        config=(report.reading.config or None) if config else None,
+    )
+
+
+@command("health", human=tables.health)
+def health(
+    pattern: Annotated[str | None, typer.Argument(help="A name, a glob, or a folder.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 3 when a model is unhealthy.")
+    ] = False,
+) -> Health:
+    """Check that models are whole: healthy means that their framework would load them.
+
+    mlxk health
+
+    mlxk health Qwen3-0.6B-4bit
+
+    mlxk health --strict --json | jq -r '.data.unhealthy[] | "\\(.name): \\(.reason)"'
+    """
+    from mlxk.contract.errors import ModelUnhealthy
+    from mlxk.hub.model import describe
+
+    value = _sorted_by_health([_item(describe(p, thorough=True)) for p in _chosen(pattern)])
+    if strict and value.unhealthy:
+        first, bad = value.unhealthy[0], value.summary.unhealthy_count
+        raise ModelUnhealthy(
+            f"{bad} of {value.summary.total} models unhealthy; {first.name}: {first.reason}",
+            hint=f"mlxk pull {first.name} repairs what the hub has",
+            data=value,
+            exit_code=3,
+        )
+    return value
+
+
+def _chosen(pattern: str | None) -> "tuple[Place, ...]":
+    """All models, those that a part of a name or a glob means, or the one that a spec means."""
+    from mlxk.hub import listing, names
+
+    if pattern is None:
+        return listing.places()
+    return listing.matching(listing.places(), pattern) or (names.locate(pattern),)
+
+
+def _item(report: "Report") -> HealthItem:
+    model, verdict = report.model, report.verdict
+    return HealthItem(
+        name=model.name,
+        hash=model.hash,
+        status=model.health,
+        reason=verdict.reason,
+        problems=verdict.problems,
+        warnings=verdict.warnings,
+    )
+
+
+def _sorted_by_health(items: list[HealthItem]) -> Health:
+    healthy = tuple(item for item in items if item.status == "healthy")
+    unhealthy = tuple(item for item in items if item.status == "unhealthy")
+    return Health(healthy, unhealthy, HealthSummary(len(items), len(healthy), len(unhealthy)))

@@ -1,0 +1,79 @@
+"""Would the framework's own loader load these files? Decided without any framework."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlxk.hub import tokenizer, weights
+from mlxk.hub.inspect import Facts, facts
+from mlxk.hub.reading import CONFIG, GENERATION, Reading, read
+
+# Files that loaders look for by themselves; a broken link among the others harms nobody.
+_LOADED = (".json", ".safetensors", ".npz", ".gguf", ".bin", ".model", ".jinja", ".tiktoken")
+_LOADED_TEXTS = ("merges.txt", "vocab.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    healthy: bool
+    reason: str | None
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def judge(folder: Path, *, name: str = "") -> Verdict:
+    """`reason` is the first problem; every problem names its file."""
+    reading = read(folder)
+    return examine(reading, facts(reading, name))
+
+
+def examine(reading: Reading, facts: Facts) -> Verdict:
+    if reading.contents.problem is not None:
+        return verdict((reading.contents.problem,))
+    problems = [
+        *_links(reading),
+        *_config(reading, facts),
+        *weights.problems(reading, facts),
+        *tokenizer.problems(reading, facts),
+    ]
+    warnings = (*_dangling_extras(reading), *weights.warnings(reading))
+    return verdict(tuple(dict.fromkeys(problems)), warnings)
+
+
+def verdict(problems: tuple[str, ...], warnings: tuple[str, ...] = ()) -> Verdict:
+    return Verdict(not problems, problems[0] if problems else None, problems, warnings)
+
+
+def _links(reading: Reading) -> Iterator[str]:
+    for file in reading.contents.files:
+        if file.problem and (_is_loaded(file.name) or "leaves" in file.problem):
+            yield f"{file.name}: {file.problem}"
+
+
+def _dangling_extras(reading: Reading) -> Iterator[str]:
+    for file in reading.contents.files:
+        if file.problem and not _is_loaded(file.name) and "leaves" not in file.problem:
+            yield f"{file.name}: {file.problem}"
+
+
+def _is_loaded(name: str) -> bool:
+    return name.endswith(_LOADED) or name in _LOADED_TEXTS
+
+
+def _config(reading: Reading, facts: Facts) -> Iterator[str]:
+    if facts.framework == "GGUF":
+        return
+    config = reading.documents.get(CONFIG, "missing")
+    if isinstance(config, str):
+        yield f"{CONFIG}: {config}"
+        return
+    if facts.kind != "unknown" and facts.architecture is None:
+        yield f"{CONFIG}: has no model_type"
+    yield from _generation(reading)
+
+
+def _generation(reading: Reading) -> Iterator[str]:
+    # mlx-lm forgives broken JSON in this one file, nothing else.
+    problem = reading.documents.get(GENERATION)
+    if isinstance(problem, str) and problem in ("is not UTF-8", "is not a JSON object"):
+        yield f"{GENERATION}: {problem}"
