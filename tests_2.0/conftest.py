@@ -47,3 +47,12 @@ def hub_cache(home):
     from hub_cache import HubCache
 
     return HubCache(home / "hf" / "hub")
+
+
+@pytest.fixture
+async def serve():
+    """Serve a model, or a mapping of them; gives a client session with the server as its base."""
+    from serving import Servers, stack
+
+    async with stack() as opened:
+        yield Servers(opened)

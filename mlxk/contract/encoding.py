@@ -26,9 +26,14 @@ def loads(data: bytes | str, what: str = "input") -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(data)  # accepts lone surrogates, which orjson refuses
+        # Accepts lone surrogates, which orjson refuses, but not its own NaN.
+        return json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as e:
         raise InvalidDocument(f"{what} is not valid JSON: {e}") from e
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _plain(value: object) -> Any:

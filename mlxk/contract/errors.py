@@ -6,7 +6,7 @@
   - EngineMissing, EngineFailed, ContextLengthExceeded, OutOfMemory, OverCapacity, RequestTimeout
   - HubError: HubUnreachable, HubNotFound, GatedRepo, HubUnauthorized
   - DiskFull, PermissionDenied, LocksPresent, ConfirmationRequired
-  - UnsafePath, AlreadyExists, NotFound
+  - UnsafePath, AlreadyExists, NotFound, Unauthorized
   - Locked, PortConflict, StartTimeout, StartFailed, ServiceManagerUnavailable
   - OverBudget, NothingFits, CorruptState
   - NotARepository, DirtyMerge, SessionNotFound, SessionBusy, HistoryCorrupt, BranchNotFound
@@ -187,6 +187,13 @@ class AlreadyExists(MlxkError):
 class NotFound(MlxkError):
     type = "not_found"
     http_status = 404
+
+
+class Unauthorized(MlxkError):
+    """Our own server was asked without its API key."""
+
+    type = "unauthorized"
+    http_status = 401
 
 
 class Locked(MlxkError):

@@ -150,11 +150,9 @@ def test_a_request_says_whether_it_wants_a_stream(fmt):
 @ALL_FORMATS
 def test_a_failure_in_mid_stream_is_told_in_the_stream(fmt):
     encoder, decoder = fmt.encoder(Asked(REQUESTS["a word"]), 7), fmt.decoder()
-    for frame in encoder.feed(Start("r", "m")):
-        decoder.feed(frame)
+    frames = [*encoder.feed(Start("r", "m")), *encoder.fail(OverCapacity("the house is full"))]
     with pytest.raises(ProviderError, match="full"):
-        for frame in encoder.fail(OverCapacity("the house is full")):
-            decoder.feed(frame)
+        [decoder.feed(frame) for frame in frames]
 
 
 words = st.text(min_size=1, max_size=20)

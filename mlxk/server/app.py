@@ -1,0 +1,66 @@
+"""HTTP over a mapping of names to chat models. Knows neither engine nor MLX."""
+
+import errno
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from mlxk.chat.model import ChatModel
+from mlxk.contract.errors import InvalidValue, PermissionDenied, PortConflict
+from mlxk.server import chat_routes, model_routes
+from mlxk.server.middleware import errors, guard
+from mlxk.server.state import STATE, ServerOptions, ServerState
+from mlxk.system.clock import Clock, now
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def make_app(
+    models: Mapping[str, ChatModel], options: ServerOptions | None = None, clock: Clock = now
+) -> web.Application:
+    options = options or ServerOptions()
+    app = web.Application(middlewares=[errors, guard], client_max_size=options.body_bytes)
+    began = time.monotonic()
+    app[STATE] = ServerState(models, options, clock, lambda: time.monotonic() - began)
+    app.add_routes([*chat_routes.routes(), *model_routes.routes()])
+    return app
+
+
+@asynccontextmanager
+async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, None]:
+    """Serve until the block ends; then running streams have `drain_s` to finish."""
+    options = app[STATE].options
+    runner = web.AppRunner(
+        app, handler_cancellation=True, access_log=None, shutdown_timeout=options.drain_s
+    )
+    await runner.setup()
+    try:
+        await _bind(web.TCPSite(runner, options.host, port, backlog=1024), port)
+        host, bound = runner.addresses[0][:2]
+        yield Address(host, bound)
+    finally:
+        await runner.cleanup()
+
+
+async def _bind(site: web.TCPSite, port: int) -> None:
+    try:
+        await site.start()
+    except OSError as e:
+        if e.errno == errno.EADDRINUSE:
+            hint = "--port auto takes a free one"
+            raise PortConflict(f"port {port} is in use", hint=hint, port=port) from e
+        if e.errno in (errno.EACCES, errno.EPERM):
+            raise PermissionDenied(f"port {port} needs more rights", port=port) from e
+        raise InvalidValue(f"cannot listen: {e.strerror or e}", port=port) from e

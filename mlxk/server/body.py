@@ -1,0 +1,35 @@
+"""The body of a request as JSON, within limits of size and time."""
+
+import asyncio
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from mlxk.contract import encoding
+from mlxk.server.state import STATE
+
+
+async def read_json(http: web.Request) -> Any:
+    try:
+        async with asyncio.timeout(http.app[STATE].options.body_s):
+            data = await http.read()
+    except TimeoutError as e:
+        raise web.HTTPRequestTimeout from e
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return _scrubbed(encoding.loads(data, "the request body"))
+
+
+def _scrubbed(value: Any) -> Any:
+    """Half a surrogate pair has no UTF-8 and would stop a tokenizer: `\\ud83d` becomes `?`."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case list():
+            return [_scrubbed(item) for item in value]
+        case dict():
+            return {_scrubbed(key): _scrubbed(item) for key, item in value.items()}
+        case _:
+            return value

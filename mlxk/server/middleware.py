@@ -1,0 +1,120 @@
+"""What happens around every route: who may ask, and errors in the asked format."""
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from mlxk.contract import encoding
+from mlxk.contract.errors import (
+    InternalError,
+    InvalidValue,
+    MlxkError,
+    NotFound,
+    PermissionDenied,
+    Unauthorized,
+    UsageError,
+)
+from mlxk.server.chat_routes import CHAT_FORMATS
+from mlxk.server.outlet import OUTLET, Outlet
+from mlxk.server.state import STATE
+from mlxk.wire import openai_chat
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_OPEN_PATHS = {"/", "/health"}
+_log = logging.getLogger(__name__)
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The one place where a failure becomes a status and a body, or the end of a stream."""
+    try:
+        return await handler(request)
+    except ConnectionError:
+        raise
+    except Exception as e:  # noqa: BLE001 -- the boundary: bugs get an error body too
+        error, status = _translated(e)
+    outlet: Outlet | None = request.get(OUTLET)
+    if outlet is not None and outlet.is_open:
+        await outlet.fail(error)
+        return outlet.response
+    return _refusal(request, error, status)
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A web page that the user visits must not reach a server on the user's own machine."""
+    options = request.app[STATE].options
+    local = is_loopback(options.host)
+    host = request.headers.get("Host", "")
+    if local and host and not is_loopback(_name(f"//{host}")):
+        raise PermissionDenied(f"the host name {host!r} is not served on a loopback address")
+    origin = request.headers.get("Origin")
+    if origin is not None and not _trusted(origin, host):
+        raise PermissionDenied(f"requests from {origin!r} are not answered")
+    if options.api_key is not None and request.path not in _OPEN_PATHS:
+        _check_key(request, options.api_key)
+    return await handler(request)
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _trusted(origin: str, host: str) -> bool:
+    return is_loopback(_name(origin)) or (bool(host) and urlsplit(origin).netloc == host)
+
+
+def _name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _check_key(http: web.Request, key: str) -> None:
+    bearer = http.headers.get("Authorization", "").removeprefix("Bearer ")
+    named = (http.headers.get("x-api-key"), http.headers.get("x-goog-api-key"))
+    given = [bearer, *(value for value in (*named, http.query.get("key")) if value)]
+    matches = [
+        hmac.compare_digest(value.encode("utf-8", "replace"), key.encode()) for value in given
+    ]
+    if not any(matches):
+        raise Unauthorized("this server asks for an API key, and none or a wrong one was sent")
+
+
+def _translated(e: Exception) -> tuple[MlxkError, int]:
+    match e:
+        case MlxkError():
+            return e, e.http_status
+        case web.HTTPNotFound():
+            return NotFound("nothing is served at this path", hint="GET / says what is"), 404
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(e.allowed_methods))
+            return UsageError(f"{e.method} is not allowed here, only {allowed}"), 405
+        case web.HTTPRequestEntityTooLarge():
+            return InvalidValue("the request body is too large"), 413
+        case web.HTTPException():
+            return InvalidValue(e.reason), e.status
+    _log.error("a request met a bug", exc_info=e)
+    return InternalError(f"{type(e).__name__}: {e}"), 500
+
+
+def _refusal(http: web.Request, error: MlxkError, status: int) -> web.Response:
+    form = CHAT_FORMATS.get(http.path, openai_chat.FORMAT)
+    headers = {"Retry-After": "1"} if error.retryable and status in (429, 503) else {}
+    return web.Response(
+        body=encoding.dumps(form.encode_error(error, status), newline=True),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+    )
