@@ -3,9 +3,8 @@
 import asyncio
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlxk.agent import events
 from mlxk.agent.calls import Caller
@@ -172,7 +171,7 @@ class _Run:
                 self.sender.send(events.Heartbeat(round(silent, 1)))
 
 
-async def _outcome(run: "asyncio._CoroutineLike[None]") -> MlxkError | None:
+async def _outcome(run: Awaitable[None]) -> MlxkError | None:
     try:
         await run
     except asyncio.CancelledError:
@@ -185,7 +184,7 @@ async def _outcome(run: "asyncio._CoroutineLike[None]") -> MlxkError | None:
 def _confinement(session: Session, settings: Settings) -> Confinement:
     if "Bash" not in settings.tools:
         return Confinement("none", session.worktree)
-    visible = (Path(session.record.store.common_dir),)
+    visible = (session.record.store.common,)
     return confinement(session.worktree, visible=visible, network=settings.network)
 
 

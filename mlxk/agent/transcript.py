@@ -5,7 +5,7 @@ from typing import Any
 
 from mlxk.chat.types import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
 from mlxk.contract import encoding
-from mlxk.contract.errors import HistoryCorrupt
+from mlxk.contract.errors import HistoryCorrupt, InvalidDocument
 
 _KINDS: dict[str, type[Part]] = {
     "text": Text,
@@ -24,7 +24,7 @@ def to_lines(messages: Iterable[Message]) -> bytes:
 
 def from_lines(lines: bytes) -> tuple[Message, ...]:
     """HistoryCorrupt names the line that cannot be read."""
-    return tuple(_message(raw, number) for number, raw in enumerate(lines.splitlines(), 1) if raw)
+    return tuple(_message(raw, number) for number, raw in enumerate(lines.split(b"\n"), 1) if raw)
 
 
 def repaired(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -53,7 +53,7 @@ def _message(raw: bytes, number: int) -> Message:
     try:
         value = encoding.loads(raw)
         return Message(value["role"], tuple(map(_part, value["parts"])))
-    except (KeyError, TypeError, ValueError) as e:
+    except (InvalidDocument, KeyError, TypeError) as e:
         raise HistoryCorrupt(
             f"line {number} of the conversation cannot be read", line=number
         ) from e

@@ -133,7 +133,7 @@ def help_(
         raise InvalidValue(f"no command is called {topic!r}", hint="mlxk --help")
     printed = StringIO()
     with redirect_stdout(printed):
-        app([*topic.split(), "--help"], standalone_mode=False)
+        app([*topic.split(), "--help"], prog_name="mlxk", standalone_mode=False)
     return Help(topic, printed.getvalue())
 
 

@@ -78,7 +78,7 @@ def _parse(argv: Sequence[str]) -> Call:
     printed = StringIO()
     try:
         with redirect_stdout(printed):
-            reply = app([*argv] or ["--help"], standalone_mode=False)
+            reply = app([*argv] or ["--help"], prog_name="mlxk", standalone_mode=False)
     except typer.TyperException as e:
         raise _usage_error(e.format_message(), argv) from e
     if isinstance(reply, Call):
