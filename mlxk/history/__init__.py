@@ -1,1 +1,16 @@
-"""Git objects: store, session, worktree, snapshot. Knows bytes and ids, not messages."""
+"""Sessions as git objects: one hash for code and conversation. Knows no messages and no agents.
+
+    store = Store.open(Path.cwd(), paths.home())       NotARepository, RuntimeIncompatible
+    with Session.create(store, meta, name="fix-typo", when=now()) as session:
+        session.worktree                               the folder that tools work in
+        session.append(lines, when=now())              conversation only
+        session.append(lines, when=now(), paths=["a"]) these files may have changed
+        session.append(lines, when=now(), paths=None)  any file may have changed (after a shell)
+    Session.open(store, "fix-typo", when=now())        go on at the end; .recovered: leftovers
+    Session.fork(store, place, meta, name="other", when=now())
+
+Reading takes no lock: `records(store)` lists sessions, `find(store, spec)` gives a Place in one,
+`record.at(step)` another; both have `lines()` and `meta()`, a record also has `steps()`.
+`diff` compares code commits: `changes`, `patch`, `divergence`.
+Everything is imported from its own module: `store`, `session`, `record`, `diff`, `worktree`.
+"""

@@ -1,0 +1,95 @@
+"""Line endings as .gitattributes and the configuration ask for them. Runs no filter program."""
+
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+
+from dulwich.attrs import (
+    AttributeValue,
+    GitAttributes,
+    Pattern,
+    compile_gitattributes_patterns,
+    parse_git_attributes,
+)
+from dulwich.config import StackedConfig
+from dulwich.line_ending import (
+    LineEndingFilter,
+    line_ending_filter_for_action,
+    read_eol_config,
+    resolve_crlf_action,
+)
+
+from mlxk.contract.errors import UnsafePath
+
+_Patterns = list[tuple[Pattern, Mapping[bytes, AttributeValue]]]
+ReadFile = Callable[[bytes], bytes | None]  # a path below the top -> its content
+
+
+class Attributes:
+    """`read` gives .gitattributes files: from disk when adding files, from the tree when writing
+    them out.
+    """
+
+    def __init__(self, read: ReadFile, common: Path, config: StackedConfig) -> None:
+        self._read = read
+        info = common / "info" / "attributes"
+        self._attributes = GitAttributes(
+            _user_patterns(config) + self._folder(b""),
+            directory_loader=self._folder,
+            info_patterns=_compiled(info.read_bytes(), b"") if info.is_file() else [],
+        )
+        self._eol, self._autocrlf, _ = read_eol_config(config)
+
+    def clean(self, path: bytes, data: bytes, committed: Callable[[], bytes]) -> bytes:
+        """What git would store for a file's bytes. UnsafePath when only a filter program knows."""
+        conversion = self._conversion(path, lambda: _has_crlf(committed()))
+        return conversion.clean(data) if conversion else data
+
+    def smudge(self, path: bytes, data: bytes) -> bytes:
+        """What git would write to disk for stored bytes; filters are left undone."""
+        conversion = self._ending(self._attributes.match_path(path), lambda: False)
+        return conversion.smudge(data) if conversion else data
+
+    def _conversion(self, path: bytes, has_crlf: Callable[[], bool]) -> LineEndingFilter | None:
+        found = self._attributes.match_path(path)
+        for name in (b"filter", b"working-tree-encoding"):
+            if isinstance(value := found.get(name), bytes):
+                raise UnsafePath(
+                    f"{path.decode(errors='backslashreplace')} changed and needs git's "
+                    f"{name.decode()} '{value.decode(errors='replace')}', which mlxk does not run",
+                    path=path.decode(errors="backslashreplace"),
+                    hint="commit or undo that change yourself, or start with --clean",
+                )
+        return self._ending(found, has_crlf)
+
+    def _ending(
+        self, found: Mapping[bytes, AttributeValue], has_crlf: Callable[[], bool]
+    ) -> LineEndingFilter | None:
+        action = resolve_crlf_action(found, self._eol, self._autocrlf)
+        return line_ending_filter_for_action(action, index_has_crlf=has_crlf)
+
+    def _folder(self, folder: bytes) -> _Patterns:
+        data = self._read(folder + b"/.gitattributes" if folder else b".gitattributes")
+        return _compiled(data, folder) if data else []
+
+
+def _compiled(data: bytes, base: bytes) -> _Patterns:
+    entries = [(p, _expanded(found)) for p, found in parse_git_attributes(BytesIO(data))]
+    return compile_gitattributes_patterns(entries, base=base)
+
+
+def _expanded(found: Mapping[bytes, AttributeValue]) -> Mapping[bytes, AttributeValue]:
+    """git's built-in macro: `binary` means `-diff -merge -text`."""
+    return {b"text": False, **found} if found.get(b"binary") is True else found
+
+
+def _user_patterns(config: StackedConfig) -> _Patterns:
+    try:
+        file = Path(config.get((b"core",), b"attributesFile").decode()).expanduser()
+    except KeyError:
+        return []
+    return _compiled(file.read_bytes(), b"") if file.is_file() else []
+
+
+def _has_crlf(data: bytes) -> bool:
+    return b"\r\n" in data and b"\0" not in data[:8000]

@@ -1,0 +1,208 @@
+"""A folder of files under git: finds what changed since it was last known and stores the bytes.
+
+Knows no commits.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from mlxk.contract.errors import UnsafePath
+from mlxk.contract.notes import note
+from mlxk.history.folders import NEVER, Folder, Known, is_recent, signature
+from mlxk.history.ignore import Rules
+from mlxk.history.reading import Reader
+from mlxk.history.store import Store
+from mlxk.history.trees import SUBMODULE, Entry
+from mlxk.system.files import translated
+
+Found = dict[bytes, Entry | None]  # path -> what it is now; None: gone
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Checkout:
+    """The user's or a session's own. `known` is kept up to date by every look."""
+
+    def __init__(self, root: Path, known: Folder, store: Store) -> None:
+        self.root = root
+        self.known = known
+        self._store = store
+        self._reader = Reader(root, store)
+        self._found: Found = {}
+
+    def scan(self) -> Found:
+        """Everything that differs from what was known."""
+        self._found, self._reader = {}, Reader(self.root, self._store)
+        rules = Rules.of(self.root, self._store.common, self._store.config)
+        with translated(self.root):
+            fd = os.open(self.root, _FOLDER)
+            try:
+                self._visit(self.known, fd, b"", rules, relist=False)
+            finally:
+                os.close(fd)
+        return self._found
+
+    def look(self, paths: Iterable[str]) -> Found:
+        """What differs at these paths only; a folder among them means a full scan."""
+        self._found = {}
+        with translated(self.root):
+            for path in paths:
+                if not self._look(_parts(path)):
+                    partial = self._found
+                    return partial | self.scan()
+        return self._found
+
+    def _look(self, parts: list[bytes]) -> bool:
+        fds = [os.open(self.root, _FOLDER)]
+        folder = self.known
+        try:
+            for at, part in enumerate(parts[:-1]):
+                if part in folder.files:
+                    self._forget(folder, part, b"/".join(parts[: at + 1]))
+                if (fd := _enter(part, fds[-1])) is None:
+                    self._drop(folder, part, b"".join(p + b"/" for p in parts[: at + 1]))
+                    return True
+                fds.append(fd)
+                folder = folder.folders.setdefault(part, Folder())
+            return self._look_at(folder, fds[-1], parts)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _look_at(self, folder: Folder, fd: int, parts: list[bytes]) -> bool:
+        name, prefix = parts[-1], b"".join(p + b"/" for p in parts[:-1])
+        info = _stat(name, fd)
+        if info is not None and stat.S_ISDIR(info.st_mode):
+            return False
+        self._drop(folder, name, prefix + name + b"/")
+        if name not in folder.files:
+            if info is None or self._is_ignored(parts):
+                return True
+            folder.files[name] = Known(NEVER, None)
+        self._update(folder, fd, prefix, name, info)
+        return True
+
+    def _is_ignored(self, parts: list[bytes]) -> bool:
+        rules = Rules.of(self.root, self._store.common, self._store.config)
+        for part in parts[:-1]:
+            rules = rules.below(part)
+        if ignored := rules.ignores(parts[-1], folder=False):
+            path = shown(b"/".join(parts))
+            note("ignored_path", f"{path} is ignored by .gitignore rules, so it is not committed")
+        return ignored
+
+    def _visit(self, folder: Folder, fd: int, prefix: bytes, rules: Rules, *, relist: bool) -> None:
+        info = os.fstat(fd)
+        gitignore = folder.files.get(b".gitignore")
+        if gitignore and _differs(b".gitignore", fd, gitignore):
+            relist = True
+        if relist or folder.seen != info.st_mtime_ns:
+            self._list(folder, fd, prefix, rules)
+            folder.seen = -1 if is_recent(info.st_mtime_ns) else info.st_mtime_ns
+            relist |= gitignore is None and b".gitignore" in folder.files
+        changed = [name for name, known in folder.files.items() if _differs(name, fd, known)]
+        for name in changed:
+            self._update(folder, fd, prefix, name, _stat(name, fd))
+        for name, below in list(folder.folders.items()):
+            if (inner := _enter(name, fd)) is None:
+                self._drop(folder, name, prefix + name + b"/")
+                continue
+            try:
+                path = prefix + name + b"/"
+                self._visit(below, inner, path, rules.below(name), relist=relist)
+            finally:
+                os.close(inner)
+
+    def _list(self, folder: Folder, fd: int, prefix: bytes, rules: Rules) -> None:
+        """Take in the names that are new here."""
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                name = os.fsencode(entry.name)
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if name in folder.files or (is_folder and name in folder.folders):
+                    continue
+                if name.lower() == b".git" or rules.ignores(name, folder=is_folder):
+                    continue
+                if not is_folder:
+                    folder.files[name] = Known(NEVER, None)
+                elif not self._is_repository(fd, prefix, name):
+                    folder.folders[name] = Folder()
+
+    def _is_repository(self, fd: int, prefix: bytes, name: bytes) -> bool:
+        if _stat(name + b"/.git", fd) is None:
+            return False
+        path = shown(prefix + name)
+        note("nested_repository", f"{path} is a repository of its own: its files are not recorded")
+        return True
+
+    def _update(
+        self, folder: Folder, fd: int, prefix: bytes, name: bytes, info: os.stat_result | None
+    ) -> None:
+        known, path = folder.files[name], prefix + name
+        if info and known.entry and known.entry[0] == SUBMODULE and stat.S_ISDIR(info.st_mode):
+            self._keep(folder, path, name, Known(NEVER, self._reader.submodule(path, known.entry)))
+        elif info and (stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode)):
+            self._keep(folder, path, name, self._reader.read(fd, path, info, known.entry))
+        else:
+            self._forget(folder, name, path)
+            if info and stat.S_ISDIR(info.st_mode) and not self._is_repository(fd, prefix, name):
+                folder.folders.setdefault(name, Folder())
+
+    def _keep(self, folder: Folder, path: bytes, name: bytes, new: Known) -> None:
+        old = folder.files[name].entry
+        folder.files[name] = new
+        if new.entry != old:
+            self._found[path] = new.entry
+
+    def _forget(self, folder: Folder, name: bytes, path: bytes) -> None:
+        if folder.files.pop(name).entry is not None:
+            self._found[path] = None
+
+    def _drop(self, folder: Folder, name: bytes, prefix: bytes) -> None:
+        """The folder `name` is gone, apart from what a sparse checkout never wrote."""
+        if (gone := folder.folders.pop(name, None)) is None:
+            return
+        for path, known in gone.walk(prefix):
+            if known.signature is None:
+                self.known.put(path, known)
+            elif known.entry is not None:
+                self._found[path] = None
+
+
+def shown(path: bytes) -> str:
+    """For people and JSON: bytes that are not text become `\\xNN`."""
+    return path.decode(errors="backslashreplace")
+
+
+def _parts(path: str) -> list[bytes]:
+    parts = os.fsencode(path).split(b"/")
+    if not all(parts) or any(p in (b".", b"..") or p.lower() == b".git" for p in parts):
+        raise UnsafePath(f"{path!r} is not a path inside the worktree", path=path)
+    return parts
+
+
+def _stat(name: bytes, fd: int) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _differs(name: bytes, fd: int, known: Known) -> bool:
+    if known.signature is None:
+        return False
+    try:
+        return signature(os.stat(name, dir_fd=fd, follow_symlinks=False)) != known.signature
+    except FileNotFoundError:
+        return True
+
+
+def _enter(name: bytes, fd: int) -> int | None:
+    try:
+        return os.open(name, _FOLDER, dir_fd=fd)
+    except OSError as e:
+        if e.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise

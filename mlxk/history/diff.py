@@ -1,0 +1,140 @@
+"""What changed between two code commits. Knows trees and bytes, not sessions."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+from dulwich.graph import can_fast_forward
+from dulwich.objects import ObjectID
+from dulwich.patch import write_tree_diff
+
+from mlxk.history import commits
+from mlxk.history.checkout import shown
+from mlxk.history.objects import RawId
+from mlxk.history.store import Store
+from mlxk.history.trees import FOLDER, SUBMODULE, Entry
+
+Status = Literal["added", "modified", "deleted", "type_changed"]
+Pair = tuple[bytes, Entry | None, Entry | None]  # path, before, after
+_FEW = 500  # edits; beyond that, counting every line once is near enough
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """Undecodable bytes of `path` are shown as `\\xNN`. Line counts are 0 for binary files."""
+
+    path: str
+    status: Status
+    additions: int
+    deletions: int
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    ahead: int
+    behind: int
+
+
+def changes(store: Store, old: str | None, new: str) -> tuple[FileChange, ...]:
+    """Between two commits (None: from nothing), by path."""
+    pairs = _pairs(store, _tree(store, old), _tree(store, new), b"")
+    return tuple(change(store, pair) for pair in sorted(pairs, key=lambda p: p[0]))
+
+
+def change(store: Store, pair: Pair) -> FileChange:
+    path, before, after = pair
+    a, b = _content(store, before), _content(store, after)
+    binary = b"\0" in a[:8000] or b"\0" in b[:8000]
+    added, deleted = (0, 0) if binary else line_counts(a, b)
+    return FileChange(shown(path), _status(before, after), added, deleted, binary)
+
+
+def patch(store: Store, old: str | None, new: str) -> bytes:
+    """A unified diff that `git apply` takes, apart from binary files."""
+    out = BytesIO()
+    before, after = (_hex(_tree(store, commit)) for commit in (old, new))
+    write_tree_diff(out, store.repo.object_store, before, after)
+    return out.getvalue()
+
+
+def divergence(store: Store, ours: str, theirs: str) -> Divergence:
+    """Commits that only one of the two has."""
+    return Divergence(_only_in(store, ours, theirs), _only_in(store, theirs, ours))
+
+
+def is_ancestor(store: Store, old: str, new: str) -> bool:
+    return can_fast_forward(store.repo, ObjectID(old.encode()), ObjectID(new.encode()))
+
+
+def line_counts(a: bytes, b: bytes) -> tuple[int, int]:
+    """(additions, deletions) of a shortest edit from `a` to `b`."""
+    old, new = a.splitlines(keepends=True), b.splitlines(keepends=True)
+    start, limit = 0, min(len(old), len(new))
+    while start < limit and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < limit - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    old, new = old[start : len(old) - end], new[start : len(new) - end]
+    edits = _edit_distance(old, new) if old and new else len(old) + len(new)
+    added = (edits + len(new) - len(old)) // 2
+    return added, edits - added
+
+
+def _edit_distance(a: Sequence[bytes], b: Sequence[bytes]) -> int:
+    """Myers, "An O(ND) Difference Algorithm" (1986): the length only."""
+    furthest = {1: 0}
+    for edits in range(min(len(a) + len(b), _FEW) + 1):
+        for k in range(-edits, edits + 1, 2):
+            down = k == -edits or (k != edits and furthest[k - 1] < furthest[k + 1])
+            i = furthest[k + 1] if down else furthest[k - 1] + 1
+            while i < len(a) and i - k < len(b) and a[i] == b[i - k]:
+                i += 1
+            furthest[k] = i
+            if i >= len(a) and i - k >= len(b):
+                return edits
+    return (Counter(a) - Counter(b)).total() + (Counter(b) - Counter(a)).total()
+
+
+def _pairs(store: Store, old: RawId | None, new: RawId | None, prefix: bytes) -> Iterator[Pair]:
+    before = store.trees.entries(old) if old else {}
+    after = store.trees.entries(new) if new else {}
+    for name in before.keys() | after.keys():
+        a, b = before.get(name), after.get(name)
+        if a == b:
+            continue
+        inner_a = a[1] if a and a[0] == FOLDER else None
+        inner_b = b[1] if b and b[0] == FOLDER else None
+        if inner_a or inner_b:
+            yield from _pairs(store, inner_a, inner_b, prefix + name + b"/")
+        leaf_a, leaf_b = (None if inner_a else a), (None if inner_b else b)
+        if leaf_a or leaf_b:
+            yield prefix + name, leaf_a, leaf_b
+
+
+def _status(before: Entry | None, after: Entry | None) -> Status:
+    if before is None:
+        return "added"
+    if after is None:
+        return "deleted"
+    return "modified" if before[0] & 0o170000 == after[0] & 0o170000 else "type_changed"
+
+
+def _content(store: Store, entry: Entry | None) -> bytes:
+    return store.read_blob(entry[1]) if entry and entry[0] != SUBMODULE else b""
+
+
+def _tree(store: Store, commit: str | None) -> RawId | None:
+    return commits.decode(store.read_commit(commit)).tree if commit else None
+
+
+def _hex(raw: RawId | None) -> ObjectID | None:
+    return ObjectID(raw.hex().encode()) if raw else None
+
+
+def _only_in(store: Store, ours: str, theirs: str) -> int:
+    include, exclude = ObjectID(ours.encode()), ObjectID(theirs.encode())
+    return sum(1 for _ in store.repo.get_walker(include=[include], exclude=[exclude]))

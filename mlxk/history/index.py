@@ -1,0 +1,129 @@
+"""git's index file: read to learn what is staged and clean, written so that people's git works.
+
+Knows no trees.
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha1
+from pathlib import Path
+
+from mlxk.contract.errors import CorruptState, RuntimeIncompatible
+from mlxk.history.folders import NEVER, Known, Signature
+from mlxk.history.trees import FOLDER, Entry
+from mlxk.system.files import translated, write_atomic
+
+_FIXED = struct.Struct(">10I20sH")
+_ASSUME_VALID, _EXTENDED, _STAGE, _NAME = 0x8000, 0x4000, 0x3000, 0x0FFF
+_SKIP_WORKTREE, _INTENT_TO_ADD = 0x4000, 0x2000
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    entries: dict[bytes, Known]  # no signature: assumed unchanged, or not checked out
+    conflicts: tuple[bytes, ...]
+
+
+def read(path: Path) -> Index:
+    """Empty when there is none. RuntimeIncompatible for a split or sparse index."""
+    try:
+        with translated(path), path.open("rb") as file:
+            written, data = os.fstat(file.fileno()).st_mtime_ns, file.read()
+    except FileNotFoundError:
+        return Index({}, ())
+    try:
+        return _parse(data, written)
+    except (struct.error, ValueError, IndexError) as e:
+        raise CorruptState(f"{path} is damaged", path=str(path), hint="git status") from e
+
+
+def write(path: Path, entries: Iterable[tuple[bytes, Known]]) -> None:
+    """Version 2 or 3. What we do not trust is marked so that git looks for itself."""
+    ordered = sorted((p, k.signature, k.entry) for p, k in entries if k.entry is not None)
+    version = 3 if any(s is None for _, s, _ in ordered) else 2
+    uid, gid = os.getuid(), os.getgid()
+    parts = [struct.pack(">4sII", b"DIRC", version, len(ordered))]
+    for name, signature, (mode, raw) in ordered:
+        flags = min(len(name), _NAME) | (0 if signature else _EXTENDED)
+        mtime, ctime, size, inode = signature if signature and signature != NEVER else (0, 0, 0, 0)
+        times = (*divmod(ctime, _SECOND), *divmod(mtime, _SECOND))
+        fixed = _FIXED.pack(*_words(times), 0, inode, mode, uid, gid, size & 0xFFFFFFFF, raw, flags)
+        extended = b"" if signature else struct.pack(">H", _SKIP_WORKTREE)
+        length = len(fixed) + len(extended) + len(name)
+        parts += (fixed, extended, name, bytes(8 - length % 8))
+    body = b"".join(parts)
+    write_atomic(path, body + sha1(body, usedforsecurity=False).digest(), durable=False)
+
+
+def _words(times: tuple[int, ...]) -> Iterator[int]:
+    return (t & 0xFFFFFFFF for t in times)
+
+
+def _parse(data: bytes, written: int) -> Index:
+    magic, version, count = struct.unpack_from(">4sII", data)
+    if magic != b"DIRC" or version not in (2, 3, 4):
+        raise ValueError(version)
+    entries: dict[bytes, Known] = {}
+    conflicts: dict[bytes, None] = {}
+    at, name = 12, b""
+    for _ in range(count):
+        fields = _FIXED.unpack_from(data, at)
+        flags, extended, start = fields[11], 0, at + 62
+        if flags & _EXTENDED:
+            extended, start = struct.unpack_from(">H", data, start)[0], start + 2
+        name, end = _name(data, start, name) if version == 4 else _plain(data, at, start, flags)
+        if flags & _STAGE:
+            conflicts[name] = None
+        elif not extended & _INTENT_TO_ADD:
+            pinned = flags & _ASSUME_VALID or extended & _SKIP_WORKTREE
+            entry: Entry = fields[6], fields[10]
+            entries[name] = Known(None if pinned else _signature(fields, written), entry)
+        at = end
+    _refuse_partial(data, at, entries)
+    return Index(entries, tuple(conflicts))
+
+
+def _plain(data: bytes, at: int, start: int, flags: int) -> tuple[bytes, int]:
+    length = flags & _NAME
+    end = start + length if length < _NAME else data.index(b"\0", start)
+    return data[start:end], at + ((end - at + 8) & ~7)
+
+
+def _name(data: bytes, at: int, previous: bytes) -> tuple[bytes, int]:
+    """Version 4: how much of the previous name to cut, then what to put there."""
+    value = data[at] & 0x7F
+    while data[at] & 0x80:
+        at += 1
+        value = ((value + 1) << 7) | (data[at] & 0x7F)
+    end = data.index(b"\0", at + 1)
+    return previous[: len(previous) - value] + data[at + 1 : end], end + 1
+
+
+def _signature(fields: tuple[int, ...], written: int) -> Signature:
+    mtime = fields[2] * _SECOND + fields[3]
+    # "racily clean": written in the same moment as the index, so perhaps changed after it
+    if mtime >= written:
+        return NEVER
+    return mtime, fields[0] * _SECOND + fields[1], fields[9], fields[5]
+
+
+def _refuse_partial(data: bytes, at: int, entries: dict[bytes, Known]) -> None:
+    while at + 8 < len(data) - 20:
+        kind, size = struct.unpack_from(">4sI", data, at)
+        if kind in (b"link", b"sdir"):
+            which = "split" if kind == b"link" else "sparse"
+            hint = (
+                "git update-index --no-split-index"
+                if kind == b"link"
+                else ("git sparse-checkout reapply --no-sparse-index")
+            )
+            raise RuntimeIncompatible(f"git's index is {which}, which mlxk cannot read", hint=hint)
+        at += 8 + size
+    if any(k.entry and k.entry[0] == FOLDER for k in entries.values()):
+        raise RuntimeIncompatible(
+            "git's index is sparse, which mlxk cannot read",
+            hint="git sparse-checkout reapply --no-sparse-index",
+        )

@@ -1,0 +1,119 @@
+"""Writes session commits and moves a session's two refs: the private one is the truth, the branch
+follows it.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from mlxk.contract.errors import AlreadyExists, Locked, StaleBranch
+from mlxk.contract.notes import note
+from mlxk.history import commits, diff, record, refs
+from mlxk.history.objects import RawId
+from mlxk.history.record import SESSIONS, Record
+from mlxk.history.store import Store
+
+_GC_PATIENCE = 5.0
+
+
+def commit(store: Store, tree: RawId, parents: Sequence[str], when: datetime, message: str) -> str:
+    return store.writer.add(b"commit", commits.encode(tree, parents, when, message)).hex()
+
+
+def facts(history: Record, step: int) -> Mapping[str, str]:
+    """What every session commit says of itself, for machines."""
+    parent = f"{history.parent}@{history.parent_step}" if history.parent else ""
+    return {
+        commits.SESSION: history.id,
+        commits.STEP: str(step),
+        commits.BRANCH: history.branch,
+        commits.BASE: history.base,
+        commits.PARENT: parent,
+    }
+
+
+def refuse_taken(store: Store, name: str) -> None:
+    """AlreadyExists when a branch has this name; InvalidValue when git would not take it."""
+    ref = refs.check(f"refs/heads/mlxk/{name}")
+    if store.refs.read(ref) or any(r.name == name for r in record.records(store)):
+        raise AlreadyExists(f"the branch mlxk/{name} exists", name=name, hint="choose another name")
+
+
+def publish(store: Store, head: str) -> Record:
+    """Make a new session visible, whose first commit is `head`."""
+    history = record.load(store, head)
+    store.writer.settle()
+    store.refs.swap(SESSIONS + history.id, None, head, ours=True)
+    if not store.refs.swap(_branch(history), None, history.code, ours=True):
+        store.refs.drop(SESSIONS + history.id, head)
+        raise AlreadyExists(f"the branch {history.branch} exists", name=history.name)
+    store.writer.recheck()
+    return history
+
+
+def withdraw(history: Record) -> None:
+    """Take a session back that never began."""
+    history.store.refs.drop(_branch(history), history.code)
+    history.store.refs.drop(SESSIONS + history.id, history.head)
+
+
+def advance(history: Record, head: str, code: str, when: datetime) -> Record:
+    """Move the session to its next step. StaleBranch when somebody else has moved it."""
+    store = history.store
+    store.writer.settle()
+    if not store.refs.swap(SESSIONS + history.id, history.head, head, ours=True):
+        raise StaleBranch(f"session {history.name} was moved by another program", name=history.name)
+    if code != history.code:
+        _follow(history, code)
+    store.writer.recheck()
+    return replace(history, head=head, code=code, step=history.step + 1, when=when)
+
+
+def heal(history: Record, when: datetime) -> Record:
+    """Bring the branch back to the session, or take in what a person committed on top of it."""
+    store, branch = history.store, _branch(history)
+    at = store.refs.read(branch)
+    if at == history.code:
+        return history
+    if at is None or diff.is_ancestor(store, at, history.code):
+        store.refs.swap(branch, at, history.code, ours=True)
+        return history
+    if not diff.is_ancestor(store, history.code, at):
+        _mention_moved(history)
+        return history
+    step = history.step + 1
+    text = commits.message(f"take in commits made on {history.branch}", "", facts(history, step))
+    tree = commits.decode(store.read_commit(history.head)).tree
+    head = commit(store, tree, [history.head, at], when, text)
+    return advance(replace(history, code=at), head, at, when)
+
+
+def outlast_gc(store: Store) -> None:
+    """A gc that began before our last step may still delete its objects: put them back until it
+    ends.
+    """
+    deadline = time.monotonic() + _GC_PATIENCE
+    store.writer.recheck(thorough=True)
+    while store.writer.gc_running and time.monotonic() < deadline:
+        time.sleep(0.05)
+        store.writer.recheck(thorough=True)
+
+
+def _follow(history: Record, code: str) -> None:
+    refs_ = history.store.refs
+    try:
+        moved = refs_.swap(_branch(history), history.code, code, ours=True, durable=False)
+    except Locked:
+        moved = False
+    if not moved:
+        _mention_moved(history)
+
+
+def _branch(history: Record) -> str:
+    return f"refs/heads/{history.branch}"
+
+
+def _mention_moved(history: Record) -> None:
+    text = f"{history.branch} was moved by somebody else and is left there; the session goes on"
+    note("branch_moved", text)

@@ -1,0 +1,80 @@
+"""Turns a file on disk into a stored entry: bytes, mode, link target.
+
+Knows no ignore rules and no trees.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from dulwich.index import read_submodule_head
+
+from mlxk.history.attributes import Attributes
+from mlxk.history.folders import NEVER, Known, signature, trusted
+from mlxk.history.store import Store
+from mlxk.history.trees import EXECUTABLE, FILE, LINK, SUBMODULE, Entry
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Reader:
+    """For one look: .gitattributes are read once."""
+
+    def __init__(self, root: Path, store: Store) -> None:
+        self._root = os.fsencode(root) + b"/"
+        self._store = store
+        self._modes = store.flag("filemode", default=True)
+        self._attributes: Attributes | None = None
+
+    def read(self, fd: int, path: bytes, info: os.stat_result, old: Entry | None) -> Known:
+        """The file `path`, whose folder is open as `fd` and which looked like `info`."""
+        name = path.rpartition(b"/")[2]
+        if stat.S_ISLNK(info.st_mode):
+            target = os.readlink(name, dir_fd=fd)
+            return Known(trusted(info), (LINK, self._store.writer.add(b"blob", target)))
+        inner = os.open(name, _READ, dir_fd=fd)
+        try:
+            data = _content(inner, info.st_size)
+            after = os.fstat(inner)
+        finally:
+            os.close(inner)
+        raw = self._store.writer.add(b"blob", self._clean(path, data, old))
+        whole = signature(info) == signature(after) and len(data) == info.st_size
+        return Known(trusted(info) if whole else NEVER, (self._mode(info, old), raw))
+
+    def _clean(self, path: bytes, data: bytes, old: Entry | None) -> bytes:
+        if self._attributes is None or path.endswith(b".gitattributes"):
+            reader = self._attributes_file
+            self._attributes = Attributes(reader, self._store.common, self._store.config)
+        is_file = old is not None and old[0] in (FILE, EXECUTABLE)
+        before = old[1] if old and is_file else None
+        return self._attributes.clean(
+            path, data, lambda: self._store.read_blob(before) if before else b""
+        )
+
+    def _attributes_file(self, path: bytes) -> bytes | None:
+        try:
+            fd = os.open(self._root + path, _READ)
+        except OSError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            return file.read()
+
+    def _mode(self, info: os.stat_result, old: Entry | None) -> int:
+        if not self._modes:
+            return old[0] if old and old[0] in (FILE, EXECUTABLE) else FILE
+        return EXECUTABLE if info.st_mode & stat.S_IXUSR else FILE
+
+    def submodule(self, path: bytes, old: Entry) -> Entry:
+        head = read_submodule_head(self._root + path)
+        return (SUBMODULE, bytes.fromhex(head.decode())) if head else old
+
+
+def _content(fd: int, size: int) -> bytes:
+    data = os.read(fd, size + 1)
+    if len(data) == size or not data:
+        return data
+    pieces = [data]
+    while piece := os.read(fd, 1 << 20):
+        pieces.append(piece)
+    return b"".join(pieces)

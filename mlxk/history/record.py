@@ -1,0 +1,240 @@
+"""Reading a session: its steps, conversation bytes and code commits, found by any name.
+
+Never writes.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlxk.contract.errors import AmbiguousMatch, HistoryCorrupt, SessionNotFound
+from mlxk.contract.notes import note
+from mlxk.history import commits, diff
+from mlxk.history.commits import Commit
+from mlxk.history.store import Store
+
+SESSIONS = "refs/mlxk/sessions/"
+_FOLDER_SIZE = 50
+_HEX = re.compile("[0-9a-f]{4,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One round of work. `id` is the code commit; `session_commit` holds the conversation too."""
+
+    number: int
+    id: str
+    session_commit: str
+    session: str  # who made it: a fork's early steps are its parent's
+    subject: str
+    when: datetime
+    files: tuple[diff.FileChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    store: Store
+    id: str
+    name: str
+    head: str  # the session commit S_n
+    code: str  # the code commit W_n
+    base: str  # W_0
+    step: int  # n
+    when: datetime  # of step n
+    parent: str | None  # the session it was forked from
+    parent_step: int | None
+
+    @property
+    def branch(self) -> str:
+        return f"mlxk/{self.name}"
+
+    def steps(self) -> tuple[Step, ...]:
+        """Oldest first, the start (number 0) included. HistoryCorrupt names the last good one."""
+        chain = reversed(list(_chain(self.store, self.head)))
+        steps: list[Step] = []
+        before: str | None = None
+        for commit_id, commit in chain:
+            number, code = int(commit.trailers[commits.STEP]), commit.parents[-1]
+            if steps and steps[-1].number == number:
+                continue  # where a fork begins
+            session = commit.trailers[commits.SESSION]
+            files = diff.changes(self.store, before, code) if before and before != code else ()
+            before = code
+            steps.append(Step(number, code, commit_id, session, commit.subject, commit.when, files))
+        return tuple(steps)
+
+    def at(self, step: int) -> "Place":
+        """SessionNotFound when there is no such step."""
+        for commit_id, commit in _chain(self.store, self.head):
+            if int(commit.trailers[commits.STEP]) == step:
+                return Place(self, step, commit_id, commit.parents[-1])
+        raise SessionNotFound(f"session {self.name} has no step {step}", steps=self.step)
+
+    def lines(self) -> bytes:
+        """The whole conversation, as it was appended."""
+        return transcript(self.store, self.head)
+
+    def meta(self) -> bytes:
+        return _meta(self.store, self.head)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One step of a session."""
+
+    record: Record
+    step: int
+    session_commit: str
+    code: str
+
+    @property
+    def is_last(self) -> bool:
+        return self.session_commit == self.record.head
+
+    def lines(self) -> bytes:
+        """The conversation up to here."""
+        return transcript(self.record.store, self.session_commit)
+
+    def meta(self) -> bytes:
+        return _meta(self.record.store, self.session_commit)
+
+
+def transcript_path(step: int) -> bytes:
+    """Fifty to a folder, so that a step rewrites two small trees however long the session is."""
+    folder, file = divmod(step - 1, _FOLDER_SIZE)
+    return b"%03d/%02d.jsonl" % (folder, file)
+
+
+def transcript(store: Store, session_commit: str) -> bytes:
+    tree = _commit(store, session_commit).tree
+    parts: dict[tuple[int, ...], bytes] = {}
+    for path, (_, raw) in store.trees.walk(tree):
+        if path.endswith(b".jsonl"):
+            parts[tuple(int(n) for n in path.removesuffix(b".jsonl").split(b"/"))] = raw
+    read: list[bytes] = []
+    for at in sorted(parts):
+        step = at[0] * _FOLDER_SIZE + at[1] + 1
+        try:
+            read.append(store.read_blob(parts[at]))
+        except HistoryCorrupt as e:
+            raise HistoryCorrupt(
+                f"the conversation of step {step} is damaged; step {step - 1} is the last good one",
+                last_good=step - 1,
+                hint="git fsck",
+            ) from e
+    return b"".join(read)
+
+
+def records(store: Store) -> tuple[Record, ...]:
+    """Every readable session of this repository, latest activity first."""
+    found: list[Record] = []
+    for ref, head in store.refs.under(SESSIONS):
+        try:
+            found.append(load(store, head))
+        except HistoryCorrupt as e:
+            note("damaged_session", f"{ref.removeprefix(SESSIONS)}: {e}")
+    return tuple(sorted(found, key=lambda r: (r.when, r.id), reverse=True))
+
+
+def find(store: Store, spec: str) -> Place:
+    """By session id, branch (`mlxk/x` or `x`), code or session commit, or a unique prefix of an id.
+
+    SessionNotFound, AmbiguousMatch.
+    """
+    wanted = spec.removeprefix("refs/heads/").removeprefix("mlxk/")
+    if found := _named(store, wanted):
+        return _last(found)
+    known = records(store)
+    places = {r.head: _last(r) for r in known if r.name == wanted}
+    if not places:
+        places = {r.head: _last(r) for r in known if wanted and r.id.startswith(wanted)}
+        if _HEX.fullmatch(spec):
+            places |= {p.session_commit: p for p in _by_commit(store, spec, known)}
+    if not places:
+        raise SessionNotFound(f"no session matches {spec!r}", spec=spec, hint="mlxk branch list")
+    if len(places) > 1:
+        names = sorted({p.record.name for p in places.values()})
+        raise AmbiguousMatch(f"{spec!r} matches several: {', '.join(names)}", matches=names)
+    return next(iter(places.values()))
+
+
+def load(store: Store, head: str) -> Record:
+    """The session whose last commit is `head`."""
+    commit = _commit(store, head)
+    found = commit.trailers
+    parent, _, step = found.get(commits.PARENT, "").partition("@")
+    try:
+        return Record(
+            store=store,
+            id=found[commits.SESSION],
+            name=found[commits.BRANCH].removeprefix("mlxk/"),
+            head=head,
+            code=commit.parents[-1],
+            base=found[commits.BASE],
+            step=int(found[commits.STEP]),
+            when=commit.when,
+            parent=parent or None,
+            parent_step=int(step) if step else None,
+        )
+    except (KeyError, IndexError, ValueError) as e:
+        raise HistoryCorrupt(f"{head} is not a session commit", object=head) from e
+
+
+def _named(store: Store, name: str) -> Record | None:
+    """By full session id, or by the branch as it stands.
+
+    HistoryCorrupt if it is there but damaged.
+    """
+    if (head := store.refs.read(SESSIONS + name)) is None:
+        code = store.refs.read(f"refs/heads/mlxk/{name}")
+        session = _commit(store, code).trailers.get(commits.SESSION) if code else None
+        head = store.refs.read(SESSIONS + session) if session else None
+    if head is None:
+        return None
+    record = load(store, head)
+    return record if name in (record.id, record.name) else None
+
+
+def _last(record: Record) -> Place:
+    return Place(record, record.step, record.head, record.code)
+
+
+def _by_commit(store: Store, spec: str, known: tuple[Record, ...]) -> Iterator[Place]:
+    """Our commits say in their trailers where they belong."""
+    by_id = {r.id: r for r in known}
+    for object_id in store.repo.object_store.iter_prefix(spec.encode()):
+        kind, data = store.read(bytes.fromhex(object_id.decode()))
+        found = commits.decode(data).trailers if kind == 1 else {}
+        record = by_id.get(found.get(commits.SESSION, ""))
+        if record is not None:
+            yield record.at(int(found[commits.STEP]))
+
+
+def _chain(store: Store, head: str) -> Iterator[tuple[str, Commit]]:
+    """From the last step back to the start, the sessions it was forked from included."""
+    last: str | None = None
+    at: str | None = head
+    while at is not None:
+        try:
+            commit = _commit(store, at)
+        except HistoryCorrupt as e:
+            raise HistoryCorrupt(
+                f"the step before {last or 'the first'} is damaged", last_good=last, hint="git fsck"
+            ) from e
+        yield at, commit
+        last, at = at, commit.parents[0] if len(commit.parents) > 1 else None
+
+
+def _meta(store: Store, session_commit: str) -> bytes:
+    entry = store.trees.find(_commit(store, session_commit).tree, b"meta.json")
+    if entry is None:
+        raise HistoryCorrupt(f"{session_commit} holds no meta.json", object=session_commit)
+    return store.read_blob(entry[1])
+
+
+def _commit(store: Store, commit_id: str) -> Commit:
+    try:
+        return commits.decode(store.read_commit(commit_id))
+    except ValueError as e:
+        raise HistoryCorrupt(f"{commit_id} is not a readable commit", object=commit_id) from e

@@ -1,0 +1,148 @@
+"""One repository on disk, as the history needs it: objects, refs, configuration.
+
+Reads through dulwich, never runs git.
+"""
+
+import os
+import zlib
+from functools import cached_property
+from hashlib import sha1
+from pathlib import Path
+from typing import Self
+
+from dulwich.config import StackedConfig
+from dulwich.errors import NotGitRepository
+from dulwich.objects import ObjectID, RawObjectID
+from dulwich.refs import Ref
+from dulwich.repo import (
+    InvalidWorktreeConfiguration,
+    Repo,
+    UnsupportedExtension,
+    UnsupportedVersion,
+)
+
+from mlxk.contract.errors import HistoryCorrupt, NotARepository, RuntimeIncompatible
+from mlxk.history.objects import RawId, Writer
+from mlxk.history.refs import Refs
+from mlxk.history.trees import Trees
+from mlxk.system.files import translated
+
+_KINDS = {b"commit": 1, b"tree": 2, b"blob": 3, b"tag": 4}
+
+
+class Store:
+    """Shared by the sessions of one process; holds no lock."""
+
+    def __init__(self, repo: Repo, home: Path) -> None:
+        self.repo = repo
+        self.home = home
+        self.common = Path(repo.commondir()).resolve()
+        self.control = Path(repo.controldir()).resolve()
+        self.root = None if repo.bare else Path(repo.path).resolve()
+        self.writer = Writer(self.common / "objects")
+        self.refs = Refs(self.common, repo.refs.get_packed_refs)
+        self.trees = Trees(self.read_tree, self.writer)
+
+    @classmethod
+    def open(cls, path: Path, home: Path) -> Self:
+        """The repository around `path`.
+
+        NotARepository; RuntimeIncompatible for formats we cannot write.
+        """
+        return cls(_open(path), home)
+
+    @cached_property
+    def key(self) -> str:
+        """This repository's folder name below `home`: readable, and unique by its path."""
+        named = self.common.parent if self.common.name == ".git" else self.common
+        digest = sha1(os.fsencode(self.common), usedforsecurity=False).hexdigest()
+        return f"{named.name.removesuffix('.git') or 'repository'}-{digest[:8]}"
+
+    @cached_property
+    def config(self) -> StackedConfig:
+        return self.repo.get_config_stack()
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        return bool(self.config.get_boolean((b"core",), name.encode(), default))
+
+    def head(self) -> str | None:
+        """The user's HEAD commit; None on an unborn branch."""
+        try:
+            return self.repo.refs[Ref(b"HEAD")].decode()
+        except KeyError:
+            return None
+
+    def head_name(self) -> str | None:
+        """The user's branch; None when HEAD is detached."""
+        value = self.repo.refs.read_loose_ref(Ref(b"HEAD")) or b""
+        prefix = b"ref: refs/heads/"
+        return value.removeprefix(prefix).decode() if value.startswith(prefix) else None
+
+    def read(self, raw: RawId) -> tuple[int, bytes]:
+        """(kind, content). HistoryCorrupt when it is missing or damaged."""
+        try:
+            return self._loose(raw) or self.repo.object_store.get_raw(RawObjectID(raw))
+        except (KeyError, ValueError, zlib.error) as e:
+            # gc may have moved it from loose to packed between the two looks
+            found = self._second_look(raw)
+            if found is None:
+                raise HistoryCorrupt(
+                    f"object {raw.hex()} is missing or damaged",
+                    object=raw.hex(),
+                    hint="git fsck",
+                ) from e
+            return found
+
+    def read_tree(self, raw: RawId) -> bytes:
+        return self._expect(raw, 2)
+
+    def read_blob(self, raw: RawId) -> bytes:
+        return self._expect(raw, 3)
+
+    def read_commit(self, commit: str) -> bytes:
+        return self._expect(bytes.fromhex(commit), 1)
+
+    def _expect(self, raw: RawId, wanted: int) -> bytes:
+        kind, data = self.read(raw)
+        if kind != wanted:
+            raise HistoryCorrupt(f"object {raw.hex()} has the wrong kind", object=raw.hex())
+        return data
+
+    def _loose(self, raw: RawId) -> tuple[int, bytes] | None:
+        name = raw.hex()
+        try:
+            with open(f"{self.common}/objects/{name[:2]}/{name[2:]}", "rb") as file:  # noqa: PTH123
+                header, _, data = zlib.decompress(file.read()).partition(b"\0")
+        except FileNotFoundError:
+            return None
+        kind, _, size = header.partition(b" ")
+        if int(size) != len(data):
+            raise ValueError(name)
+        return _KINDS[kind], data
+
+    def _second_look(self, raw: RawId) -> tuple[int, bytes] | None:
+        try:
+            return self.repo.object_store.get_raw(ObjectID(raw.hex().encode()))
+        except (KeyError, ValueError, zlib.error):
+            return None
+
+
+def _open(path: Path) -> Repo:
+    try:
+        with translated(path):
+            repo = Repo.discover(path)
+    except NotGitRepository as e:
+        raise NotARepository(
+            f"{path} is not inside a git repository", path=str(path), hint="git init"
+        ) from e
+    except (UnsupportedExtension, UnsupportedVersion) as e:
+        raise RuntimeIncompatible(
+            f"this repository uses a format that mlxk cannot write: {e}", path=str(path)
+        ) from e
+    except InvalidWorktreeConfiguration as e:
+        raise NotARepository(f"git cannot use this repository either: {e}", path=str(path)) from e
+    if repo.object_format.name != "sha1" or type(repo.refs).__name__ == "ReftableRefsContainer":
+        raise RuntimeIncompatible(
+            "this repository uses sha256 or reftable, which mlxk cannot write yet", path=str(path)
+        )
+    return repo

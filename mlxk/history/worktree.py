@@ -1,0 +1,166 @@
+"""A session's own checkout outside the repository, registered so that git lists and understands it.
+
+Knows no steps.
+"""
+
+import os
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlxk.history import index
+from mlxk.history.checkout import Checkout
+from mlxk.history.copying import Copying
+from mlxk.history.folders import NEVER, Folder, Known
+from mlxk.history.objects import RawId
+from mlxk.history.store import Store
+from mlxk.system.files import translated, write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a session's files are.
+
+    The registration's name is unique, whatever the folder is called.
+    """
+
+    folder: Path
+    admin: Path
+
+    @property
+    def gitfile(self) -> Path:
+        return self.folder / ".git"
+
+
+def places(store: Store, session: str) -> Places:
+    """`$MLXK_HOME/worktrees/<repository>/<session>`, whether it exists or not."""
+    folder = store.home / "worktrees" / store.key / session
+    return Places(folder, store.common / "worktrees" / f"mlxk-{session}")
+
+
+def create(
+    store: Store, session: str, branch: str, tree: RawId, *, known: Folder | None = None
+) -> Checkout:
+    """Write the files of `tree`. `known` says what the user's checkout holds: its clean files are
+    copied.
+
+    The folder appears by a rename when it is whole, so a killed start leaves no half worktree.
+    """
+    at = places(store, session)
+    building = at.folder.with_name(f"{session}.building")
+    discard(building)
+    copied = Copying(store, tree, store.root if known else None, known or Folder()).into(building)
+    with translated(at.folder):
+        (building / ".git").write_text(f"gitdir: {at.admin}\n")
+        register(store, session, branch)
+        index.write(at.admin / "index", copied.walk())
+        building.rename(at.folder)
+    return Checkout(at.folder, copied, store)
+
+
+def register(store: Store, session: str, branch: str) -> None:
+    """Tell git that the folder is a worktree of `branch`, and to keep its hands off (`locked`)."""
+    at = places(store, session)
+    with translated(at.admin):
+        at.admin.mkdir(parents=True, exist_ok=True)
+        for name, text in (
+            ("locked", f"mlxk session {session}\n"),
+            ("commondir", "../..\n"),
+            ("gitdir", f"{at.gitfile}\n"),
+            ("HEAD", f"ref: refs/heads/{branch}\n"),
+        ):
+            write_atomic(at.admin / name, text.encode(), durable=False)
+
+
+def reopen(store: Store, session: str, branch: str, tree: RawId) -> Checkout:
+    """The worktree as the last run left it; written again from `tree` when it is gone."""
+    at = places(store, session)
+    if not at.folder.is_dir():
+        return create(store, session, branch, tree, known=users_files(store))
+    saved = index.Index({}, ())
+    if _is_registered(at):
+        saved = index.read(at.admin / "index")
+    with translated(at.folder):
+        register(store, session, branch)
+        _link(at)
+    known = _known(store, tree, saved)
+    return Checkout(at.folder, known, store)
+
+
+def save_index(store: Store, session: str, checkout: Checkout) -> None:
+    """For people who run git in the worktree, and for the next run, which then reads only what
+    changed.
+    """
+    index.write(places(store, session).admin / "index", checkout.known.walk())
+
+
+def remove(store: Store, session: str) -> None:
+    """Take the folder and its registration away; commits stay."""
+    at = places(store, session)
+    discard(at.folder.with_name(f"{session}.building"))
+    discard(at.folder)
+    with translated(at.admin), suppress(FileNotFoundError):
+        (at.admin / "locked").unlink()
+        shutil.rmtree(at.admin)
+    with suppress(OSError):
+        at.admin.parent.rmdir()
+
+
+def discard(folder: Path) -> None:
+    """By rename first: what bears the name is always whole or absent."""
+    if not folder.is_dir():
+        return
+    with translated(folder):
+        retired = folder.with_name(f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}")
+        folder.rename(retired)
+        shutil.rmtree(retired, ignore_errors=True)
+        if retired.exists():
+            _open_up(retired)
+            shutil.rmtree(retired)
+
+
+def _open_up(folder: Path) -> None:
+    """A tool may have made folders read-only."""
+    folder.chmod(0o700)
+    for parent, names, _ in os.walk(folder):
+        for name in names:
+            if not (inner := Path(parent, name)).is_symlink():
+                inner.chmod(0o700)
+
+
+def _link(at: Places) -> None:
+    """The worktree's `.git` is a file of ours, whatever a tool made of it."""
+    if at.gitfile.is_dir() and not at.gitfile.is_symlink():
+        discard(at.gitfile)
+    at.gitfile.unlink(missing_ok=True)
+    at.gitfile.write_text(f"gitdir: {at.admin}\n")
+
+
+def _is_registered(at: Places) -> bool:
+    try:
+        text = (at.admin / "gitdir").read_text()
+    except OSError:
+        return False
+    return text.strip() == str(at.gitfile) and (at.admin / "HEAD").is_file()
+
+
+def _known(store: Store, tree: RawId, saved: index.Index) -> Folder:
+    """What `tree` says files hold, trusted where the saved signature was for the same bytes."""
+    known = Folder()
+    for path, entry in store.trees.walk(tree):
+        was = saved.entries.get(path)
+        signature = was.signature if was and was.entry == entry else NEVER
+        known.put(path, Known(signature, entry))
+    return known
+
+
+def users_files(store: Store) -> Folder | None:
+    """The user's clean files, by their index alone; each is checked again when it is copied."""
+    if store.root is None:
+        return None
+    known = Folder()
+    for path, entry in index.read(store.control / "index").entries.items():
+        known.put(path, entry)
+    return known
