@@ -12,7 +12,7 @@
   - NotARepository, DirtyMerge, SessionNotFound, SessionBusy, HistoryCorrupt, BranchNotFound
   - UnmergedBranch, MergeConflict, StaleBranch
   - ToolDenied, EmptyAnswer, LoopDetected                         an agent run that ended badly
-  - ProviderError: ProviderAuth, ProviderRateLimited
+  - ProviderError: ProviderAuth, ProviderRateLimited, ProviderRefused
   - LimitReached (exit 4), CheckFailed, SchemaMismatch (exit 3)
   - Interrupted (exit 130 or 143)
   - InternalError (exit 70)
@@ -303,6 +303,13 @@ class ProviderAuth(ProviderError):
 class ProviderRateLimited(ProviderError):
     type = "provider_rate_limited"
     http_status = 429
+
+
+class ProviderRefused(ProviderError):
+    """It understood us and said no: asking the same again will not help."""
+
+    type = "provider_refused"
+    retryable = False
 
 
 class LimitReached(MlxkError):
