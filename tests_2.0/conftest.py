@@ -56,3 +56,17 @@ async def serve():
 
     async with stack() as opened:
         yield Servers(opened)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """`tiny_model("qwen3")`: a folder with random weights of that architecture, built once."""
+    from tiny_models import build
+
+    root = tmp_path_factory.mktemp("models")
+
+    def folder(family, **options):
+        path = root / "-".join([family, *map(str, options.values())])
+        return path if path.exists() else build(path, family, **options)
+
+    return folder

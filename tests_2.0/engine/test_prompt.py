@@ -1,0 +1,161 @@
+"""Messages reach a template in the shape it knows, whatever a client sends."""
+
+import pytest
+from tiny_models import TEMPLATE
+
+from mlxk.chat.types import (
+    Image,
+    Message,
+    Request,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
+)
+from mlxk.contract.errors import InvalidValue
+from mlxk.engine.prompt import Prompter
+from mlxk.engine.template import ChatTemplate
+from mlxk.engine.tokenizer import load_text
+
+STRICT = """\
+{%- if messages[0].role == 'system' -%}{{ raise_exception('no system') }}{%- endif -%}
+{%- for m in messages -%}
+{%- if (m.role == 'user') != (loop.index0 % 2 == 0) -%}
+{{ raise_exception('roles must alternate') }}{%- endif -%}
+[{{ m.role }}] {{ m.content }}
+{% endfor -%}"""
+
+WITH_TOOLS = """\
+{%- for t in tools or [] -%}T:{{ t | tojson }}
+{% endfor -%}
+{%- for m in messages -%}
+{{ m.role }}:{{ m.content }}{% if m.reasoning_content %}~{{ m.reasoning_content }}{% endif %}
+{%- for c in m.tool_calls or [] -%}|{{ c.function.name }}({{ c.function.arguments.path }})
+{%- endfor -%};
+{%- endfor -%}"""
+
+LEADING_ONLY = """\
+{%- if messages[0].role == 'system' -%}S:{{ messages[0].content }}
+{% endif -%}
+{%- for m in messages -%}{%- if m.role == 'user' -%}U:{{ m.content }}
+{% endif -%}{%- endfor -%}"""
+
+
+def system(text):
+    return Message("system", (Text(text),))
+
+
+def user(text):
+    return Message("user", (Text(text),))
+
+
+def said(text):
+    return Message("assistant", (Text(text),))
+
+
+@pytest.fixture
+def rendered(tiny_model, tmp_path):
+    def render(template, *messages, **fields):
+        from tiny_models import build
+
+        folder = build(tmp_path / str(hash(template)), "qwen3", template=template)
+        return Prompter(load_text(folder)).prompt(Request("m", messages, **fields)).text
+
+    return render
+
+
+def test_a_plain_template_gets_every_turn(rendered):
+    text = rendered(TEMPLATE, system("s"), user("u"))
+    assert text == (
+        "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant"
+    )
+
+
+def test_leading_systems_are_one(rendered):
+    assert "system\na\n\nb<" in rendered(TEMPLATE, system("a"), system("b"), user("u"))
+
+
+def test_the_billing_line_is_dropped(rendered):
+    text = rendered(TEMPLATE, system("x-anthropic-billing-header: cch=1;\nBe kind."), user("u"))
+    assert "billing" not in text
+    assert "system\nBe kind.<" in text
+
+
+def test_a_template_without_system_gets_it_in_the_first_user_turn(rendered):
+    assert rendered(STRICT, system("s"), user("u")) == "[user] s\n\nu\n"
+
+
+def test_turns_alternate_where_the_template_insists(rendered):
+    text = rendered(STRICT, user("a"), user("b"), said("c"), system("d"), user("e"))
+    assert text == "[user] a\n\nb\n[assistant] c\n[user] d\n\ne\n"
+
+
+def test_a_late_system_message_is_not_lost(rendered):
+    text = rendered(LEADING_ONLY, system("a"), user("u"), said("x"), system("b"), user("v"))
+    assert text == "S:a\nU:u\nU:b\nU:v\n"
+
+
+def test_calls_results_and_thoughts_are_in_the_templates_names(rendered):
+    call = Message(
+        "assistant", (Thinking("hm"), Text("ok"), ToolUse("call_1", "Read", '{"path": "x"}'))
+    )
+    result = Message("tool", (ToolResult("call_1", "text of x", name="Read"),))
+    text = rendered(WITH_TOOLS, user("u"), call, result)
+    assert text == "user:u;assistant:ok~hm|Read(x);tool:text of x;"
+
+
+def test_a_template_that_drops_results_gets_them_as_user_turns(rendered):
+    result = Message("tool", (ToolResult("call_1", "found"),))
+    assert "U:<tool_response>\nfound\n</tool_response>" in rendered(LEADING_ONLY, user("u"), result)
+
+
+TOOLS = (Tool("A", "does a", {"type": "object"}), Tool("B", "<b>", {"type": "object"}))
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        (ToolChoice(), ["A", "B"]),
+        (ToolChoice("none"), []),
+        (ToolChoice("named", "B"), ["B"]),
+    ],
+    ids=lambda value: str(value),
+)
+def test_the_choice_decides_which_tools_are_shown(rendered, choice, names):
+    text = rendered(WITH_TOOLS, user("u"), tools=TOOLS, tool_choice=choice)
+    assert [name for name in "AB" if f'"name": "{name}"' in text] == names
+
+
+def test_json_in_a_prompt_is_not_escaped_for_html(rendered):
+    assert '"description": "<b>"' in rendered(WITH_TOOLS, user("u"), tools=TOOLS)
+
+
+def test_images_are_refused(rendered):
+    with pytest.raises(InvalidValue, match="images"):
+        rendered(TEMPLATE, Message("user", (Image(url="http://x/y.png"),)))
+
+
+def test_generation_blocks_and_loop_controls_are_understood():
+    source = (
+        "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}"
+        "{% break %}{% endfor %}"
+    )
+    assert ChatTemplate(source, {}).render([{"content": "a"}, {"content": "b"}]) == "a"
+
+
+def test_templates_cannot_leave_their_sandbox():
+    with pytest.raises(InvalidValue):
+        ChatTemplate("{{ messages.__class__.__mro__ }}", {}).render([])
+
+
+def test_our_prompt_is_the_one_transformers_makes(tiny_model):
+    from transformers import AutoTokenizer
+
+    folder = tiny_model("qwen3")
+    theirs = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    turns = [{"role": "user", "content": "Grüß Gott <b>"}]
+    wanted = theirs.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    made = Prompter(load_text(folder)).prompt(Request("m", (user("Grüß Gott <b>"),)))
+    assert list(made.ids) == wanted
