@@ -1,11 +1,13 @@
 """Run one command: its own process group, a clean environment, a time-out, a cap on output."""
 
 import asyncio
+import os
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlxk.system.process import child_environment, kill_group
 
@@ -33,32 +35,46 @@ async def run_command(
     emit: Callable[[str], None] = lambda _: None,
 ) -> Done:
     """Run to the end, the time-out or cancellation; no process of its group outlives the call."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        cwd=cwd,
-        env=child_environment(),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
     output = _Output(keep_bytes, emit)
     timed_out = False
-    try:
-        async with asyncio.timeout(timeout_s):
-            await _finish(process, output)
-    except TimeoutError:
-        timed_out = True
-    finally:
-        kill_group(process.pid)
-        await process.wait()
-        _close_pipe(process)
+    async with _pipe() as (stream, write_end):
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=cwd,
+            env=child_environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=write_end,
+            start_new_session=True,
+        )
+        os.close(write_end)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _finish(process, output.read(stream))
+        except TimeoutError:
+            timed_out = True
+        finally:
+            kill_group(process.pid)
+            await process.wait()
     return Done(process.returncode or 0, output.text(), output.dropped, timed_out)
 
 
-async def _finish(process: asyncio.subprocess.Process, output: "_Output") -> None:
-    assert process.stdout is not None
-    reading = asyncio.create_task(output.read(process.stdout))
+@asynccontextmanager
+async def _pipe() -> AsyncGenerator[tuple[asyncio.StreamReader, int], None]:
+    """A pipe of our own: asyncio's `wait()` would wait for the pipe it makes as well."""
+    read_end, write_end = os.pipe()
+    stream = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read_end, "rb", 0)
+    )
+    try:
+        yield stream, write_end
+    finally:
+        transport.close()
+
+
+async def _finish(process: asyncio.subprocess.Process, read: Coroutine[Any, Any, None]) -> None:
+    reading = asyncio.create_task(read)
     try:
         await process.wait()
         await asyncio.wait({reading}, timeout=_LINGER_S)
@@ -66,11 +82,6 @@ async def _finish(process: asyncio.subprocess.Process, output: "_Output") -> Non
         reading.cancel()
         with suppress(asyncio.CancelledError):
             await reading
-
-
-def _close_pipe(process: asyncio.subprocess.Process) -> None:
-    # asyncio offers no public way; without it a pipe held by a daemon leaks until the loop ends.
-    process._transport.close()  # type: ignore[attr-defined]
 
 
 class _Output:

@@ -159,7 +159,9 @@ def _carry_out(task: Task) -> "Generator[Event, None, Report]":
         code = 143 if isinstance(e, Terminated) else 130
         data = ended[0].report if ended else None
         message = "interrupted; the work so far is kept" if ended else "interrupted"
-        raise Interrupted(message, hint=data.resume if data else None, data=data, exit_code=code) from None
+        raise Interrupted(
+            message, hint=data.resume if data else None, data=data, exit_code=code
+        ) from None
     report, error = ended[0].report, ended[0].error
     if error is None:
         return report

@@ -143,7 +143,7 @@ def branch_show(rev: Rev) -> Shown:
     store = _store()
     place = find(store, rev)
     record = place.record
-    messages = from_lines(record.lines(place.step))
+    messages = from_lines(place.lines())
     return Shown(
         _branch(store, record),
         tuple(_step(step) for step in record.steps() if step.number <= place.step),
@@ -215,12 +215,13 @@ def _store() -> "Store":
 def _branch(store: "Store", record: "Record") -> Branch:
     from mlxk.agent.settings import from_meta
     from mlxk.history import diff, worktree
+    from mlxk.history.liveness import is_held
     from mlxk.system.clock import stamp
 
     steps = record.steps()
     head = store.head()
     apart = diff.divergence(store, record.code, head) if head else None
-    folder = worktree.place(store, record.id)
+    folder = worktree.places(store, record.id).folder
     return Branch(
         name=record.branch,
         session=record.id,
@@ -231,11 +232,21 @@ def _branch(store: "Store", record: "Record") -> Branch:
         ahead=len({step.id for step in steps}) - 1,
         behind=apart.behind if apart else None,
         parent=record.parent,
-        fork_step=record.fork_step,
-        state=record.state(),
+        fork_step=record.parent_step,
+        state="running" if is_held(store, record.id) else _rest(record),
         worktree=str(folder) if folder.is_dir() else None,
         last_activity=stamp(steps[-1].when),
     )
+
+
+def _rest(record: "Record") -> Literal["idle", "interrupted"]:
+    """A conversation whose last word is not the model's was cut off."""
+    from mlxk.agent.transcript import from_lines
+
+    messages = from_lines(record.lines())
+    last = messages[-1] if messages else None
+    done = last is None or (last.role == "assistant" and not last.tool_uses)
+    return "idle" if done else "interrupted"
 
 
 def _step(step: "Step") -> StepInfo:

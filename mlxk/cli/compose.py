@@ -10,7 +10,7 @@ from typing import Any
 
 from mlxk.agent.settings import Settings, from_meta, to_meta
 from mlxk.chat.model import ChatModel
-from mlxk.contract.errors import AlreadyExists, InvalidValue, ModelUnhealthy
+from mlxk.contract.errors import AlreadyExists, InvalidValue, ModelUnhealthy, UsageError
 from mlxk.contract.notes import note
 from mlxk.history.record import Place, find
 from mlxk.history.session import Session
@@ -40,7 +40,9 @@ def start(store: Store, given: dict[str, Any], *, resume: str | None) -> Start:
     """Settings from the session that is resumed, else defaults; explicit flags override both."""
     if resume is not None:
         place = find(store, resume)
-        return Start(from_meta(place.record.meta()).overridden(given), place)
+        return Start(from_meta(place.meta()).overridden(given), place)
+    if given["api"] not in (None, "local") and given["model"] is None:
+        raise UsageError("name the model of that API", hint="--model NAME")
     model = given["model"] or os.environ.get("MLXK_MODEL") or DEFAULT_MODEL
     if model == DEFAULT_MODEL and given["model"] is None and given["api"] in (None, "local"):
         note("demo_model", "builtin:tiny is a demo model; choose a real one with --model")
