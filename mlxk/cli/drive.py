@@ -97,4 +97,4 @@ class _Pump(Generic[E, R]):
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self._signal = number
-        self._task.cancel()
+        self._task.cancel(number.name)

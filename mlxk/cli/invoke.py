@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from typing import Any
@@ -14,7 +14,7 @@ import typer
 from mlxk.cli import commands as _commands  # noqa: F401  -- fills the table
 from mlxk.cli.main import Terminated
 from mlxk.cli.options import Options
-from mlxk.cli.registry import COMMANDS, Call, Command, app, path_of
+from mlxk.cli.registry import COMMANDS, Call, Command, Ongoing, app, path_of
 from mlxk.contract import encoding
 from mlxk.contract.envelope import Envelope
 from mlxk.contract.errors import InternalError, Interrupted, MlxkError, UsageError
@@ -29,12 +29,31 @@ def run(argv: Sequence[str], options: Options) -> int:
     with collecting() as notes:
         envelope, code, call = _answer(argv, options)
         envelope = replace(envelope, warnings=tuple(notes))
+    ongoing = envelope.data if isinstance(envelope.data, Ongoing) else None
+    if ongoing is not None:
+        envelope = replace(envelope, data=ongoing.value)
     if options.json:
         envelope, code = _checked(envelope, code, options)
         pretty = sys.stdout.isatty() and not options.events
         _write(encoding.dumps(envelope, newline=True, indent=pretty))
     else:
         _tell(envelope, call)
+    return code if ongoing is None else _go_on(ongoing, code)
+
+
+def _go_on(ongoing: Ongoing, code: int) -> int:
+    """The answer is printed: a signal now is the orderly end, a failure goes to stderr."""
+    sys.stdout.flush()
+    with closing(ongoing.rest):
+        try:
+            for _ in ongoing.rest if code == 0 else ():
+                pass
+        except KeyboardInterrupt:
+            return 0
+        except Exception as e:  # noqa: BLE001 -- the boundary, as in _answer
+            error = _error_of(e)
+            print(f"mlxk: {error}", file=sys.stderr)
+            return error.exit_code
     return code
 
 

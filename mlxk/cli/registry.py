@@ -1,7 +1,7 @@
 """The command table: one entry per command, named like its schema."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TextIO
@@ -36,6 +36,14 @@ class Call:
 
     def run(self) -> object:
         return self.command.handler(**self.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Ongoing:
+    """What a command returns that goes on after its answer: `rest` is driven once it is printed."""
+
+    value: object
+    rest: Generator[object, None, object]
 
 
 COMMANDS: dict[str, Command] = {}

@@ -1,9 +1,10 @@
 """HTTP over a mapping of names to chat models. Knows neither engine nor MLX."""
 
+import asyncio
 import errno
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -40,11 +41,9 @@ def make_app(
 
 @asynccontextmanager
 async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, None]:
-    """Serve until the block ends; then running streams have `drain_s` to finish."""
+    """Serve until the block ends, which cuts what is still running: see `drain`."""
     options = app[STATE].options
-    runner = web.AppRunner(
-        app, handler_cancellation=True, access_log=None, shutdown_timeout=options.drain_s
-    )
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     try:
         await _bind(web.TCPSite(runner, options.host, port, backlog=1024), port)
@@ -52,6 +51,16 @@ async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, 
         yield Address(host, bound)
     finally:
         await runner.cleanup()
+
+
+async def drain(app: web.Application, *, patient: bool) -> None:
+    """Begin no new answers and wait for those that are being made, within limits."""
+    state = app[STATE]
+    state.draining = True
+    limit = state.options.drain_s if patient else state.options.hurry_s
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit):
+            await state.idle.wait()
 
 
 async def _bind(site: web.TCPSite, port: int) -> None:

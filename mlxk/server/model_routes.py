@@ -26,20 +26,20 @@ async def _greeting(http: web.Request) -> web.Response:
 
 async def _models(http: web.Request) -> web.Response:
     state = http.app[STATE]
-    rows = [_row(state, name, model) for name, model in state.models.items()]
+    rows = [await _row(state, name, model) for name, model in state.models.items()]
     return _json({"object": "list", "data": rows})
 
 
 async def _model(http: web.Request) -> web.Response:
     state = http.app[STATE]
-    return _json(_row(state, *state.pick(http.match_info["id"])))
+    return _json(await _row(state, *state.pick(http.match_info["id"])))
 
 
 async def _health(http: web.Request) -> web.Response:
     """200 only when a token can be made, else 503 and the phase."""
     state = http.app[STATE]
     stats = [model.stats for model in state.models.values() if isinstance(model, Observed)]
-    phases = [each.phase for each in stats] or ["ready"]
+    phases = ["stopped"] if state.draining else [each.phase for each in stats] or ["ready"]
     phase = "ready" if "ready" in phases else phases[0]
     body = {
         "status": "ok" if phase == "ready" else "unavailable",
@@ -53,15 +53,15 @@ async def _health(http: web.Request) -> web.Response:
     return _json(body, status=200 if phase == "ready" else 503)
 
 
-def _row(state: ServerState, name: str, model: ChatModel) -> dict[str, Any]:
+async def _row(state: ServerState, name: str, model: ChatModel) -> dict[str, Any]:
     row = {
         "id": name,
         "object": "model",
         "created": state.now - int(state.elapsed()),
         "owned_by": "mlxk",
     }
-    if isinstance(model, Observed) and model.context_length:
-        row["context_length"] = model.context_length
+    if isinstance(model, Observed) and model.stats.phase == "ready":
+        row["context_length"] = await model.context_length()
     return row
 
 

@@ -1,21 +1,23 @@
 """What the routes share: the models that are served, the options, and what is going on now."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from aiohttp import web
 
 from mlxk.chat.model import ChatModel
-from mlxk.contract.errors import ModelNotFound
+from mlxk.contract.errors import ModelNotFound, OverCapacity
 from mlxk.system.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """`host` decides whose names are trusted. `drain_s`: how long streams may end at shutdown.
+    """`host` decides whose names are trusted.
 
+    At shutdown answers have `drain_s` to end, or `hurry_s` when there is no time.
     `patience_s` is how long headers wait for the first event, so that errors can have a status;
     `stalled_s` is how long a reader may leave its stream unread.
     """
@@ -27,7 +29,8 @@ class ServerOptions:
     patience_s: float = 3.0
     heartbeat_s: float = 10.0
     stalled_s: float = 60.0
-    drain_s: float = 4.0
+    drain_s: float = 60.0
+    hurry_s: float = 3.0
 
 
 class Stats(Protocol):
@@ -49,8 +52,7 @@ class Observed(Protocol):
 
     @property
     def stats(self) -> Stats: ...
-    @property
-    def context_length(self) -> int | None: ...
+    async def context_length(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -60,14 +62,25 @@ class ServerState:
     clock: Clock
     elapsed: Callable[[], float]
     active: int = 0
+    draining: bool = False
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.idle.set()
 
     @contextmanager
     def counted(self) -> Iterator[None]:
+        """One answer in the making. None is begun while the server goes down."""
+        if self.draining:
+            raise OverCapacity("this server is shutting down")
         self.active += 1
+        self.idle.clear()
         try:
             yield
         finally:
             self.active -= 1
+            if not self.active:
+                self.idle.set()
 
     @property
     def now(self) -> int:

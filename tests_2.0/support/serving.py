@@ -16,7 +16,7 @@ class Servers:
 
     async def __call__(self, models, **options):
         named = models if isinstance(models, dict) else {"m": models}
-        app = make_app(named, ServerOptions(**{"drain_s": 0.2, **options}))
+        app = make_app(named, ServerOptions(**options))
         address = await self._stack.enter_async_context(listening(app, 0))
         http = aiohttp.ClientSession(f"http://127.0.0.1:{address.port}")
         return await self._stack.enter_async_context(http)

@@ -1,0 +1,138 @@
+"""One question to a local model and its measured answer. Knows the engine, not the terminal."""
+
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlxk.chat.fold import Fold
+from mlxk.chat.types import (
+    Event,
+    Finish,
+    Message,
+    Request,
+    ResponseFormat,
+    Sampling,
+    Start,
+    Text,
+    Usage,
+)
+from mlxk.cli import local
+from mlxk.cli.serving import Answered, Timings
+from mlxk.contract import encoding
+from mlxk.contract.errors import EngineFailed, InvalidDocument, NotFound, SchemaMismatch
+from mlxk.contract.validate import compiled, problems_of
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`prompt` None asks for a chat on the terminal."""
+
+    model: str
+    prompt: str | None
+    system: str | None
+    max_tokens: int | None
+    sampling: Sampling
+    stop: tuple[str, ...]
+    schema: dict[str, Any] | None
+    stream: bool
+
+    def request(self, *history: Message) -> Request:
+        system = (Message("system", (Text(self.system),)),) if self.system else ()
+        form = ResponseFormat("json_schema", schema=self.schema) if self.schema else None
+        return Request(
+            self.model,
+            (*system, *history),
+            sampling=self.sampling,
+            max_tokens=self.max_tokens,
+            stop=self.stop,
+            response_format=form or ResponseFormat(),
+        )
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise NotFound(f"cannot read {path}: {e.strerror}", path=str(path)) from e
+    schema = encoding.loads(data, str(path))
+    if not isinstance(schema, dict):
+        raise InvalidDocument(f"{path} holds no JSON schema: it is not an object")
+    compiled(schema)
+    return schema
+
+
+class Answering:
+    """Feeds on its own stream: what was said and how long it took, also after an interruption."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._fold = Fold()
+        self._load_s: float | None = None
+        self._asked = self._first = self._last = 0.0
+
+    async def stream(self) -> AsyncGenerator[Event, None]:
+        question = self._question
+        async with local.engine(question.model) as engine:
+            await engine.ready()
+            self._load_s = engine.timings.load_s
+            self._asked = time.monotonic()
+            request = question.request(Message("user", (Text(question.prompt or ""),)))
+            async for event in engine.stream(request):
+                self._note(event)
+                yield event
+
+    @property
+    def began(self) -> bool:
+        return bool(self._fold.model)
+
+    @property
+    def answer(self) -> Answered:
+        end = self._fold.finish
+        usage = end.usage if end else Usage()
+        return Answered(
+            self._fold.model,
+            self._fold.message.text,
+            end.reason if end else None,
+            usage,
+            self._timings(usage),
+        )
+
+    def checked(self) -> Answered:
+        """The answer, which must obey the schema when one was given."""
+        answer = self.answer
+        if answer.finish_reason is None:
+            raise EngineFailed("the answer ended without its end")
+        if self._question.schema is None:
+            return answer
+        try:
+            value = encoding.loads(answer.response, "the answer")
+        except InvalidDocument as e:
+            raise SchemaMismatch(str(e), data=answer) from e
+        if found := problems_of(compiled(self._question.schema), value):
+            message = f"the answer breaks the schema: {found[0].message} at {found[0].pointer}"
+            raise SchemaMismatch(message, data=answer)
+        return answer
+
+    def _note(self, event: Event) -> None:
+        self._fold.feed(event)
+        if isinstance(event, Start):
+            return
+        self._last = time.monotonic()
+        if not self._first and not isinstance(event, Finish):
+            self._first = self._last
+
+    def _timings(self, usage: Usage) -> Timings:
+        if not self._first:
+            return Timings(self._load_s)
+        ttft, rest = self._first - self._asked, self._last - self._first
+        fresh = usage.prompt_tokens - usage.cached_tokens
+        return Timings(
+            load_s=self._load_s,
+            ttft_s=round(ttft, 4),
+            prompt_tps=round(fresh / ttft, 2) if usage.prompt_tokens and ttft > 0 else None,
+            generation_tps=round((usage.completion_tokens - 1) / rest, 2)
+            if usage.completion_tokens > 1 and rest > 0
+            else None,
+        )

@@ -1,0 +1,242 @@
+"""`mlxk run` and `mlxk serve`: compose hub, engine and server."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+
+import typer
+
+from mlxk.cli.registry import Ongoing, command
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator
+
+    from mlxk.chat.types import FinishReason, Usage
+    from mlxk.cli.question import Question
+    from mlxk.engine.options import EngineOptions
+    from mlxk.server.state import ServerOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    load_s: float | None = None
+    ttft_s: float | None = None
+    prompt_tps: float | None = None
+    generation_tps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """`finish_reason` is null when the answer was interrupted."""
+
+    model: str
+    response: str
+    finish_reason: "FinishReason | None"
+    usage: "Usage"
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One piece of an answer, as `--events` shows it."""
+
+    type: Literal["text", "thinking"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    url: str
+    host: str
+    port: int
+    pid: int
+    models: tuple[ServedModel, ...]
+
+
+def _answer_text(value: Answered, arguments: dict[str, Any]) -> str:
+    """What was streamed is on the screen already."""
+    return value.response if arguments["no_stream"] else ""
+
+
+def _live(out: TextIO | None, err: TextIO) -> "Callable[[Said], None]":
+    def show(event: Said) -> None:
+        if out is not None and event.type == "text":
+            out.write(event.text)
+            out.flush()
+
+    return show
+
+
+@command("run", _answer_text, live=_live)
+def run(
+    model: Annotated[str, typer.Argument(help="A model: its name, a folder, builtin:tiny.")],
+    prompt: Annotated[
+        str | None, typer.Argument(help="The question; `-` or a pipe reads standard input.")
+    ] = None,
+    system: Annotated[str | None, typer.Option(help="System prompt.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, max=100, help="0 is greedy.")] = None,
+    top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Nucleus sampling.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same answer.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="End before this text.")] = None,
+    no_stream: Annotated[
+        bool, typer.Option("--no-stream", help="Print the answer when it is complete.")
+    ] = False,
+    schema: Annotated[
+        Path | None, typer.Option(help="Answer with JSON that obeys this JSON schema.")
+    ] = None,
+) -> "Generator[Said, None, Answered]":
+    """Ask a model; without a question, on a terminal, chat with it.
+
+    mlxk run mlx-community/Qwen3-4B-4bit "What is a monad?"
+
+    git diff | mlxk run Qwen3-4B-4bit - --system "Review this diff." --json | jq -r .data.response
+    """
+    from mlxk.chat.types import Sampling
+    from mlxk.cli.question import Question, read_schema
+
+    question = Question(
+        model=model,
+        prompt=_prompt(prompt),
+        system=system,
+        max_tokens=max_tokens,
+        sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed),
+        stop=tuple(stop or ()),
+        schema=read_schema(schema) if schema else None,
+        stream=not no_stream,
+    )
+    return (yield from _carry_out(question))
+
+
+@command("serve", lambda value, _: _greeting(value))
+def serve(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="What to serve.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[str, typer.Option(help="Port, or `auto` for a free one.")] = "8000",
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Ask clients for the key in this environment variable.")
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(min=16, help="Longest conversation, in tokens.")
+    ] = None,
+    max_concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Answers made at the same time; others wait.")
+    ] = None,
+) -> "Ongoing":
+    """Serve models to OpenAI clients; the answer is printed once, when they are ready.
+
+    mlxk serve mlx-community/Qwen3-4B-4bit
+
+    mlxk serve Qwen3-4B-4bit --port auto --json | jq -r .data.url
+    """
+    from mlxk.cli import local
+    from mlxk.cli.drive import drive
+    from mlxk.contract.notes import note
+    from mlxk.engine.options import EngineOptions
+    from mlxk.server.middleware import is_loopback
+    from mlxk.server.state import ServerOptions
+
+    number = _port(port)
+    options = ServerOptions(host=host, api_key=_key(api_key_env))
+    if not is_loopback(host) and options.api_key is None:
+        note("open_server", f"anyone who reaches {host} may use this server: set --api-key-env")
+    limits = EngineOptions(context=context, rows=max_concurrency or EngineOptions().rows)
+    names = models or [local.named(None)]
+    service = drive(_service(names, number, options, limits))
+    return Ongoing(next(service), service)
+
+
+async def _service(
+    names: list[str], port: int, options: "ServerOptions", limits: "EngineOptions"
+) -> "AsyncGenerator[Served, None]":
+    """Yields once, when a token can be made; then serves until it is cancelled."""
+    import asyncio
+    from contextlib import AsyncExitStack
+
+    from mlxk.cli import local
+    from mlxk.server.app import drain, listening, make_app
+
+    engines = {engine.name: engine for engine in (local.engine(name, limits) for name in names)}
+    app = make_app(engines, options)
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(listening(app, port))
+        for engine in engines.values():
+            await stack.enter_async_context(engine)
+        await asyncio.gather(*(engine.ready() for engine in engines.values()))
+        ready = tuple(ServedModel(name, "ready") for name in engines)
+        yield Served(address.url, address.host, address.port, os.getpid(), ready)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as e:
+            await drain(app, patient="SIGTERM" not in e.args)
+
+
+def _carry_out(question: "Question") -> "Generator[Said, None, Answered]":
+    from mlxk.chat.types import TextDelta, ThinkingDelta
+    from mlxk.cli.drive import drive
+    from mlxk.cli.question import Answering
+    from mlxk.contract.errors import Interrupted
+
+    answering = Answering(question)
+    try:
+        for event in drive(answering.stream()):
+            match event:
+                case TextDelta(text) if question.stream:
+                    yield Said("text", text)
+                case ThinkingDelta(text) if question.stream:
+                    yield Said("thinking", text)
+        if question.stream:
+            yield Said("text", "\n")
+    except KeyboardInterrupt as e:
+        code = 143 if type(e) is not KeyboardInterrupt else 130
+        data = answering.answer if answering.began else None
+        raise Interrupted("interrupted", data=data, exit_code=code) from None
+    return answering.checked()
+
+
+def _prompt(prompt: str | None) -> str | None:
+    """The question, or None for a chat on a terminal."""
+    from mlxk.contract.errors import UsageError
+
+    if prompt in (None, "-"):
+        if prompt is None and sys.stdin.isatty():
+            return None
+        prompt = sys.stdin.buffer.read().decode(errors="replace")
+    if not (prompt or "").strip():
+        raise UsageError("the prompt is empty", hint='mlxk run MODEL "…"')
+    return prompt
+
+
+def _port(text: str) -> int:
+    from mlxk.contract.errors import UsageError
+
+    if text == "auto":
+        return 0
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise UsageError(f"{text!r} is no port", hint="a number up to 65535, or auto")
+    return int(text)
+
+
+def _key(variable: str | None) -> str | None:
+    from mlxk.contract.errors import InvalidValue
+
+    if variable is None:
+        return None
+    if not (key := os.environ.get(variable)):
+        raise InvalidValue(f"the environment variable {variable} is not set or empty")
+    return key
+
+
+def _greeting(value: Served) -> str:
+    names = ", ".join(model.name for model in value.models)
+    return f"Serving {names} at {value.url} (Ctrl-C ends it)"
