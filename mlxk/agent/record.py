@@ -31,7 +31,7 @@ class Recorder:
 
     def add(self, message: Message) -> None:
         """A message alone: a prompt, or an answer before its calls run."""
-        self._write((message,), paths=())
+        self._write((message,), paths=(), subject=_subject(message))
 
     def add_round(self, uses: tuple[ToolUse, ...], done: list[Outcome]) -> None:
         """The results of a round, one for every call, and the files it changed."""
@@ -45,13 +45,19 @@ class Recorder:
         self._write((Message("tool", parts),), paths=paths, body=_body(uses))
 
     def _write(
-        self, messages: tuple[Message, ...], *, paths: set[str] | tuple[()] | None, body: str = ""
+        self,
+        messages: tuple[Message, ...],
+        *,
+        paths: set[str] | tuple[()] | None,
+        subject: str = "",
+        body: str = "",
     ) -> None:
         before = self._session.record.code
         step = self._session.append(
             transcript.to_lines((*self._unwritten, *messages)),
             when=self._clock(),
             paths=sorted(paths) if paths is not None else None,
+            subject=subject,
             body=body,
             model=self._model,
         )
@@ -63,6 +69,15 @@ class Recorder:
             self._sender.send(StepCommitted(step.number, step.id, step.subject, files))
             for c in step.files:
                 self._sender.send(FileChanged(c.path, c.status, c.additions, c.deletions))
+
+
+def _subject(message: Message) -> str:
+    """What a talk-only step says in the log: `prompt: …`, `call Write`, `answer: …`."""
+    if message.tool_uses:
+        return f"call {', '.join(use.name for use in message.tool_uses)}"[:_SUBJECT]
+    kind = "prompt" if message.role == "user" else "answer"
+    words = f"{kind}: {' '.join(message.text.split())}"
+    return words if len(words) <= _SUBJECT else words[: _SUBJECT - 1] + "…"
 
 
 def _body(uses: tuple[ToolUse, ...]) -> str:
