@@ -1,6 +1,5 @@
 """Put models and sessions together for the commands: the only place that knows all the parts."""
 
-import os
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -10,15 +9,13 @@ from typing import Any
 
 from mlxk.agent.settings import Settings, from_meta, to_meta
 from mlxk.chat.model import ChatModel
-from mlxk.contract.errors import AlreadyExists, InvalidValue, ModelUnhealthy, UsageError
-from mlxk.contract.notes import note
+from mlxk.cli import local
+from mlxk.contract.errors import AlreadyExists, InvalidValue, UsageError
 from mlxk.history.record import Place, find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
-from mlxk.hub import builtin
-from mlxk.system import clock, paths
+from mlxk.system import clock
 
-DEFAULT_MODEL = "builtin:tiny"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -43,9 +40,7 @@ def start(store: Store, given: dict[str, Any], *, resume: str | None) -> Start:
         return Start(from_meta(place.meta()).overridden(given), place)
     if given["api"] not in (None, "local") and given["model"] is None:
         raise UsageError("name the model of that API", hint="--model NAME")
-    model = given["model"] or os.environ.get("MLXK_MODEL") or DEFAULT_MODEL
-    if model == DEFAULT_MODEL and given["model"] is None and given["api"] in (None, "local"):
-        note("demo_model", "builtin:tiny is a demo model; choose a real one with --model")
+    model = given["model"] if given["api"] not in (None, "local") else local.named(given["model"])
     return Start(Settings(model).overridden(given), None)
 
 
@@ -81,15 +76,7 @@ async def chat_model(settings: Settings) -> AsyncGenerator[Model, None]:
         async with RemoteModel(endpoint(settings.api, settings.url)) as remote:
             yield Model(remote, lambda: None)
         return
-    from mlxk.engine.model import EngineModel
-    from mlxk.hub import health, names
-
-    found = names.resolve(settings.model)
-    verdict = health.judge(found.folder)
-    if not verdict.healthy:
-        hint = None if builtin.folder(found.name) else f"mlxk pull {found.name} --force"
-        raise ModelUnhealthy(f"{found.name}: {verdict.reason}", hint=hint, model=found.name)
-    async with EngineModel(found.folder, found.name, home=paths.home()) as engine:
+    async with local.engine(settings.model) as engine:
         yield Model(engine, lambda: engine.timings.load_s)
 
 

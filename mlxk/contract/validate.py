@@ -46,10 +46,12 @@ def compiled(schema: dict[str, Any]) -> "Validator":
 
 
 def problems_of(validator: "Validator", value: Any) -> tuple[Problem, ...]:
-    from jsonschema.exceptions import relevance
+    """The deepest causes, the most telling first: of `null or object`, what is wrong inside."""
+    from jsonschema.exceptions import best_match, relevance
 
     errors = sorted(validator.iter_errors(value), key=relevance)
-    return tuple(Problem(_pointer(e.absolute_path), _short(e.message)) for e in errors)
+    causes = (best_match([error]) or error for error in errors)
+    return tuple(Problem(_pointer(e.absolute_path), _short(e.message)) for e in causes)
 
 
 @cache

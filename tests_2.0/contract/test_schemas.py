@@ -84,4 +84,4 @@ def test_a_problem_names_its_json_pointer():
     good = registry.example("version")[-1]
     bad = orjson.loads(orjson.dumps(good))
     bad["data"]["system"]["chip"] = 7
-    assert [p.pointer for p in problems("version", bad)] == ["/data/system/chip"]
+    assert problems("version", bad)[0].pointer == "/data/system/chip"
