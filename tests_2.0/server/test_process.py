@@ -1,0 +1,188 @@
+"""`mlxk serve` as a process: ready once, served until a signal, nothing left behind."""
+
+import signal
+import socket
+import subprocess
+import time
+
+import orjson
+import pytest
+from processes import MLXK, Server, gone
+
+from mlxk.contract.validate import problems
+
+HI = {"messages": [{"role": "user", "content": "hello"}]}
+LONG = HI | {"stream": True, "temperature": 1.5, "max_tokens": 4000, "logit_bias": {"0": -100}}
+
+
+def named(value):
+    return " ".join(value)[:40] if isinstance(value, list) else str(value)
+
+
+@pytest.fixture
+def server(home):
+    started = []
+
+    def start(*argv, **options):
+        one = Server(*argv, **options)
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def tiny(server):
+    return server("builtin:tiny", "--port", "auto").ready()
+
+
+def test_it_says_once_where_it_serves(tiny):
+    data = tiny.envelope["data"]
+    assert not problems("serve", tiny.envelope)
+    assert data["models"] == [{"name": "builtin:tiny", "state": "ready"}]
+    assert data["pid"] == tiny.process.pid
+    assert tiny.get("/health")["status"] == "ok"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_a_signal_ends_it_and_leaves_nothing(tiny, number):
+    children = tiny.children()
+    began = time.monotonic()
+    tiny.send(number)
+    assert tiny.ended() == 0
+    assert time.monotonic() - began < 5
+    assert tiny.stdout == b""
+    assert gone(children)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", tiny.envelope["data"]["port"]))
+
+
+def test_kill_leaves_no_child_behind(tiny):
+    children = tiny.children()
+    assert children
+    tiny.send(signal.SIGKILL)
+    assert gone(children)
+
+
+def test_sigint_lets_an_answer_end_and_begins_no_other(tiny):
+    with tiny.post("/v1/chat/completions", HI | {"stream": True}) as lines:
+        next(lines)
+        tiny.send(signal.SIGINT)
+        assert [line for line in lines if line.strip()][-1] == b"data: [DONE]\n"
+    assert tiny.ended() == 0
+
+
+def test_a_second_sigint_does_not_wait(tiny, home):
+    with tiny.post("/v1/chat/completions", LONG) as lines:
+        next(lines)
+        children = tiny.children()
+        tiny.send(signal.SIGINT)
+        time.sleep(0.3)
+        tiny.send(signal.SIGINT)
+        tiny.ended(within=3)
+    assert gone(children)
+
+
+def test_a_port_in_use_is_named_with_a_way_out(server):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        second = server("builtin:tiny", "--port", port).ready()
+    assert second.ended() == 1
+    assert second.envelope["error"]["type"] == "port_conflict"
+    assert "--port auto" in second.envelope["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "type_", "code"),
+    [
+        (["nobody/nothing"], "model_not_found", 1),
+        (["builtin:tiny", "--port", "x"], "usage_error", 2),
+        (["builtin:tiny", "--port", "70000"], "usage_error", 2),
+        (["builtin:tiny", "--api-key-env", "MLXK_NO_SUCH"], "invalid_value", 2),
+        (["builtin:tiny", "--host", "192.0.2.1"], "invalid_value", 2),
+    ],
+    ids=named,
+)
+def test_what_cannot_be_served_is_an_envelope(server, argv, type_, code):
+    one = server(*argv).ready()
+    assert one.envelope["error"]["type"] == type_
+    assert not problems("serve", one.envelope)
+    assert one.ended() == code
+
+
+def run(*argv, text=None):
+    done = subprocess.run(
+        [*MLXK, "run", *argv], input=text, capture_output=True, timeout=60, check=False
+    )
+    assert b"Traceback" not in done.stderr
+    return done
+
+
+def test_run_answers_with_measures(home):
+    done = run("builtin:tiny", "hello", "--json")
+    envelope = orjson.loads(done.stdout)
+    assert not problems("run", envelope)
+    data = envelope["data"]
+    assert data["finish_reason"] == "stop"
+    assert data["usage"]["completion_tokens"] > 3
+    assert data["timings"]["generation_tps"] > 0
+
+
+def test_run_reads_a_pipe_and_prints_text(home):
+    piped = run("builtin:tiny", text=b"hello")
+    whole = run("builtin:tiny", "hello", "--no-stream")
+    assert piped.stdout == whole.stdout
+    assert b"tiny" in piped.stdout
+
+
+def test_run_counts_what_it_may_say(home):
+    data = orjson.loads(run("builtin:tiny", "hello", "--max-tokens", "3", "--json").stdout)["data"]
+    assert (data["finish_reason"], data["usage"]["completion_tokens"]) == ("length", 3)
+
+
+def test_run_shows_events(home):
+    *events, last = map(orjson.loads, run("builtin:tiny", "hi", "--events").stdout.splitlines())
+    said = "".join(event["text"] for event in events if event["type"] == "text")
+    assert said.rstrip("\n") == last["data"]["response"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "type_", "code"),
+    [
+        (["builtin:tiny", ""], "usage_error", 2),
+        (["builtin:tiny", "-"], "usage_error", 2),
+        (["builtin:none", "hi"], "model_not_found", 1),
+        (["builtin:tiny", "hi", "--temperature", "-1"], "usage_error", 2),
+        (["builtin:tiny", "hi", "--schema", "/no/such/file"], "not_found", 1),
+        (["builtin:tiny", " ".join(map(str, range(9000)))], "context_length_exceeded", 1),
+    ],
+    ids=named,
+)
+def test_what_run_cannot_do_is_an_envelope(home, argv, type_, code):
+    done = run(*argv, "--json", text=b"")
+    envelope = orjson.loads(done.stdout)
+    assert not problems("run", envelope)
+    assert (envelope["error"]["type"], done.returncode) == (type_, code)
+
+
+def test_a_broken_model_is_refused_before_anything_starts(home, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    done = run(str(tmp_path), "hi", "--json")
+    assert orjson.loads(done.stdout)["error"]["type"] == "model_unhealthy"
+
+
+def test_ctrl_c_says_what_was_answered(home):
+    argv = ["builtin:tiny", "hello", "--temperature", "2", "--max-tokens", "4000", "--json"]
+    bias = subprocess.Popen([*MLXK, "run", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(0.7)
+    bias.send_signal(signal.SIGINT)
+    out, err = bias.communicate(timeout=10)
+    envelope = orjson.loads(out)
+    assert not problems("run", envelope)
+    assert b"Traceback" not in err
+    if envelope["status"] == "error":
+        assert (envelope["error"]["type"], bias.returncode) == ("interrupted", 130)
