@@ -13,7 +13,8 @@ from mlxk.history.attributes import Attributes
 from mlxk.history.checkout import shown
 from mlxk.history.disk import clone
 from mlxk.history.folders import NEVER, Folder, Known, signature, trusted
-from mlxk.history.objects import RawId
+from mlxk.history.objects import write_all
+from mlxk.history.packs import RawId
 from mlxk.history.store import Store
 from mlxk.history.trees import EXECUTABLE, FOLDER, LINK, SUBMODULE, Entry
 from mlxk.system.files import translated
@@ -74,7 +75,7 @@ class Copying:
             return Known(None, entry)
         try:
             if not self._copied(fd, path, entry, source):
-                _write(fd, self._attributes.smudge(path, self._store.read_blob(raw)))
+                write_all(fd, self._attributes.smudge(path, self._store.read_blob(raw)))
             return Known(trusted(os.fstat(fd)), entry)
         finally:
             os.close(fd)
@@ -121,10 +122,4 @@ def _check(prefix: bytes, name: bytes) -> None:
 
 def _pour(source: int, target: int, size: int) -> None:
     while data := os.read(source, min(size + 1, 1 << 20)):
-        _write(target, data)
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+        write_all(target, data)

@@ -12,7 +12,7 @@ from dulwich.patch import write_tree_diff
 
 from mlxk.history import commits
 from mlxk.history.checkout import shown
-from mlxk.history.objects import RawId
+from mlxk.history.packs import RawId
 from mlxk.history.store import Store
 from mlxk.history.trees import FOLDER, SUBMODULE, Entry
 

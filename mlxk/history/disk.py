@@ -24,20 +24,23 @@ class Batch:
 
     def take(self, fd: int) -> None:
         """Own `fd`, whose bytes are all written."""
-        if not self._shared_journal:
-            _sync_one(fd)
-            os.close(fd)
-            return
-        _range(fd, _START)
+        if self._shared_journal:
+            _range(fd, _START)
+        else:
+            # On macOS this writes out without flushing the drive: the barrier does that once.
+            os.fsync(fd)
         self._pending.append(fd)
-        if len(self._pending) >= 128:
-            self.wait()
 
-    def wait(self) -> None:
-        """After this, one `barrier` on the same file system makes all of them durable."""
+    def wait(self, *, durable: bool = False) -> None:
+        """After this, one `barrier` on the same file system makes all of them durable.
+
+        `durable` does that at once.
+        """
         pending, self._pending = self._pending, []
-        for fd in pending:
+        for fd in pending if self._shared_journal else ():
             _range(fd, _WAIT)
+        if durable and pending:
+            barrier(pending[-1])
         for fd in pending:
             os.close(fd)
 
@@ -59,11 +62,6 @@ def clone(source: int, target: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _sync_one(fd: int) -> None:
-    # On macOS this writes out without flushing the drive: the barrier does that once.
-    os.fsync(fd)
 
 
 def _range(fd: int, flags: int) -> None:

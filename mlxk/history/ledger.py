@@ -10,7 +10,7 @@ from datetime import datetime
 from mlxk.contract.errors import AlreadyExists, Locked, StaleBranch
 from mlxk.contract.notes import note
 from mlxk.history import commits, diff, record, refs
-from mlxk.history.objects import RawId
+from mlxk.history.packs import RawId
 from mlxk.history.record import SESSIONS, Record
 from mlxk.history.store import Store
 
@@ -43,7 +43,7 @@ def refuse_taken(store: Store, name: str) -> None:
 def publish(store: Store, head: str) -> Record:
     """Make a new session visible, whose first commit is `head`."""
     history = record.load(store, head)
-    store.writer.settle()
+    store.writer.flush()
     store.refs.swap(SESSIONS + history.id, None, head, ours=True)
     if not store.refs.swap(_branch(history), None, history.code, ours=True):
         store.refs.drop(SESSIONS + history.id, head)
@@ -61,7 +61,7 @@ def withdraw(history: Record) -> None:
 def advance(history: Record, head: str, code: str, when: datetime) -> Record:
     """Move the session to its next step. StaleBranch when somebody else has moved it."""
     store = history.store
-    store.writer.settle()
+    store.writer.flush()
     if not store.refs.swap(SESSIONS + history.id, history.head, head, ours=True):
         raise StaleBranch(f"session {history.name} was moved by another program", name=history.name)
     if code != history.code:
@@ -89,15 +89,14 @@ def heal(history: Record, when: datetime) -> Record:
     return advance(replace(history, code=at), head, at, when)
 
 
-def outlast_gc(store: Store) -> None:
-    """A gc that began before our last step may still delete its objects: put them back until it
-    ends.
-    """
+def settle(store: Store) -> None:
+    """Before a pause: few packs, and nothing that a running gc could still take away."""
     deadline = time.monotonic() + _GC_PATIENCE
-    store.writer.recheck(thorough=True)
+    store.writer.recheck()
     while store.writer.gc_running and time.monotonic() < deadline:
         time.sleep(0.05)
-        store.writer.recheck(thorough=True)
+        store.writer.recheck()
+    store.writer.join()
 
 
 def _follow(history: Record, code: str) -> None:

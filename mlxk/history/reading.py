@@ -11,6 +11,7 @@ from dulwich.index import read_submodule_head
 
 from mlxk.history.attributes import Attributes
 from mlxk.history.folders import NEVER, Known, signature, trusted
+from mlxk.history.packs import RawId, object_id
 from mlxk.history.store import Store
 from mlxk.history.trees import EXECUTABLE, FILE, LINK, SUBMODULE, Entry
 
@@ -31,16 +32,23 @@ class Reader:
         name = path.rpartition(b"/")[2]
         if stat.S_ISLNK(info.st_mode):
             target = os.readlink(name, dir_fd=fd)
-            return Known(trusted(info), (LINK, self._store.writer.add(b"blob", target)))
+            return Known(trusted(info), (LINK, self._saved(target, old)))
         inner = os.open(name, _READ, dir_fd=fd)
         try:
             data = _content(inner, info.st_size)
             after = os.fstat(inner)
         finally:
             os.close(inner)
-        raw = self._store.writer.add(b"blob", self._clean(path, data, old))
+        raw = self._saved(self._clean(path, data, old), old)
         whole = signature(info) == signature(after) and len(data) == info.st_size
         return Known(trusted(info) if whole else NEVER, (self._mode(info, old), raw))
+
+    def _saved(self, data: bytes, old: Entry | None) -> RawId:
+        """A file that only looks changed needs no new object."""
+        raw = object_id(b"blob", data)
+        if old is None or old[1] != raw:
+            self._store.writer.add(b"blob", data)
+        return raw
 
     def _clean(self, path: bytes, data: bytes, old: Entry | None) -> bytes:
         if self._attributes is None or path.endswith(b".gitattributes"):

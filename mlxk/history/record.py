@@ -205,7 +205,7 @@ def _by_commit(store: Store, spec: str, known: tuple[Record, ...]) -> Iterator[P
     by_id = {r.id: r for r in known}
     for object_id in store.repo.object_store.iter_prefix(spec.encode()):
         kind, data = store.read(bytes.fromhex(object_id.decode()))
-        found = commits.decode(data).trailers if kind == 1 else {}
+        found = commits.decode(data).trailers if kind == b"commit" else {}
         record = by_id.get(found.get(commits.SESSION, ""))
         if record is not None:
             yield record.at(int(found[commits.STEP]))

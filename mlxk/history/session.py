@@ -15,7 +15,7 @@ from mlxk.history import commits, diff, ledger, record, snapshot, worktree
 from mlxk.history.checkout import Checkout, Found
 from mlxk.history.diff import FileChange
 from mlxk.history.folders import Folder
-from mlxk.history.objects import RawId
+from mlxk.history.packs import RawId
 from mlxk.history.record import SESSIONS, Place, Record, Step, transcript_path
 from mlxk.history.store import Store
 from mlxk.history.trees import FILE, Entry
@@ -178,7 +178,7 @@ class Session:
         """Bring the worktree's index up to date for people and free the lock."""
         with self._held:
             worktree.save_index(self._store, self.id, self._checkout)
-            ledger.outlast_gc(self._store)
+            ledger.settle(self._store)
 
     def __enter__(self) -> Self:
         return self

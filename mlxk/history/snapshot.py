@@ -11,7 +11,7 @@ from mlxk.contract.notes import note
 from mlxk.history import commits, index
 from mlxk.history.checkout import Checkout, Found, shown
 from mlxk.history.folders import Folder
-from mlxk.history.objects import RawId
+from mlxk.history.packs import RawId
 from mlxk.history.store import Store
 from mlxk.history.trees import SUBMODULE
 

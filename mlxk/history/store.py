@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Self
 
 from dulwich.config import StackedConfig
-from dulwich.errors import NotGitRepository
-from dulwich.objects import ObjectID, RawObjectID
+from dulwich.errors import ChecksumMismatch, NotGitRepository
+from dulwich.objects import RawObjectID
 from dulwich.refs import Ref
 from dulwich.repo import (
     InvalidWorktreeConfiguration,
@@ -22,12 +22,13 @@ from dulwich.repo import (
 )
 
 from mlxk.contract.errors import HistoryCorrupt, NotARepository, RuntimeIncompatible
-from mlxk.history.objects import RawId, Writer
+from mlxk.history.objects import Writer
+from mlxk.history.packs import RawId
 from mlxk.history.refs import Refs
 from mlxk.history.trees import Trees
 from mlxk.system.files import translated
 
-_KINDS = {b"commit": 1, b"tree": 2, b"blob": 3, b"tag": 4}
+_KINDS = {1: b"commit", 2: b"tree", 3: b"blob", 4: b"tag"}
 
 
 class Store:
@@ -78,53 +79,48 @@ class Store:
         prefix = b"ref: refs/heads/"
         return value.removeprefix(prefix).decode() if value.startswith(prefix) else None
 
-    def read(self, raw: RawId) -> tuple[int, bytes]:
+    def close(self) -> None:
+        self.repo.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def read(self, raw: RawId) -> tuple[bytes, bytes]:
         """(kind, content). HistoryCorrupt when it is missing or damaged."""
-        try:
-            return self._loose(raw) or self.repo.object_store.get_raw(RawObjectID(raw))
-        except (KeyError, ValueError, zlib.error) as e:
-            # gc may have moved it from loose to packed between the two looks
-            found = self._second_look(raw)
-            if found is None:
-                raise HistoryCorrupt(
-                    f"object {raw.hex()} is missing or damaged",
-                    object=raw.hex(),
-                    hint="git fsck",
-                ) from e
-            return found
+        if recent := self.writer.recall(raw):
+            return recent
+        # gc may move an object from loose to packed between the two places dulwich looks in
+        for last in (False, True):
+            try:
+                kind, data = self.repo.object_store.get_raw(RawObjectID(raw))
+            except (KeyError, ValueError, AssertionError, ChecksumMismatch, zlib.error) as e:
+                if last:
+                    raise HistoryCorrupt(
+                        f"object {raw.hex()} is missing or damaged",
+                        object=raw.hex(),
+                        hint="git fsck",
+                    ) from e
+            else:
+                return _KINDS[kind], data
+        raise AssertionError
 
     def read_tree(self, raw: RawId) -> bytes:
-        return self._expect(raw, 2)
+        return self._expect(raw, b"tree")
 
     def read_blob(self, raw: RawId) -> bytes:
-        return self._expect(raw, 3)
+        return self._expect(raw, b"blob")
 
     def read_commit(self, commit: str) -> bytes:
-        return self._expect(bytes.fromhex(commit), 1)
+        return self._expect(bytes.fromhex(commit), b"commit")
 
-    def _expect(self, raw: RawId, wanted: int) -> bytes:
+    def _expect(self, raw: RawId, wanted: bytes) -> bytes:
         kind, data = self.read(raw)
         if kind != wanted:
             raise HistoryCorrupt(f"object {raw.hex()} has the wrong kind", object=raw.hex())
         return data
-
-    def _loose(self, raw: RawId) -> tuple[int, bytes] | None:
-        name = raw.hex()
-        try:
-            with open(f"{self.common}/objects/{name[:2]}/{name[2:]}", "rb") as file:  # noqa: PTH123
-                header, _, data = zlib.decompress(file.read()).partition(b"\0")
-        except FileNotFoundError:
-            return None
-        kind, _, size = header.partition(b" ")
-        if int(size) != len(data):
-            raise ValueError(name)
-        return _KINDS[kind], data
-
-    def _second_look(self, raw: RawId) -> tuple[int, bytes] | None:
-        try:
-            return self.repo.object_store.get_raw(ObjectID(raw.hex().encode()))
-        except (KeyError, ValueError, zlib.error):
-            return None
 
 
 def _open(path: Path) -> Repo:

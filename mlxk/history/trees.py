@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from mlxk.history.objects import RawId, Writer
+from mlxk.history.objects import Writer
+from mlxk.history.packs import RawId
 
 FILE, EXECUTABLE, LINK, FOLDER, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o040000, 0o160000
 

@@ -14,7 +14,7 @@ from mlxk.history import index
 from mlxk.history.checkout import Checkout
 from mlxk.history.copying import Copying
 from mlxk.history.folders import NEVER, Folder, Known
-from mlxk.history.objects import RawId
+from mlxk.history.packs import RawId
 from mlxk.history.store import Store
 from mlxk.system.files import translated, write_atomic
 
