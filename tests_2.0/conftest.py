@@ -70,3 +70,21 @@ def tiny_model(tmp_path_factory):
         return path if path.exists() else build(path, family, **options)
 
     return folder
+
+
+@pytest.fixture
+def hub_server(home, monkeypatch):
+    """A Hugging Face Hub on localhost that this process and its children talk to."""
+    import huggingface_hub.constants
+    from hub_server import Hub
+
+    hub = Hub()
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(home / "token"))
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    yield hub
+    hub.close()

@@ -1,11 +1,13 @@
 """Text for people: one column formatter, and what each model command shows."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from mlxk.cli.models import Health, Listing, Shown
     from mlxk.hub.model import Model
+    from mlxk.hub.pull import Progress, Pulled
+    from mlxk.hub.remove import Removed
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
@@ -97,6 +99,34 @@ def health(value: "Health", _: dict[str, Any]) -> str:
     summary = value.summary
     lines.append(f"\n{summary.healthy_count} of {summary.total} models are healthy")
     return "\n".join(lines) if items else "No models. Get one: mlxk pull ORG/NAME"
+
+
+def pulled(value: "Pulled", _: dict[str, Any]) -> str:
+    if value.download_status == "already_exists":
+        return f"{value.expanded_name} is already here, whole, at {value.hash[:8]}."
+    count, amount = value.files_downloaded, size(value.bytes_downloaded)
+    verb = {"resumed": "Resumed", "repaired": "Repaired"}.get(value.download_status, "Downloaded")
+    return f"{verb} {value.expanded_name} at {value.hash[:8]}: {count} files, {amount}."
+
+
+def removed(value: "Removed", _: dict[str, Any]) -> str:
+    lines = [f"Removed {m.name}{f'@{m.hash[:8]}' if m.hash else ''}" for m in value.removed]
+    return "\n".join([*lines, f"{size(value.freed_bytes)} freed."])
+
+
+def progress(out: TextIO | None, err: TextIO) -> "Callable[[Progress], None]":
+    """One line that is rewritten, on a terminal only."""
+
+    def show(event: "Progress") -> None:
+        if event.file is None and err.isatty() and event.bytes_total:
+            share = event.bytes_done / event.bytes_total
+            bar = ("#" * int(share * 30)).ljust(30)
+            err.write(f"\r{bar} {share:4.0%} of {size(event.bytes_total)}\x1b[K")
+            if event.bytes_done == event.bytes_total:
+                err.write("\r\x1b[K")
+            err.flush()
+
+    return show
 
 
 def _is_shown(model: "Model", args: dict[str, Any]) -> bool:

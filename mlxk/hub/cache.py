@@ -8,6 +8,8 @@ from pathlib import Path
 from mlxk.hub.contents import printable
 
 PREFIX = "models--"
+# Where `pull` keeps the bytes of unfinished downloads, inside the repository's folder.
+PARTIAL = ".partial"
 _HASH = re.compile(r"[0-9a-f]{40}")
 
 
@@ -47,6 +49,18 @@ def repo(cache: Path, name: str) -> Repo:
     return Repo(name, cache / f"{PREFIX}{name.replace('/', '--')}")
 
 
+def is_commit(text: str) -> bool:
+    return _HASH.fullmatch(text) is not None
+
+
+def is_unfinished(repo: Repo) -> bool:
+    """Whether nothing is here but the bytes of a download that has not ended yet."""
+    try:
+        return [e.name for e in os.scandir(repo.folder)] == [PARTIAL]
+    except OSError:
+        return False
+
+
 def default(repo: Repo) -> Snapshot:
     """The revision that the bare name means: `refs/main`; without it, the only snapshot."""
     main = repo.folder / "refs" / "main"
@@ -61,7 +75,7 @@ def default(repo: Repo) -> Snapshot:
 
 def at(repo: Repo, commit: str, origin: str) -> Snapshot:
     """The snapshot of a commit that `origin` (a ref, or what was typed) names."""
-    if not _HASH.fullmatch(commit):
+    if not is_commit(commit):
         return Snapshot(repo, None, repo.folder, f"{origin}: not a commit hash")
     folder = repo.folder / "snapshots" / commit
     if not os.path.isdir(folder):  # noqa: PTH112 -- called for every model of a listing
@@ -89,7 +103,7 @@ def snapshots(repo: Repo) -> tuple[str, ...]:
         entries = list(os.scandir(repo.folder / "snapshots"))
     except OSError:
         return ()
-    return tuple(sorted(e.name for e in entries if _HASH.fullmatch(e.name) and e.is_dir()))
+    return tuple(sorted(e.name for e in entries if is_commit(e.name) and e.is_dir()))
 
 
 def _only(repo: Repo) -> Snapshot:

@@ -21,8 +21,11 @@ def cached(root: Path, *, revisions: bool = False) -> Iterator[Place]:
         hashes = cache.snapshots(repo) if revisions else ()
         for commit in hashes:
             yield place(cache.at(repo, commit, commit))
-        if not hashes:
-            yield place(cache.default(repo))
+        if hashes:
+            continue
+        found = place(cache.default(repo))
+        if found.problem is None or not cache.is_unfinished(repo):
+            yield found
 
 
 def workspaces() -> Iterator[Place]:

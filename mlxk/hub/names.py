@@ -11,6 +11,7 @@ from mlxk.hub.model import Place, Source, place
 from mlxk.system import paths
 
 _HEX = re.compile(r"[0-9a-f]{4,40}")
+_REVISION = re.compile(r"(?!.*\.\.)(?!/)[\w./+-]+", re.ASCII)
 _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
@@ -67,7 +68,7 @@ def locate(text: str) -> Place:
 def parse(text: str) -> Spec:
     """Take `name@rev` apart; neither part is looked up."""
     name, mark, revision = text.partition("@")
-    if not is_repo_name(name) or (mark and not revision):
+    if not is_repo_name(name) or (mark and not _REVISION.fullmatch(revision)):
         raise ModelNotFound(
             f"{text!r} is not a model name",
             hint="type org/name, org/name@revision, or ./folder",

@@ -56,7 +56,8 @@ def test_the_case_that_fits_beats_the_other(hub_cache):
 
 
 @pytest.mark.parametrize(
-    "text", ["nothing", "org/nothing", "", "a/b/c", "../x", "/no/where", "@main", "x@"]
+    "text",
+    ["nothing", "org/nothing", "", "a/b/c", "../x", "/no/where", "@main", "x@", "org/m@../main"],
 )
 def test_an_unknown_name_says_what_to_type(two, text):
     with pytest.raises(ModelNotFound) as caught:
@@ -88,7 +89,7 @@ def test_a_revision_is_a_branch_a_tag_or_the_beginning_of_a_hash(revisions, revi
     assert resolve(f"org/m{revision}").hash == commit
 
 
-@pytest.mark.parametrize("revision", ["v2", "cccc", "b", "../main", "BBBB"])
+@pytest.mark.parametrize("revision", ["v2", "cccc", "b", "BBBB"])
 def test_an_unknown_revision_names_those_that_are_there(revisions, revision):
     with pytest.raises(RevisionNotFound) as caught:
         resolve(f"org/m@{revision}")

@@ -1,0 +1,67 @@
+"""Commands that change models on disk and on the hub: pull, rm, clone, push, convert."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlxk.cli import tables
+from mlxk.cli.registry import command
+
+if TYPE_CHECKING:
+    from mlxk.hub.pull import Events
+    from mlxk.hub.remove import Removed, Target
+
+
+@command("pull", human=tables.pulled, live=tables.progress)
+def pull(
+    model: Annotated[str, typer.Argument(help="org/name, or org/name@branch, tag or commit.")],
+    force: Annotated[bool, typer.Option("--force", help="Download everything again.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> "Events":
+    """Download a model, going on where an interrupted download stopped, and verify it.
+
+    What is damaged in the cache is downloaded again. A bare name means mlx-community/NAME.
+
+    mlxk pull mlx-community/Qwen3-0.6B-4bit
+
+    mlxk pull org/name@v1.0 --events | jq -c 'select(.type == "progress")'
+    """
+    from mlxk.hub import pull as hub_pull
+
+    return hub_pull.pull(model, force=force, quiet=quiet)
+
+
+@command("rm", human=tables.removed)
+def remove(
+    models: Annotated[list[str], typer.Argument(help="org/name, org/name@revision, or a glob.")],
+    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask; allow globs.")] = False,
+) -> "Removed":
+    """Delete cached models by their whole name, or single revisions of them.
+
+    A part of a name never deletes. Globs need --force. A model in use stays.
+
+    mlxk rm org/name
+
+    mlxk rm org/name@v1.0 --force
+
+    mlxk rm 'test/*' --force --json | jq .data.freed_bytes
+    """
+    from mlxk.hub import remove as hub_remove
+
+    chosen = hub_remove.targets(models, globs=force)
+    if not force:
+        _confirm(chosen)
+    return hub_remove.remove(chosen)
+
+
+def _confirm(chosen: "tuple[Target, ...]") -> None:
+    from mlxk.contract.errors import ConfirmationRequired, Interrupted
+
+    labels = ", ".join(target.label for target in chosen)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfirmationRequired(
+            f"this deletes {labels}", hint="add --force", models=[t.label for t in chosen]
+        )
+    if not typer.confirm(f"Delete {labels}?", err=True):
+        raise Interrupted("nothing was deleted", exit_code=1)

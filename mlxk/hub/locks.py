@@ -1,0 +1,63 @@
+"""Who works on a cached model right now: advisory locks that die with their process."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlxk.hub.cache import Repo
+from mlxk.system.files import locked
+
+_OURS = "mlxk.lock"
+
+
+def folder(repo: Repo) -> Path:
+    """Where huggingface_hub keeps the lock files of a repository."""
+    return repo.folder.parent / ".locks" / repo.folder.name
+
+
+@contextmanager
+def exclusive(repo: Repo) -> Iterator[None]:
+    """For whoever writes the model: raises Locked while another process does."""
+    with locked(folder(repo) / _OURS):
+        yield
+
+
+@contextmanager
+def shared(repo: Repo) -> Iterator[None]:
+    """For whoever reads the model for long, like an engine: removal waits for all of them."""
+    folder(repo).mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder(repo) / _OURS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
+def files(repo: Repo) -> tuple[Path, ...]:
+    """All lock files of the repository, held or left behind."""
+    try:
+        return tuple(sorted(p for p in folder(repo).rglob("*.lock") if p.is_file()))
+    except OSError:
+        return ()
+
+
+def held(repo: Repo) -> tuple[Path, ...]:
+    """Those that a live process holds; the kernel knows, so a crash leaves nothing behind."""
+    return tuple(path for path in files(repo) if _is_held(path))
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,33 @@
+"""The published examples of commands that change models are what they print."""
+
+import subprocess
+import sys
+
+import hub_cache as build
+import orjson
+
+from mlxk.contract.validate import problems
+
+
+def mlxk(*argv):
+    argv = [sys.executable, "-m", "mlxk", *argv]
+    done = subprocess.run(argv, capture_output=True, check=False, timeout=60)
+    lines = [orjson.loads(line) for line in done.stdout.splitlines()]
+    assert not problems(lines[-1]["command"], lines[-1])
+    return lines
+
+
+def test_pull(hub_server, golden):
+    hub_server.add("mlx-community/Tiny-4bit", build.model())
+    *files, envelope = sorted(mlxk("pull", "Tiny-4bit", "--events"), key=_order)
+    golden("pull.jsonl", [files[-1], envelope])
+
+
+def test_rm(hub_cache, golden):
+    hub_cache.add("mlx-community/Tiny-4bit")
+    golden("rm.jsonl", mlxk("rm", "mlx-community/Tiny-4bit", "--force", "--json"))
+
+
+def _order(line):
+    """Files come in any order; the sums depend on the speed of the machine."""
+    return ("status" in line, line.get("file") is not None, line.get("file") or "")
