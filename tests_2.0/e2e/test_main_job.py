@@ -202,7 +202,7 @@ def test_kill_9_loses_nothing_and_blocks_nobody(repo):
         time.sleep(0.5)
         child.kill()
         child.communicate(timeout=30)
-    value, code = run(repo, "agent", "--resume", "work", "Create b.txt containing second")
+    _, code = run(repo, "agent", "--resume", "work", "Create b.txt containing second")
     assert code == 0
     names = checkout.git(repo, "ls-tree", "--name-only", "mlxk/work").split()
     assert names == ["a.txt", "b.txt", "made.txt", "src"]
