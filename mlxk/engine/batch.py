@@ -5,174 +5,186 @@ The caches are mlx-lm's, alone (`KVCache` and friends) while a sequence is by it
 Knows token ids only.
 """
 
+import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import make_prompt_cache
 
-from mlxk.engine.protocol import Ended, Job, Step
-from mlxk.engine.sampler import Draw, Sampler
+from mlxk.engine import caches
+from mlxk.engine.group import Group, Row, dispatch
+from mlxk.engine.pace import Pace
+from mlxk.engine.prefix_cache import PrefixCache, common, packed
+from mlxk.engine.protocol import Job, Step
 
 _STEPS_PER_CLEARING = 512
+_GROWTH = 512
+_WORTH_LENDING = 64
 
 
-@dataclass(slots=True)
-class Row:
-    """A sequence on the device. `made` is what was read back; one more may be on its way."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`rows` run at most, `kv_bytes` they hold at most; `kept_bytes` are for those that ended."""
 
-    job: Job
-    made: list[int]
-    caches: list[Any]
-    pending: deque[int] = field(default_factory=deque)
-    is_fresh: bool = True
-
-    def ends(self, token: int) -> Ended | None:
-        if token in self.job.stop:
-            return "stop"
-        return "length" if len(self.made) >= self.job.max_tokens else None
+    rows: int
+    step_tokens: int
+    kv_bytes: int
+    kept_bytes: int
 
 
 class BatchRunner:
-    """See `Runner`. `groups` decode; `prompts` have not finished their prefill."""
+    """See `Runner`. `groups` decode; `prompts` have not been read to their end."""
 
-    def __init__(self, model: Any, *, rows: int, step_tokens: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        make: Callable[[], caches.Caches],
+        geometry: caches.Geometry,
+        limits: Limits,
+    ) -> None:
         self._model = model
-        self._rows = rows
-        self._step_tokens = step_tokens
-        self._can_merge = all(hasattr(c, "merge") for c in make_prompt_cache(model))
+        self._make = make
+        self._geometry = geometry
+        self._limits = limits
+        self._can_merge = caches.can_merge(make())
+        self._is_sliceable = caches.is_sliceable(make())
+        self._kept = PrefixCache(limits.kept_bytes)
+        self._pace = Pace(limits.step_tokens)
         self._prompts: deque[Row] = deque()
         self._groups: list[Group] = []
         self._steps = 0
+        self._chunk = 0
+        self._read_at: float | None = None
 
     def has_room(self, job: Job) -> bool:
-        return len(self._prompts) + sum(len(group.rows) for group in self._groups) < self._rows
+        """Rows of a batch are padded to the longest, so the longest counts for each."""
+        rows = self._rows()
+        if not rows:
+            return True
+        longest = max(_reserve(job, len(job.made)), *(_reserve(r.job, len(r.made)) for r in rows))
+        needed = (len(rows) + 1) * self._geometry.bytes(longest)
+        return len(rows) < self._limits.rows and needed <= self._limits.kv_bytes
 
     def add(self, job: Job) -> None:
-        row = Row(job, list(job.made), make_prompt_cache(self._model))
-        row.pending.extend((*job.prompt, *job.made))
-        self._prompts.append(row)
+        self._prompts.append(Row(job, list(job.made), deque((*job.prompt, *job.made))))
 
     def remove(self, uid: int) -> None:
-        self._prompts = deque(row for row in self._prompts if row.job.uid != uid)
+        for row in [row for row in self._prompts if row.job.uid == uid]:
+            self._prompts.remove(row)
+            self._keep(row.read, row.caches)
         for group in self._groups:
-            group.keep([i for i, row in enumerate(group.rows) if row.job.uid != uid])
+            self._leave(group, [row for row in group.rows if row.job.uid == uid])
         self._groups = [group for group in self._groups if group.rows]
 
     def reset(self) -> None:
         self._prompts.clear()
         self._groups.clear()
+        self._kept.clear()
         mx.clear_cache()
 
     def step(self) -> Sequence[Step]:
-        steps = [step for group in self._groups for step in group.step()]
+        steps: list[Step] = []
+        for group in self._groups:
+            steps += group.step()
+            ended = {step.uid for step in steps if step.ended}
+            self._leave(group, [row for row in group.rows if row.job.uid in ended])
         self._groups = [group for group in self._groups if group.rows]
-        self._prefill()
+        self._note_time()
+        self._chunk = self._prefill()
         self._steps += 1
         if self._steps % _STEPS_PER_CLEARING == 0:
             mx.clear_cache()
         return steps
 
-    def _prefill(self) -> None:
-        """Spend this step's share of tokens on the prompts, the oldest first."""
-        budget = self._step_tokens
-        while budget > 0 and self._prompts:
-            budget -= self._advance(self._prompts[0], budget)
-            if len(self._prompts[0].pending) == 1:
-                self._join(self._prompts.popleft())
+    def _rows(self) -> list[Row]:
+        return [*self._prompts, *(row for group in self._groups for row in group.rows)]
 
-    def _advance(self, row: Row, budget: int) -> int:
-        """Push up to `budget` tokens, never the last one: decoding begins with it."""
-        count = min(budget, len(row.pending) - 1)
+    def _note_time(self) -> None:
+        now = time.monotonic()
+        if self._groups and self._read_at is not None:
+            self._pace.note(now - self._read_at, self._chunk)
+        self._read_at = now if self._groups else None
+
+    def _prefill(self) -> int:
+        """Spend this step's share of tokens on the prompts; how many it was."""
+        share = left = self._pace.share(is_decoding=bool(self._groups))
+        while left > 0 and self._prompts:
+            row = self._choose()
+            if not row.caches:
+                self._begin(row)
+            left -= self._advance(row, left)
+            if len(row.pending) == 1:
+                self._prompts.remove(row)
+                self._join(row)
+        return share - left
+
+    def _begin(self, row: Row) -> None:
+        """Start from the longest prefix that was read before and is still held."""
+        wanted = row.tokens[:-1]
+        length, held = self._kept.fetch(wanted)
+        longer, lent = self._lend(wanted, max(length, _WORTH_LENDING))
+        if lent:
+            length, held = longer, lent
+        row.caches = held or self._make()
+        row.cached = min(length, len(row.job.prompt))
+        for _ in range(length):
+            row.pending.popleft()
+
+    def _choose(self) -> Row:
+        """The oldest and the shortest prompt in turn: short ones are quick, long ones end."""
+        if self._steps % 2:
+            return self._prompts[0]
+        return min(self._prompts, key=lambda row: len(row.pending))
+
+    def _advance(self, row: Row, most: int) -> int:
+        """Push up to `most` tokens, never the last one: decoding begins with it."""
+        count = min(most, len(row.pending) - 1)
         if count:
             chunk = [row.pending.popleft() for _ in range(count)]
             self._model(mx.array([chunk]), cache=row.caches)
             # Only the caches are evaluated, so the logits of a prompt are never computed; and not
             # waited for, so that the tokens read before are published first.
-            _dispatch([cache.state for cache in row.caches])
-        return max(count, 1)
+            dispatch([cache.state for cache in row.caches])
+        return count
 
     def _join(self, row: Row) -> None:
+        if not self._is_sliceable and row.read:
+            # What cannot be cut later is kept where the next prompt is likely to part ways.
+            length = len(row.read)
+            self._keep(row.read, caches.prefix(row.caches, length, length) or [])
         group = Group(self._model, row)
         if self._can_merge and self._groups:
             self._groups[0].extend(group)
         else:
             self._groups.append(group)
 
-
-class Group:
-    """Rows that share one forward pass. `_next` [B] are tokens chosen, perhaps not computed yet."""
-
-    def __init__(self, model: Any, row: Row) -> None:
-        self.rows = [row]
-        self._model = model
-        self._caches = row.caches
-        self._next = mx.array([row.pending.popleft()])
-        self._sampler: Sampler | None = None
-
-    def extend(self, other: "Group") -> None:
-        if len(self.rows) == 1:
-            self._caches = _merged([self._caches])
-        for mine, theirs in zip(self._caches, _merged([other._caches]), strict=True):
-            mine.extend(theirs)
-        self.rows += other.rows
-        self._next = mx.concatenate([self._next, other._next])
-        self._sampler = None
-
-    def keep(self, indices: list[int]) -> None:
-        if len(indices) == len(self.rows):
+    def _leave(self, group: Group, rows: list[Row]) -> None:
+        if not rows:
             return
-        if len(indices) == 1 and self._caches[0].empty():
-            self._caches = make_prompt_cache(self._model)
-        elif len(indices) == 1:
-            self._caches = [cache.extract(indices[0]) for cache in self._caches]
-        elif indices:
-            for cache in self._caches:
-                cache.filter(mx.array(indices))
-        self.rows = [self.rows[i] for i in indices]
-        self._next = self._next[mx.array(indices)] if indices else self._next
-        self._sampler = None
+        for row in rows:
+            if not row.is_fresh:
+                self._keep(*group.extract(row))
+        group.keep([row for row in group.rows if row not in rows])
 
-    def step(self) -> list[Step]:
-        """Dispatch the next tokens, then read the ones before them."""
-        inputs = self._next
-        if any(row.is_fresh or len(row.made) + 1 < row.job.max_tokens for row in self.rows):
-            self._next = self._forward(inputs)
-            _dispatch(self._next)
-        tokens: Any = inputs.tolist()
-        return self._read(tokens)
+    def _keep(self, tokens: list[int], held: caches.Caches) -> None:
+        if held and not held[0].empty():
+            dispatch([cache.state for cache in held])
+            self._kept.store(tokens, held)
 
-    def _forward(self, inputs: Any) -> Any:
-        logits = self._model(inputs[:, None], cache=self._caches)[:, -1, :]
-        if self._sampler is None:
-            draws = [Draw(row.job.policy, row.job.prompt, row.made) for row in self.rows]
-            self._sampler = Sampler(draws, logits.shape[-1])
-        unread = [not row.is_fresh for row in self.rows]
-        positions = [len(row.made) + new for row, new in zip(self.rows, unread, strict=True)]
-        return self._sampler(logits, inputs, positions, unread)
-
-    def _read(self, tokens: list[int]) -> list[Step]:
-        steps: list[Step] = []
-        alive: list[int] = []
-        for index, (row, token) in enumerate(zip(self.rows, tokens, strict=True)):
-            ended: Ended | None = None
-            if row.is_fresh:
-                row.is_fresh = False
-            else:
-                row.made.append(token)
-                ended = row.ends(token)
-                steps.append(Step(row.job.uid, token, ended))
-            if ended is None:
-                alive.append(index)
-        self.keep(alive)
-        return steps
+    def _lend(self, tokens: list[int], least: int) -> tuple[int, caches.Caches | None]:
+        """A prefix longer than `least` from a sequence that is still running."""
+        wanted = packed(tokens)
+        for group in self._groups:
+            for row in group.rows:
+                length = common(packed(row.tokens[:-1]), wanted)
+                if not row.is_fresh and length > least:
+                    held, own = group.extract(row)
+                    return length, caches.prefix(own, length, len(held))
+        return 0, None
 
 
-_dispatch: Any = mx.async_eval
-
-
-def _merged(rows: list[list[Any]]) -> list[Any]:
-    """One batched cache a layer from the rows' own caches."""
-    return [layer[0].merge(list(layer)) for layer in zip(*rows, strict=True)]
+def _reserve(job: Job, made: int) -> int:
+    """Tokens to hold a place for: an answer seldom becomes as long as it may."""
+    return len(job.prompt) + min(job.max_tokens, made + _GROWTH)

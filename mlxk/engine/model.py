@@ -175,7 +175,9 @@ class EngineModel:
         if parser.stop is None:
             for event in (*parser.feed(pieces.flush()), *parser.flush()):
                 yield event
-        yield Finish(_reason(ended, parser), Usage(len(prompt.ids), made), parser.stop)
+        yield Finish(
+            _reason(ended, parser), Usage(len(prompt.ids), made, ticket.cached), parser.stop
+        )
 
     def _job(self, request: Request, prompt: Prompt, text: TextModel) -> Job:
         limit = self._context(text)

@@ -40,6 +40,7 @@ class Load:
     step_tokens: int
     kv_bytes: int | None
     kv_bits: int | None
+    kept_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,15 @@ Command = Load | Add | Abort | Stop
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One token of one sequence; a stop token is reported too, as the last one."""
+    """One token of one sequence; a stop token is reported too, as the last one.
+
+    The first step of a sequence says how many tokens of its prompt were not read again.
+    """
 
     uid: int
     token: int
     ended: Ended | None = None
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ Report = Ready | Steps | Beat | Failed | Unloadable
 def encode(message: Command | Report) -> bytes:
     items: list[object] = [message]
     if isinstance(message, Steps):
-        items = [[step.uid, step.token, step.ended] for step in message.steps]
+        items = [[step.uid, step.token, step.ended, step.cached] for step in message.steps]
     body = orjson.dumps([type(message).__name__, *items])
     return _LENGTH.pack(len(body)) + body
 

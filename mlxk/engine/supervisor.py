@@ -126,6 +126,7 @@ class Supervisor:
                 step_tokens=options.step_tokens,
                 kv_bytes=options.kv_bytes,
                 kv_bits=options.kv_bits,
+                kept_bytes=options.prefix_cache_bytes,
             )
         )
 

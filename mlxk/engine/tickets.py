@@ -18,6 +18,7 @@ class Ticket:
         self.job = job
         self.made = list(job.made)
         self.deaths = 0
+        self.cached = 0
         self.is_sent = False
         self.is_over = False
         self._release = release
@@ -35,6 +36,8 @@ class Ticket:
         return replace(self.job, made=tuple(self.made))
 
     def take(self, step: Step) -> None:
+        if not self.made:
+            self.cached = step.cached
         self.made.append(step.token)
         self._since += 1
         self._unread.append(step)

@@ -3,19 +3,48 @@
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 from mlx_lm.utils import load_model
 
-from mlxk.engine.batch import BatchRunner
+from mlxk.engine import caches
+from mlxk.engine.batch import BatchRunner, Limits
 from mlxk.engine.protocol import Load
+from mlxk.system.hardware import memory_total_bytes
+
+_UNKNOWN_MEMORY = 8 << 30
+_LEAST_KV = 64 << 20
+_SHARE = 0.8
 
 
 def load_runner(load: Load) -> tuple[BatchRunner, int, int]:
-    """The runner, the width of its logits, and the bytes one more token costs."""
-    model, config = load_model(Path(load.folder), trust_remote_code=False)
-    runner = BatchRunner(model, rows=load.rows, step_tokens=load.step_tokens)
-    return runner, vocabulary_of(config), 0
+    """The runner, the width of its logits, and the bytes that one more token costs."""
+    model, _ = load_model(Path(load.folder), trust_remote_code=False)
+    make = caches.maker(model)
+    shape, vocabulary = _measured(model, plain := make())
+    if load.kv_bits:
+        make = caches.maker(model, load.kv_bits, caches.group_size(plain))
+        shape, vocabulary = _measured(model, make())
+    limits = Limits(load.rows, load.step_tokens, *_budgets(load))
+    return BatchRunner(model, make, shape, limits), vocabulary, shape.token_bytes
 
 
-def vocabulary_of(config: dict[str, Any]) -> int:
-    text = config.get("text_config") or {}
-    return int(config.get("vocab_size") or text.get("vocab_size") or 0)
+def _measured(model: Any, held: caches.Caches) -> tuple[caches.Geometry, int]:
+    """One forward pass says what configurations say in a hundred ways, and warms the device."""
+    logits = model(mx.array([[0, 0]]), cache=held)
+    mx.eval(logits, [cache.state for cache in held])
+    return caches.geometry(held), int(logits.shape[-1])
+
+
+def _budgets(load: Load) -> tuple[int, int]:
+    """Bytes for running sequences, and for kept ones: most of what the weights leave free."""
+    free = max(int((_memory() - mx.get_active_memory()) * _SHARE), _LEAST_KV)
+    running = min(load.kv_bytes, free) if load.kv_bytes else free * 3 // 4
+    return running, min(load.kept_bytes, max(free - running, free // 4))
+
+
+def _memory() -> int:
+    info = mx.device_info()
+    for name in ("max_recommended_working_set_size", "total_memory", "memory_size"):
+        if isinstance(size := info.get(name), int):
+            return size
+    return memory_total_bytes() or _UNKNOWN_MEMORY

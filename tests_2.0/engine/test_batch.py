@@ -18,11 +18,12 @@ def runner(tiny_model):
     """`runner("qwen3")`: loaded once, emptied for each test."""
     loaded = {}
 
-    def get(family):
-        if family not in loaded:
-            loaded[family] = load_runner(Load(str(tiny_model(family)), 8, 16, None, None))[0]
-        loaded[family].reset()
-        return loaded[family]
+    def get(family, kv_bits=None):
+        if (family, kv_bits) not in loaded:
+            load = Load(str(tiny_model(family)), 8, 16, None, kv_bits, 1 << 24)
+            loaded[family, kv_bits] = load_runner(load)[0]
+        loaded[family, kv_bits].reset()
+        return loaded[family, kv_bits]
 
     return get
 
@@ -117,3 +118,73 @@ def test_decoding_goes_on_while_a_long_prompt_is_read(runner):
     device.add(Job(2, tuple(range(3, 203)), (), 1, (), Policy()))
     spoken = [[step.uid for step in device.step()] for _ in range(10)]
     assert all(1 in uids for uids in spoken)
+
+
+def said_and_cached(runner, prompt, count=12):
+    runner.add(Job(1, tuple(prompt), (), count, (), Policy()))
+    steps = []
+    while not (steps and steps[-1].ended):
+        steps += runner.step()
+    return [step.token for step in steps], steps[0].cached
+
+
+SLICEABLE = ["qwen3", "llama", "qwen3_moe"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_kept_prefix_changes_nothing_but_the_work(runner, family):
+    device = runner(family)
+    first = [random.Random(8).randrange(3, 259) for _ in range(50)]
+    answer, _ = said_and_cached(device, first)
+    longer = [*first, *answer, 9, 8, 7]
+    fresh = [finish_alone(device, prompt) for prompt in (first, longer, [*first[:30], 5, 6, 7])]
+    device.reset()
+    said_and_cached(device, first)
+    again, longer_again, forked = (
+        said_and_cached(device, prompt) for prompt in (first, longer, [*first[:30], 5, 6, 7])
+    )
+    assert [again[0], longer_again[0], forked[0]] == fresh
+    assert again[1] == 49
+    assert longer_again[1] >= 61
+    assert forked[1] == (30 if family in SLICEABLE else 0)
+
+
+def finish_alone(runner, prompt):
+    runner.reset()
+    return said_and_cached(runner, prompt)[0]
+
+
+def test_a_running_sequence_lends_its_prefix(runner):
+    device = runner("qwen3")
+    prompt = [random.Random(9).randrange(3, 259) for _ in range(100)]
+    wanted = finish_alone(device, [*prompt, 5])
+    device.reset()
+    device.add(Job(7, tuple(prompt), (), 400, (), Policy()))
+    for _ in range(12):
+        device.step()
+    device.add(Job(8, (*prompt, 5), (), 12, (), Policy()))
+    steps = []
+    while not (steps and steps[-1].ended):
+        steps += [step for step in device.step() if step.uid == 8]
+    assert [step.token for step in steps] == wanted
+    assert steps[0].cached == 100
+
+
+def test_quantised_caches_run_in_groups_of_one(runner):
+    device = runner("llama-wide", kv_bits=8)
+    jobs = [Job(uid, (5, 6, 7 + uid), (), 9, (), Policy()) for uid in range(3)]
+    wanted = {job.uid: alone(device, job) for job in jobs}
+    device.reset()
+    for job in jobs:
+        device.add(job)
+    assert finish(device, {job.uid: [] for job in jobs}) == wanted
+
+
+def test_a_full_memory_keeps_the_rest_waiting(tiny_model):
+    load = Load(str(tiny_model("qwen3")), 8, 16, 300_000, None, 0)
+    device = load_runner(load)[0]
+    small, large = (Job(1, (5,) * n, (), 10, (), Policy()) for n in (10, 400))
+    assert device.has_room(large)
+    device.add(small)
+    assert device.has_room(small)
+    assert not device.has_room(large)

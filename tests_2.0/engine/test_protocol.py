@@ -20,7 +20,7 @@ from mlxk.engine.protocol import (
 )
 
 MESSAGES = [
-    Load("/models/x", 8, 512, None, 8),
+    Load("/models/x", 8, 512, None, 8, 1 << 30),
     Add(Job(7, (1, 2), (3,), 9, (2,), Policy(temperature=0.5, seed=1 << 63, bias=((4, -1.5),)))),
     Abort(7),
     Stop(),

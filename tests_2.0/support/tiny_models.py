@@ -48,6 +48,23 @@ FAMILIES = {
         "moe_intermediate_size": 64,
         "norm_topk_prob": True,
     },
+    "gpt_oss": {
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "sliding_window": 24,
+        "layer_types": ["sliding_attention", "full_attention"],
+    },
+    "lfm2": {
+        "num_hidden_layers": 3,
+        "norm_eps": 1e-5,
+        "conv_bias": False,
+        "conv_L_cache": 3,
+        "block_dim": 64,
+        "block_multiple_of": 32,
+        "block_ffn_dim_multiplier": 1.0,
+        "block_auto_adjust_ff_dim": False,
+        "layer_types": ["conv", "full_attention", "conv"],
+    },
     "mamba2": {
         "num_heads": 8,
         "head_dim": 16,
@@ -62,12 +79,13 @@ FAMILIES = {
         "time_step_rank": 4,
     },
 }
+VARIANTS = {"llama-wide": {"model_type": "llama", "head_dim": 32}}
 
 
 def build(folder: Path, family: str, *, seed: int = 7, template: str | None = TEMPLATE) -> Path:
     """Write a whole model folder: configuration, weights, tokenizer, chat template."""
     folder.mkdir(parents=True)
-    config = {**_COMMON, "model_type": family, **FAMILIES[family]}
+    config = {**_COMMON, "model_type": family, **(FAMILIES | VARIANTS)[family]}
     (folder / "config.json").write_bytes(orjson.dumps(config))
     (folder / "tokenizer_config.json").write_bytes(orjson.dumps({"eos_token": SPECIAL[2]}))
     if template is not None:

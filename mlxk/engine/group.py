@@ -1,0 +1,124 @@
+"""Rows that share one forward pass. Knows tokens and caches, not where rows come from."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import mlx.core as mx
+
+from mlxk.engine.caches import Caches
+from mlxk.engine.protocol import Ended, Job, Step
+from mlxk.engine.sampler import Draw, Sampler
+
+# The stubs of MLX leave these without types.
+dispatch: Any = mx.async_eval
+
+
+@dataclass(slots=True)
+class Row:
+    """A sequence on the device. `pending` is the prompt that was not read yet; `made` what was
+    read back of the answer, one token behind the device. `caches` is empty before the start."""
+
+    job: Job
+    made: list[int]
+    pending: deque[int]
+    caches: Caches = field(default_factory=list)
+    cached: int = 0
+    is_fresh: bool = True
+
+    def ends(self, token: int) -> Ended | None:
+        if token in self.job.stop:
+            return "stop"
+        return "length" if len(self.made) >= self.job.max_tokens else None
+
+    @property
+    def tokens(self) -> list[int]:
+        return [*self.job.prompt, *self.made]
+
+    @property
+    def read(self) -> list[int]:
+        """What is in its caches before it joins a group."""
+        tokens = self.tokens
+        return tokens[: len(tokens) - len(self.pending)]
+
+
+class Group:
+    """`_next` [B] are tokens that were chosen, but perhaps not computed yet."""
+
+    def __init__(self, model: Any, row: Row) -> None:
+        self.rows = [row]
+        self._model = model
+        self._caches = row.caches
+        self._next = mx.array([row.pending.popleft()])
+        self._sampler: Sampler | None = None
+        self._is_ahead = False
+
+    def extend(self, other: "Group") -> None:
+        if len(self.rows) == 1:
+            self._caches = _merged([self._caches])
+        for mine, theirs in zip(self._caches, _merged([other._caches]), strict=True):
+            mine.extend(theirs)
+        self.rows += other.rows
+        self._next = mx.concatenate([self._next, other._next])
+        self._sampler = None
+
+    def extract(self, row: Row) -> tuple[list[int], Caches]:
+        """A row's caches by themselves, and the tokens they hold."""
+        index = self.rows.index(row)
+        tokens = row.tokens if self._is_ahead else row.tokens[:-1]
+        if len(self.rows) == 1:
+            return tokens, self._caches
+        return tokens, [cache.extract(index) for cache in self._caches]
+
+    def keep(self, rows: list[Row]) -> None:
+        if len(rows) == len(self.rows) or not rows:
+            self.rows = rows
+            return
+        indices = mx.array([self.rows.index(row) for row in rows])
+        if len(rows) == 1:
+            # A merged cache that never held anything cannot be taken apart again.
+            lone = self._caches[0].empty()
+            self._caches = rows[0].caches if lone else self.extract(rows[0])[1]
+        else:
+            for cache in self._caches:
+                cache.filter(indices)
+        self.rows = rows
+        self._next = self._next[indices]
+        self._sampler = None
+
+    def step(self) -> list[Step]:
+        """Dispatch the next tokens, then read the ones before them."""
+        inputs = self._next
+        self._is_ahead = any(
+            row.is_fresh or len(row.made) + 1 < row.job.max_tokens for row in self.rows
+        )
+        if self._is_ahead:
+            self._next = self._forward(inputs)
+            dispatch(self._next)
+        tokens: Any = inputs.tolist()
+        pairs = zip(self.rows, tokens, strict=True)
+        return [step for row, token in pairs if (step := _read(row, token))]
+
+    def _forward(self, inputs: Any) -> Any:
+        logits = self._model(inputs[:, None], cache=self._caches)[:, -1, :]
+        if self._sampler is None:
+            draws = [Draw(row.job.policy, row.job.prompt, row.made) for row in self.rows]
+            self._sampler = Sampler(draws, logits.shape[-1])
+        unread = [not row.is_fresh for row in self.rows]
+        positions = [len(row.made) + new for row, new in zip(self.rows, unread, strict=True)]
+        return self._sampler(logits, inputs, positions, unread)
+
+
+def _read(row: Row, token: int) -> Step | None:
+    """A fresh row's input is the prompt's last token: it was said before."""
+    if row.is_fresh:
+        row.is_fresh = False
+        return None
+    row.made.append(token)
+    cached, row.cached = row.cached, 0
+    return Step(row.job.uid, token, row.ends(token), cached)
+
+
+def _merged(rows: list[Caches]) -> Caches:
+    """One batched cache a layer from the rows' own caches."""
+    return [layer[0].merge(list(layer)) for layer in zip(*rows, strict=True)]

@@ -1,0 +1,89 @@
+"""Whole sequences kept in memory after use, so that the next prompt need not be read again.
+
+Entries are found by comparing token ids, not hashes: an entry can only answer for exactly its own
+tokens. Knows how to compare and forget; what a prefix of a cache is, `caches.prefix` knows.
+"""
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlxk.engine.caches import Caches, is_sliceable, prefix
+
+_SHORTEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`tokens` are packed ids, 4 bytes each: comparing them is one memory comparison."""
+
+    tokens: bytes
+    caches: Caches
+    size_bytes: int
+
+    @property
+    def length(self) -> int:
+        return len(self.tokens) // 4
+
+
+class PrefixCache:
+    """Least recently used entries leave first when together they exceed `budget_bytes`."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._held_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def fetch(self, tokens: Sequence[int]) -> tuple[int, Caches | None]:
+        """The longest prefix that some entry can give, and caches that hold exactly that."""
+        wanted = packed(tokens)
+        shared = [(common(entry.tokens, wanted), entry) for entry in self._entries.values()]
+        for length, entry in sorted(shared, key=lambda item: -item[0]):
+            if length < _SHORTEST:
+                break
+            if (caches := prefix(entry.caches, length, entry.length)) is not None:
+                self._entries.move_to_end(entry.tokens)
+                return length, caches
+        return 0, None
+
+    def store(self, tokens: Sequence[int], caches: Caches) -> None:
+        """Keep these; entries that they contain are given up where any prefix can be had."""
+        entry = Entry(packed(tokens), caches, sum(cache.nbytes for cache in caches))
+        if entry.length < _SHORTEST or entry.size_bytes > self._budget_bytes:
+            return
+        self._forget(entry.tokens)
+        if is_sliceable(caches):
+            for key in [key for key in self._entries if entry.tokens.startswith(key)]:
+                self._forget(key)
+        self._entries[entry.tokens] = entry
+        self._held_bytes += entry.size_bytes
+        while self._held_bytes > self._budget_bytes:
+            self._forget(next(iter(self._entries)))
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._held_bytes = 0
+
+    def _forget(self, key: bytes) -> None:
+        if entry := self._entries.pop(key, None):
+            self._held_bytes -= entry.size_bytes
+
+
+def packed(tokens: Sequence[int]) -> bytes:
+    return array("i", tokens).tobytes()
+
+
+def common(a: bytes, b: bytes) -> int:
+    """How many leading ids two packed sequences share, by halving."""
+    low, high = 0, min(len(a), len(b)) // 4
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low * 4 : middle * 4] == b[low * 4 : middle * 4]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
