@@ -113,6 +113,10 @@ def run(
         schema=read_schema(schema) if schema else None,
         stream=not no_stream,
     )
+    if question.prompt is None:
+        from mlxk.cli.chat import chat
+
+        return (yield from chat(question))
     return (yield from _carry_out(question))
 
 
@@ -206,10 +210,13 @@ def _carry_out(question: "Question") -> "Generator[Said, None, Answered]":
 
 def _prompt(prompt: str | None) -> str | None:
     """The question, or None for a chat on a terminal."""
+    from mlxk.cli.options import take_options
     from mlxk.contract.errors import UsageError
 
     if prompt in (None, "-"):
         if prompt is None and sys.stdin.isatty():
+            if take_options(sys.argv[1:], os.environ)[0].json or not sys.stdout.isatty():
+                raise UsageError("nothing to ask: give a prompt", hint='mlxk run MODEL "…"')
             return None
         prompt = sys.stdin.buffer.read().decode(errors="replace")
     if not (prompt or "").strip():

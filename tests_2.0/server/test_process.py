@@ -1,5 +1,7 @@
 """`mlxk serve` as a process: ready once, served until a signal, nothing left behind."""
 
+import os
+import pty
 import signal
 import socket
 import subprocess
@@ -186,3 +188,30 @@ def test_ctrl_c_says_what_was_answered(home):
     assert b"Traceback" not in err
     if envelope["status"] == "error":
         assert (envelope["error"]["type"], bias.returncode) == ("interrupted", 130)
+
+
+def test_on_a_terminal_it_chats(home):
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(MLXK[0], [*MLXK, "run", "builtin:tiny"])
+    screen = Screen(terminal)
+    screen.until("> ")
+    screen.type("hello\n")
+    screen.until("tiny demo model")
+    screen.until("> ")
+    screen.type("/clear\n/exit\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+class Screen:
+    def __init__(self, terminal):
+        self._terminal = terminal
+        self._seen = ""
+
+    def type(self, text):
+        os.write(self._terminal, text.encode())
+
+    def until(self, text):
+        while text not in self._seen:
+            self._seen += os.read(self._terminal, 1000).decode(errors="replace")
+        self._seen = self._seen.partition(text)[2]

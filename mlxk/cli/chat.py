@@ -1,0 +1,101 @@
+"""`mlxk run MODEL` on a terminal: a conversation, line by line."""
+
+import signal
+import sys
+from collections.abc import AsyncGenerator, Generator, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from mlxk.chat.fold import Fold
+from mlxk.chat.types import Event, Message, Text, TextDelta, ThinkingDelta, Usage
+from mlxk.cli import local
+from mlxk.cli.portal import Portal
+from mlxk.cli.question import Question
+from mlxk.cli.serving import Answered, Said, Timings
+
+_HELP = """\
+/clear forgets the conversation, /exit (or Ctrl-D) ends it, Ctrl-C ends an answer.
+A line that ends in \\ goes on; a line of \"\"\" begins and ends a longer text."""
+
+
+def chat(question: Question) -> Generator[Said, None, Answered]:
+    """Everything is shown as it comes: the value holds the measures of the last answer only."""
+    history: list[Message] = []
+    answer = Answered(question.model, "", None, Usage(), Timings())
+    with Portal() as portal:
+        engine = portal.enter(local.engine(question.model))
+        portal.call(engine.ready())
+        answer = replace(answer, model=engine.name, timings=Timings(engine.timings.load_s))
+        sys.stderr.write(f"{engine.name}: /help says what can be typed here.\n")
+        for line in _lines():
+            match line.strip():
+                case "/exit" | "/quit" | "/bye":
+                    break
+                case "/help":
+                    sys.stderr.write(f"{_HELP}\n")
+                case "/clear":
+                    history.clear()
+                case text if text:
+                    history.append(Message("user", (Text(line),)))
+                    fold = yield from _turn(portal, engine.stream(question.request(*history)))
+                    history.append(Message("assistant", fold.message.parts))
+                    answer = _answered(answer, fold)
+    return answer
+
+
+def _turn(portal: Portal, events: AsyncGenerator[Event, None]) -> Generator[Said, None, Fold]:
+    fold = Fold()
+    with _ctrl_c(portal), suppress(CancelledError):
+        for event in portal.stream(events):
+            fold.feed(event)
+            match event:
+                case TextDelta(text):
+                    yield Said("text", text)
+                case ThinkingDelta(text):
+                    yield Said("thinking", text)
+    yield Said("text", "\n")
+    return fold
+
+
+@contextmanager
+def _ctrl_c(portal: Portal) -> Iterator[None]:
+    """Here Ctrl-C ends the answer, not the program."""
+    before = signal.signal(signal.SIGINT, lambda *_: portal.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _lines() -> Iterator[str]:
+    """What the user types, until Ctrl-D or a Ctrl-C at the prompt."""
+    with suppress(ImportError):
+        import readline  # noqa: F401  -- gives input() its editing and its history
+    while True:
+        try:
+            yield _entry()
+        except (EOFError, KeyboardInterrupt):
+            sys.stderr.write("\n")
+            return
+
+
+def _entry() -> str:
+    line = input("> ")
+    if line.strip() == '"""':
+        lines: list[str] = []
+        while (line := input("… ")).strip() != '"""':
+            lines.append(line)
+        return "\n".join(lines)
+    while line.endswith("\\"):
+        line = f"{line[:-1]}\n{input('… ')}"
+    return line
+
+
+def _answered(before: Answered, fold: Fold) -> Answered:
+    end = fold.finish
+    return replace(
+        before,
+        finish_reason=end.reason if end else None,
+        usage=end.usage if end else Usage(),
+    )
