@@ -9,10 +9,15 @@ from mlxk.cli import tables
 from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from mlxk.hub.fleet import Progress
     from mlxk.hub.inspect import Metadata
     from mlxk.hub.model import Model, Place, Report
     from mlxk.hub.reading import Document
     from mlxk.hub.show import FileEntry
+
+    Checking = Generator[Progress, None, "Health"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +117,43 @@ def show(
     )
 
 
-@command("health", human=tables.health)
+@command("health", human=tables.health, live=tables.progress)
 def health(
     pattern: Annotated[str | None, typer.Argument(help="A name, a glob, or a folder.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash every file again; reads all bytes.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 3 when a model is unhealthy.")
     ] = False,
-) -> Health:
+) -> "Health | Checking":
     """Check that models are whole: healthy means that their framework would load them.
 
     mlxk health
 
-    mlxk health Qwen3-0.6B-4bit
+    mlxk health Qwen3-0.6B-4bit --verify
 
     mlxk health --strict --json | jq -r '.data.unhealthy[] | "\\(.name): \\(.reason)"'
     """
-    from mlxk.contract.errors import ModelUnhealthy
     from mlxk.hub.model import describe
 
-    value = _sorted_by_health([_item(describe(p, thorough=True)) for p in _chosen(pattern)])
+    reports = [describe(place, thorough=True) for place in _chosen(pattern)]
+    if verify:
+        return _verified(reports, strict=strict)
+    return _gated(_sorted_by_health([_item(report) for report in reports]), strict=strict)
+
+
+def _verified(reports: "list[Report]", *, strict: bool) -> "Checking":
+    from mlxk.hub import verify
+
+    wrong = yield from verify.verify(report.reading.contents for report in reports)
+    found = [_item(r, verify.problems(r.reading.contents, wrong)) for r in reports]
+    return _gated(_sorted_by_health(found), strict=strict)
+
+
+def _gated(value: Health, *, strict: bool) -> Health:
+    from mlxk.contract.errors import ModelUnhealthy
+
     if strict and value.unhealthy:
         first, bad = value.unhealthy[0], value.summary.unhealthy_count
         raise ModelUnhealthy(
@@ -151,14 +174,15 @@ def _chosen(pattern: str | None) -> "tuple[Place, ...]":
     return listing.matching(listing.places(), pattern) or (names.locate(pattern),)
 
 
-def _item(report: "Report") -> HealthItem:
+def _item(report: "Report", more: tuple[str, ...] = ()) -> HealthItem:
     model, verdict = report.model, report.verdict
+    problems = tuple(dict.fromkeys((*verdict.problems, *more)))
     return HealthItem(
         name=model.name,
         hash=model.hash,
-        status=model.health,
-        reason=verdict.reason,
-        problems=verdict.problems,
+        status="unhealthy" if problems else "healthy",
+        reason=problems[0] if problems else None,
+        problems=problems,
         warnings=verdict.warnings,
     )
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from mlxk.cli.models import Health, Listing, Shown
+    from mlxk.hub.fleet import Progress
     from mlxk.hub.model import Model
-    from mlxk.hub.pull import Progress, Pulled
+    from mlxk.hub.pull import Pulled
     from mlxk.hub.remove import Removed
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")

@@ -1,40 +1,27 @@
 """Download a model: plan from what the hub names, fetch beside the cache, then show it at once."""
 
 import os
-import queue
 import shutil
-import threading
-import time
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlxk.contract.errors import DiskFull, MlxkError, ModelUnhealthy
+from mlxk.contract.errors import DiskFull, ModelUnhealthy
 from mlxk.hub import cache, checksum, client, health, locks, names
 from mlxk.hub.cache import PARTIAL, Repo
 from mlxk.hub.client import RemoteFile, RemoteRepo
-from mlxk.hub.transfer import Job, Stopped, fetch
+from mlxk.hub.fleet import Fleet, Progress, Task
+from mlxk.hub.transfer import Job, fetch
 from mlxk.system import paths
 from mlxk.system.files import translated, write_atomic
 
 DownloadStatus = Literal["success", "already_exists", "resumed", "repaired"]
 
 _WORKERS = 4
-_TICK = 0.2
 # Room for links, refs and the file system's own bookkeeping.
 _SPARE = 16 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """`file` is null for the whole download; a file's last event has all its bytes."""
-
-    type: Literal["progress"]
-    file: str | None
-    bytes_done: int
-    bytes_total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,69 +120,18 @@ def _fetch_all(repo: Repo, plan: Plan, *, quiet: bool) -> Generator[Progress, No
     """All needed files into the partial folder, a few at a time; returns the bytes transferred."""
     with translated(repo.folder):
         (repo.folder / PARTIAL).mkdir(parents=True, exist_ok=True)
-    fleet = _Fleet(repo, plan)
-    try:
-        for event in fleet.run():
-            if not quiet:
-                yield event
-    finally:
-        fleet.stop()
+    different = {file.blob: file for file in plan.needed}.values()
+    tasks = [_task(repo, plan.remote, file) for file in different]
+    fleet = Fleet(tasks, workers=_WORKERS, done=plan.resumed_bytes)
+    for event in fleet.run():
+        if not quiet:
+            yield event
     return fleet.done - plan.resumed_bytes
 
 
-class _Fleet:
-    """Daemon threads: an interrupt does not wait for a slow server, and bytes on disk stay."""
-
-    def __init__(self, repo: Repo, plan: Plan) -> None:
-        self.done = plan.resumed_bytes
-        self._total = sum(file.size for file in plan.needed)
-        self._repo, self._plan = repo, plan
-        self._todo: queue.SimpleQueue[RemoteFile] = queue.SimpleQueue()
-        self._news: queue.SimpleQueue[int | RemoteFile | BaseException] = queue.SimpleQueue()
-        self._stopped = threading.Event()
-
-    def run(self) -> Generator[Progress, None, None]:
-        different = {file.blob: file for file in self._plan.needed}
-        for file in different.values():
-            self._todo.put(file)
-        for _ in range(min(_WORKERS, len(different))):
-            threading.Thread(target=self._work, daemon=True).start()
-        waiting = len(different)
-        while waiting:
-            event = self._next()
-            waiting -= event.file is not None
-            yield event
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def _next(self) -> Progress:
-        """The next finished file, or the sum after a moment."""
-        deadline = time.monotonic() + _TICK
-        with suppress(queue.Empty):
-            while (left := deadline - time.monotonic()) > 0:
-                match self._news.get(timeout=left):
-                    case int(count):
-                        self.done += count
-                    case RemoteFile() as file:
-                        return Progress("progress", file.name, file.size, file.size)
-                    case BaseException() as error:
-                        raise error
-        return Progress("progress", None, self.done, self._total)
-
-    def _work(self) -> None:
-        with suppress(queue.Empty, Stopped):
-            while not self._stopped.is_set():
-                file = self._todo.get_nowait()
-                partial = _partial(self._repo, file)
-                try:
-                    fetch(
-                        Job(self._plan.remote, file, partial, self._news.put, self._stopped.is_set)
-                    )
-                except (MlxkError, OSError) as e:
-                    self._news.put(e)
-                    return
-                self._news.put(file)
+def _task(repo: Repo, remote: RemoteRepo, file: RemoteFile) -> Task:
+    partial = _partial(repo, file)
+    return Task(file.name, file.size, lambda tick: fetch(Job(remote, file, partial, tick)))
 
 
 def _publish(repo: Repo, plan: Plan, wanted: str | None) -> None:

@@ -1,7 +1,6 @@
 """Bring one file of the hub to this disk: resumed, counted, verified. Knows no cache layout."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -9,27 +8,21 @@ from typing import Any, BinaryIO
 from mlxk.contract.errors import HubError, HubUnreachable
 from mlxk.hub import checksum, client
 from mlxk.hub.client import RemoteFile, RemoteRepo
+from mlxk.hub.fleet import Tick
 from mlxk.system.files import translated
 
 _ATTEMPTS = 5
 _TIMEOUT = 30.0
 
-Tick = Callable[[int], None]
-
-
-class Stopped(Exception):
-    """The download was told to stop."""
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`tick` is told of every byte that counts, negative when bytes are thrown away."""
+    """`tick` is told of every byte that counts; it raises when the work should end."""
 
     repo: RemoteRepo
     file: RemoteFile
     partial: Path
     tick: Tick
-    is_stopped: Callable[[], bool]
 
 
 def fetch(job: Job) -> None:
@@ -89,8 +82,6 @@ def _stream(job: Job, target: BinaryIO, done: int) -> None:
 
 def _copy(job: Job, response: Any, target: BinaryIO, limit: int) -> None:
     for chunk in response.iter_bytes():
-        if job.is_stopped():
-            raise Stopped
         piece = chunk[:limit]
         limit -= len(piece)
         target.write(piece)
@@ -104,6 +95,5 @@ def _copy(job: Job, response: Any, target: BinaryIO, limit: int) -> None:
 def _pause(job: Job, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if job.is_stopped():
-            raise Stopped
+        job.tick(0)
         time.sleep(0.05)

@@ -311,4 +311,4 @@ def test_events_are_lines_before_the_envelope(hub_server, hub_cache):
     *events, envelope = map(orjson.loads, done.stdout.splitlines())
     assert not problems("pull", envelope)
     assert events
-    assert not [p for event in events for p in problems("pull-event", event)]
+    assert not [p for event in events for p in problems("progress", event)]
