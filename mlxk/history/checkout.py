@@ -59,11 +59,12 @@ class Checkout:
         folder = self.known
         try:
             for at, part in enumerate(parts[:-1]):
-                if part in folder.files:
-                    self._forget(folder, part, b"/".join(parts[: at + 1]))
+                path = b"/".join(parts[: at + 1])
                 if (fd := _enter(part, fds[-1])) is None:
-                    self._drop(folder, part, b"".join(p + b"/" for p in parts[: at + 1]))
+                    self._drop(folder, part, path + b"/")
                     return True
+                if part in folder.files:
+                    self._forget(folder, part, path)
                 fds.append(fd)
                 folder = folder.folders.setdefault(part, Folder())
             return self._look_at(folder, fds[-1], parts)

@@ -45,9 +45,12 @@ def publish(store: Store, head: str) -> Record:
     history = record.load(store, head)
     store.writer.flush()
     store.refs.swap(SESSIONS + history.id, None, head, ours=True)
-    if not store.refs.swap(_branch(history), None, history.code, ours=True):
+    try:
+        if not store.refs.swap(_branch(history), None, history.code, ours=True):
+            raise AlreadyExists(f"the branch {history.branch} exists", name=history.name)
+    except BaseException:
         store.refs.drop(SESSIONS + history.id, head)
-        raise AlreadyExists(f"the branch {history.branch} exists", name=history.name)
+        raise
     store.writer.recheck()
     return history
 

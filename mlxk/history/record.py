@@ -203,8 +203,8 @@ def _last(record: Record) -> Place:
 def _by_commit(store: Store, spec: str, known: tuple[Record, ...]) -> Iterator[Place]:
     """Our commits say in their trailers where they belong."""
     by_id = {r.id: r for r in known}
-    for object_id in store.repo.object_store.iter_prefix(spec.encode()):
-        kind, data = store.read(bytes.fromhex(object_id.decode()))
+    for object_id in store.ids(spec):
+        kind, data = store.read(bytes.fromhex(object_id))
         found = commits.decode(data).trailers if kind == b"commit" else {}
         record = by_id.get(found.get(commits.SESSION, ""))
         if record is not None:

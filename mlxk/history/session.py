@@ -18,7 +18,7 @@ from mlxk.history.folders import Folder
 from mlxk.history.packs import RawId
 from mlxk.history.record import SESSIONS, Place, Record, Step, transcript_path
 from mlxk.history.store import Store
-from mlxk.history.trees import FILE, Entry
+from mlxk.history.trees import FILE, FOLDER, Entry
 from mlxk.system.files import locked
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -193,11 +193,14 @@ class Session:
             self.recovered = self.append(b"", when=when, subject="recover unfinished work")
 
     def _changes(self) -> tuple[Found, tuple[FileChange, ...]]:
-        trees = self._store.trees
-        pairs = [(path, trees.find(self._tree, path), e) for path, e in self._pending.items()]
+        pairs = [(path, self._committed(path), entry) for path, entry in self._pending.items()]
         pairs = sorted(pair for pair in pairs if pair[1] != pair[2])
         files = tuple(diff.change(self._store, pair) for pair in pairs)
         return {path: entry for path, _, entry in pairs}, files
+
+    def _committed(self, path: bytes) -> Entry | None:
+        entry = self._store.trees.find(self._tree, path)
+        return entry if entry and entry[0] != FOLDER else None
 
     def _with_lines(self, step: int, lines: bytes) -> RawId:
         if not lines:

@@ -5,6 +5,7 @@ Reads through dulwich, never runs git.
 
 import os
 import zlib
+from contextlib import suppress
 from functools import cached_property
 from hashlib import sha1
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Self
 from dulwich.config import StackedConfig
 from dulwich.errors import ChecksumMismatch, NotGitRepository
 from dulwich.objects import RawObjectID
+from dulwich.pack import PackFileDisappeared
 from dulwich.refs import Ref
 from dulwich.repo import (
     InvalidWorktreeConfiguration,
@@ -28,6 +30,7 @@ from mlxk.history.refs import Refs
 from mlxk.history.trees import Trees
 from mlxk.system.files import translated
 
+_LOOKS = 10
 _KINDS = {1: b"commit", 2: b"tree", 3: b"blob", 4: b"tag"}
 
 
@@ -115,6 +118,15 @@ class Store:
 
     def read_commit(self, commit: str) -> bytes:
         return self._expect(bytes.fromhex(commit), b"commit")
+
+    def ids(self, prefix: str) -> set[str]:
+        """Of all objects whose id starts so."""
+        for _ in range(_LOOKS):
+            # the first look after a repack finds dulwich's list of packs out of date
+            with suppress(PackFileDisappeared):
+                found = self.repo.object_store.iter_prefix(prefix.encode())
+                return {object_id.decode() for object_id in found}
+        return set()
 
     def _expect(self, raw: RawId, wanted: bytes) -> bytes:
         kind, data = self.read(raw)
