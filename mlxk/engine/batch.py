@@ -15,6 +15,7 @@ import mlx.core as mx
 
 from mlxk.engine import caches
 from mlxk.engine.group import Group, Row, dispatch
+from mlxk.engine.matcher import Grammars, Guide
 from mlxk.engine.pace import Pace
 from mlxk.engine.prefix_cache import PrefixCache, common, packed
 from mlxk.engine.protocol import Job, Step
@@ -43,11 +44,13 @@ class BatchRunner:
         make: Callable[[], caches.Caches],
         geometry: caches.Geometry,
         limits: Limits,
+        grammars: Grammars,
     ) -> None:
         self._model = model
         self._make = make
         self._geometry = geometry
         self._limits = limits
+        self._grammars = grammars
         self._can_merge = caches.can_merge(make())
         self._is_sliceable = caches.is_sliceable(make())
         self._kept = PrefixCache(limits.kept_bytes)
@@ -68,7 +71,8 @@ class BatchRunner:
         return len(rows) < self._limits.rows and needed <= self._limits.kv_bytes
 
     def add(self, job: Job) -> None:
-        self._prompts.append(Row(job, list(job.made), deque((*job.prompt, *job.made))))
+        row = Row(job, list(job.made), deque((*job.prompt, *job.made)), self._guide(job))
+        self._prompts.append(row)
 
     def remove(self, uid: int) -> None:
         for row in [row for row in self._prompts if row.job.uid == uid]:
@@ -97,6 +101,14 @@ class BatchRunner:
         if self._steps % _STEPS_PER_CLEARING == 0:
             mx.clear_cache()
         return steps
+
+    def _guide(self, job: Job) -> Guide | None:
+        if job.grammar is None:
+            return None
+        guide = Guide(self._grammars.matcher(job.grammar, job.stop), job.grammar_after)
+        for token in job.made:
+            guide.consume(token)
+        return guide
 
     def _rows(self) -> list[Row]:
         return [*self._prompts, *(row for group in self._groups for row in group.rows)]

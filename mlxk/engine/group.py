@@ -7,6 +7,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlxk.engine.caches import Caches
+from mlxk.engine.matcher import Guide, masked
 from mlxk.engine.protocol import Ended, Job, Step
 from mlxk.engine.sampler import Draw, Sampler
 
@@ -22,6 +23,7 @@ class Row:
     job: Job
     made: list[int]
     pending: deque[int]
+    guide: Guide | None = None
     caches: Caches = field(default_factory=list)
     cached: int = 0
     is_fresh: bool = True
@@ -93,7 +95,7 @@ class Group:
             row.is_fresh or len(row.made) + 1 < row.job.max_tokens for row in self.rows
         )
         if self._is_ahead:
-            self._next = self._forward(inputs)
+            self._next = self._choose(self._forward(inputs), inputs)
             dispatch(self._next)
         tokens: Any = inputs.tolist()
         pairs = zip(self.rows, tokens, strict=True)
@@ -101,12 +103,32 @@ class Group:
 
     def _forward(self, inputs: Any) -> Any:
         logits = self._model(inputs[:, None], cache=self._caches)[:, -1, :]
+        guides = [row.guide for row in self.rows]
+        if not any(guides):
+            return logits
+        # The device computes while the grammars read the tokens that led to these logits.
+        dispatch(logits)
+        tokens: Any = inputs.tolist()
+        for row, token in zip(self.rows, tokens, strict=True):
+            if row.guide and not row.is_fresh:
+                _follow(row, row.guide, token)
+        return masked(logits, [row.guide for row in self.rows])
+
+    def _choose(self, logits: Any, inputs: Any) -> Any:
         if self._sampler is None:
             draws = [Draw(row.job.policy, row.job.prompt, row.made) for row in self.rows]
             self._sampler = Sampler(draws, logits.shape[-1])
         unread = [not row.is_fresh for row in self.rows]
         positions = [len(row.made) + new for row, new in zip(self.rows, unread, strict=True)]
         return self._sampler(logits, inputs, positions, unread)
+
+
+def _follow(row: Row, guide: Guide, token: int) -> None:
+    """The end of a sequence is not part of what its grammar describes."""
+    if token in row.job.stop:
+        row.guide = None
+    else:
+        guide.consume(token)
 
 
 def _read(row: Row, token: int) -> Step | None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from mlxk.chat.types import Event, Finish, FinishReason, Request, Start, Usage
 from mlxk.contract.errors import ContextLengthExceeded, EngineMissing, InvalidValue
@@ -22,6 +22,9 @@ from mlxk.engine.text import Detokenizer
 from mlxk.engine.tickets import Ticket
 from mlxk.engine.tokenizer import TextModel, load_text
 from mlxk.system import hardware, paths
+
+if TYPE_CHECKING:
+    from mlxk.engine.grammar import Grammar
 
 _UNKNOWN_CONTEXT = 4096
 
@@ -140,7 +143,7 @@ class EngineModel:
 
     async def _answer(self, request: Request, prompt: Prompt) -> AsyncGenerator[Event, None]:
         text, _ = await self._loaded()
-        job = self._job(request, prompt, text)
+        job = await self._job(request, prompt, text)
         await self._supervisor.ready()
         ticket = self._supervisor.submit(job)
         try:
@@ -179,13 +182,14 @@ class EngineModel:
             _reason(ended, parser), Usage(len(prompt.ids), made, ticket.cached), parser.stop
         )
 
-    def _job(self, request: Request, prompt: Prompt, text: TextModel) -> Job:
+    async def _job(self, request: Request, prompt: Prompt, text: TextModel) -> Job:
         limit = self._context(text)
         room = limit - len(prompt.ids)
         if room < 1 or not prompt.ids:
             raise _unfit(len(prompt.ids), limit)
         if request.max_tokens is not None and request.max_tokens < 1:
             raise InvalidValue("max_tokens must be at least 1", field="max_tokens")
+        rule = await asyncio.to_thread(_rule, request, prompt, text) if is_ruled(request) else None
         return Job(
             uid=0,
             prompt=prompt.ids,
@@ -198,6 +202,8 @@ class EngineModel:
                 vocabulary=text.vocabulary,
                 seed=secrets.randbits(64),
             ),
+            grammar=rule.text if rule else None,
+            grammar_after=rule.after if rule else (),
         )
 
     def _context(self, text: TextModel) -> int:
@@ -213,6 +219,20 @@ class EngineModel:
 def _load(folder: Path) -> tuple[TextModel, Prompter]:
     text = load_text(folder)
     return text, Prompter(text)
+
+
+def _rule(request: Request, prompt: Prompt, text: TextModel) -> "Grammar | None":
+    """llguidance is imported for those who need it, on a thread that may take its time."""
+    from mlxk.engine.grammar import grammar  # noqa: PLC0415
+
+    marks = markup(text, request)
+    return grammar(request, marks, text, is_thinking=is_thinking(marks, prompt.text))
+
+
+def is_ruled(request: Request) -> bool:
+    """Whether the answer must have a certain form."""
+    is_forced = request.tool_choice.mode in ("required", "named")
+    return is_forced or request.response_format.kind != "text"
 
 
 def _reason(ended: str | None, parser: AnswerParser) -> FinishReason:

@@ -29,6 +29,8 @@ class Job:
     max_tokens: int
     stop: tuple[int, ...]
     policy: Policy
+    grammar: str | None = None
+    grammar_after: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,6 @@ _PLAIN: dict[str, Callable[..., Command | Report]] = {
 def _job(fields: dict[str, Any]) -> Job:
     policy = fields.pop("policy")
     bias = tuple((int(token), float(weight)) for token, weight in policy.pop("bias"))
-    for name in ("prompt", "made", "stop"):
+    for name in ("prompt", "made", "stop", "grammar_after"):
         fields[name] = tuple(fields[name])
     return Job(**fields, policy=Policy(**policy, bias=bias))

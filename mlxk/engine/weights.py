@@ -1,5 +1,6 @@
 """From a folder to a runner: the model through mlx-lm, never from the network, never its code."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from mlx_lm.utils import load_model
 
 from mlxk.engine import caches
 from mlxk.engine.batch import BatchRunner, Limits
+from mlxk.engine.matcher import Grammars
 from mlxk.engine.protocol import Load
 from mlxk.system.hardware import memory_total_bytes
 
@@ -16,8 +18,17 @@ _LEAST_KV = 64 << 20
 _SHARE = 0.8
 
 
-def load_runner(load: Load) -> tuple[BatchRunner, int, int]:
-    """The runner, the width of its logits, and the bytes that one more token costs."""
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The runner and its grammars, the width of its logits, and the bytes a token costs."""
+
+    runner: BatchRunner
+    grammars: Grammars
+    vocabulary: int
+    token_bytes: int
+
+
+def load_runner(load: Load) -> Loaded:
     model, _ = load_model(Path(load.folder), trust_remote_code=False)
     make = caches.maker(model)
     shape, vocabulary = _measured(model, plain := make())
@@ -25,7 +36,9 @@ def load_runner(load: Load) -> tuple[BatchRunner, int, int]:
         make = caches.maker(model, load.kv_bits, caches.group_size(plain))
         shape, vocabulary = _measured(model, make())
     limits = Limits(load.rows, load.step_tokens, *_budgets(load))
-    return BatchRunner(model, make, shape, limits), vocabulary, shape.token_bytes
+    grammars = Grammars(Path(load.folder), vocabulary)
+    runner = BatchRunner(model, make, shape, limits, grammars)
+    return Loaded(runner, grammars, vocabulary, shape.token_bytes)
 
 
 def _measured(model: Any, held: caches.Caches) -> tuple[caches.Geometry, int]:

@@ -12,12 +12,15 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mlxk.contract.errors import MlxkError
 from mlxk.engine.loop import EngineLoop, kind_of
 from mlxk.engine.protocol import (
+    Add,
     Beat,
     Command,
     Decoder,
@@ -27,6 +30,9 @@ from mlxk.engine.protocol import (
     Unloadable,
     encode,
 )
+
+if TYPE_CHECKING:
+    from mlxk.engine.weights import Loaded
 
 BEAT_S = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -52,23 +58,35 @@ def serve(
     load: Load, inbox: SimpleQueue[Command], link: "Link", pulse: "Pulse", began: float
 ) -> None:
     try:
-        runner, ready = open_runner(load, began)
+        loaded = open_model(load)
     except Exception as e:  # the thread that owns MLX reports whatever it throws
         logging.getLogger(__name__).error("cannot load %s", load.folder, exc_info=e)
         link.send(Unloadable(load_failure(e), f"{type(e).__name__}: {e}"))
         return
-    link.send(ready)
-    loop = EngineLoop(runner, inbox, link.send, around_step=pulse.mark)
+    link.prepare = preparing(loaded)
+    link.send(Ready(loaded.vocabulary, loaded.token_bytes, time.monotonic() - began))
+    loop = EngineLoop(loaded.runner, inbox, link.send, around_step=pulse.mark)
     pulse.watch(loop)
     loop.run()
 
 
-def open_runner(load: Load, began: float) -> tuple[Any, Ready]:
+def open_model(load: Load) -> "Loaded":
     """MLX and the weights: imported here, so that the socket is served while that takes time."""
     from mlxk.engine.weights import load_runner  # noqa: PLC0415
 
-    runner, vocabulary, token_bytes = load_runner(load)
-    return runner, Ready(vocabulary, token_bytes, time.monotonic() - began)
+    return load_runner(load)
+
+
+def preparing(loaded: "Loaded") -> Callable[[Command], None]:
+    """Grammars are compiled by the thread that reads them, not by the one that makes tokens."""
+
+    def prepare(command: Command) -> None:
+        if isinstance(command, Add) and (text := command.job.grammar):
+            # What cannot be compiled is met again, and reported, when its request begins.
+            with suppress(ValueError, OSError, MlxkError):
+                loaded.grammars.matcher(text, command.job.stop)
+
+    return prepare
 
 
 def load_failure(error: Exception) -> str:
@@ -85,6 +103,7 @@ class Link:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._writing = threading.Lock()
+        self.prepare: Callable[[Any], None] = lambda _command: None
 
     def send(self, report: Report) -> None:
         frame = encode(report)
@@ -98,6 +117,7 @@ class Link:
         decoder = Decoder()
         while data := self._read():
             for command in decoder.feed(data):
+                self.prepare(command)
                 inbox.put(command)
         os._exit(0)
 

@@ -21,7 +21,7 @@ def runner(tiny_model):
     def get(family, kv_bits=None):
         if (family, kv_bits) not in loaded:
             load = Load(str(tiny_model(family)), 8, 16, None, kv_bits, 1 << 24)
-            loaded[family, kv_bits] = load_runner(load)[0]
+            loaded[family, kv_bits] = load_runner(load).runner
         loaded[family, kv_bits].reset()
         return loaded[family, kv_bits]
 
@@ -182,7 +182,7 @@ def test_quantised_caches_run_in_groups_of_one(runner):
 
 def test_a_full_memory_keeps_the_rest_waiting(tiny_model):
     load = Load(str(tiny_model("qwen3")), 8, 16, 300_000, None, 0)
-    device = load_runner(load)[0]
+    device = load_runner(load).runner
     small, large = (Job(1, (5,) * n, (), 10, (), Policy()) for n in (10, 400))
     assert device.has_room(large)
     device.add(small)

@@ -21,6 +21,8 @@ class Dialect:
     """`clue` in a chat template says that a model was taught this one.
 
     `read` takes a whole body; `peek` sees the name in the beginning of one, when it is complete.
+    `frame` is what stands before the name, between it and JSON arguments, and after those;
+    None where arguments are not JSON.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Dialect:
     end: str
     read: Callable[[str], tuple[Call, ...]]
     peek: Callable[[str], str | None]
+    frame: tuple[str, str, str] | None = None
 
 
 def choose(template: str | None) -> Dialect:
@@ -114,7 +117,15 @@ def _json(text: str) -> Any:
 _PEEK_HERMES = _peeker(r'\s*\{\s*"name"\s*:\s*"([^"\\]+)"')
 _PEEK_FUNCTION = _peeker(r"\s*<function=([^>\n]+)>")
 
-HERMES = Dialect("hermes", "<tool_call>", "<tool_call>", "</tool_call>", _read_hermes, _PEEK_HERMES)
+HERMES = Dialect(
+    "hermes",
+    "<tool_call>",
+    "<tool_call>",
+    "</tool_call>",
+    _read_hermes,
+    _PEEK_HERMES,
+    ('\n{"name": "', '", "arguments": ', "}\n"),
+)
 DIALECTS = (
     Dialect(
         "function_tags",
