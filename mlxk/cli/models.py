@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlxk.hub.model import Model, Place, Report
     from mlxk.hub.reading import Document
     from mlxk.hub.show import FileEntry
+    from mlxk.hub.workspace import State
 
     Checking = Generator[Progress, None, "Health"]
 
@@ -33,6 +34,7 @@ class Shown:
     metadata: "Metadata"
     files: "tuple[FileEntry, ...] | None"
     config: "Document | None"
+    workspace: "State | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def show(
 
     mlxk show org/name@v1.0 --json | jq .data.metadata.context_length
     """
-    from mlxk.hub import names
+    from mlxk.hub import names, workspace
     from mlxk.hub.inspect import metadata
     from mlxk.hub.model import describe
     from mlxk.hub.show import entries
@@ -114,6 +116,7 @@ def show(
         metadata=metadata(report.reading),
         files=entries(contents) if files else None,
         config=(report.reading.config or None) if config else None,
+        workspace=workspace.state(contents) if report.model.source == "workspace" else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Commands that change models on disk and on the hub: pull, rm, clone, push, convert."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,8 +10,14 @@ from mlxk.cli import tables
 from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from mlxk.hub.clone import Cloned
+    from mlxk.hub.fleet import Progress
     from mlxk.hub.pull import Events
     from mlxk.hub.remove import Removed, Target
+
+    Cloning = Generator[Progress, None, Cloned]
 
 
 @command("pull", human=tables.pulled, live=tables.progress)
@@ -53,6 +60,35 @@ def remove(
     if not force:
         _confirm(chosen)
     return hub_remove.remove(chosen)
+
+
+@command("clone", human=tables.cloned, live=tables.progress)
+def clone(
+    model: Annotated[str, typer.Argument(help="A name, name@revision, or a folder.")],
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where to.")] = None,
+) -> "Cloning":
+    """Copy a model into a folder of its own that you may edit; the cache stays as it is.
+
+    Works offline when the model is cached. DIR defaults to its short name in
+    $MLXK_WORKSPACE_HOME, else here. On APFS, Btrfs and XFS no bytes are copied.
+
+    mlxk clone mlx-community/Qwen3-0.6B-4bit
+
+    mlxk clone org/name@v1.0 ./my-model --json | jq .data.method
+    """
+    from mlxk.contract.errors import ModelNotFound, RevisionNotFound
+    from mlxk.hub import clone as hub_clone
+    from mlxk.hub import names
+    from mlxk.hub import pull as hub_pull
+
+    try:
+        place = names.locate(model)
+    except (ModelNotFound, RevisionNotFound):
+        if "/" not in model or names.is_folder(model):
+            raise
+        yield from hub_pull.pull(model)
+        place = names.locate(model)
+    return (yield from hub_clone.clone(place, hub_clone.target(place, folder)))
 
 
 def _confirm(chosen: "tuple[Target, ...]") -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from mlxk.cli.models import Health, Listing, Shown
+    from mlxk.hub.clone import Cloned
     from mlxk.hub.fleet import Progress
     from mlxk.hub.model import Model
     from mlxk.hub.pull import Pulled
@@ -113,6 +114,12 @@ def pulled(value: "Pulled", _: dict[str, Any]) -> str:
 def removed(value: "Removed", _: dict[str, Any]) -> str:
     lines = [f"Removed {m.name}{f'@{m.hash[:8]}' if m.hash else ''}" for m in value.removed]
     return "\n".join([*lines, f"{size(value.freed_bytes)} freed."])
+
+
+def cloned(value: "Cloned", _: dict[str, Any]) -> str:
+    how = "copied" if value.method == "copy" else f"shared by {value.method}"
+    line = f"Cloned {value.model} to {value.target_dir}: {value.files} files, {how}."
+    return line if value.health == "healthy" else f"{line}\nIt is unhealthy: mlxk health shows why."
 
 
 def progress(out: TextIO | None, err: TextIO) -> "Callable[[Progress], None]":

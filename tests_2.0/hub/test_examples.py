@@ -28,6 +28,22 @@ def test_rm(hub_cache, golden):
     golden("rm.jsonl", mlxk("rm", "mlx-community/Tiny-4bit", "--force", "--json"))
 
 
+def test_clone(hub_cache, golden, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hub_cache.add("mlx-community/Tiny-4bit")
+    golden("clone.jsonl", steady(mlxk("clone", "Tiny-4bit", "--json"), tmp_path))
+
+
+def steady(lines, folder):
+    """The same on every machine: its folder, and whether its disk can share blocks."""
+    for line in lines:
+        data = line["data"]
+        data["target_dir"] = data["target_dir"].replace(str(folder), "/home/you")
+        if "method" in data:
+            data["method"], data["copied_bytes"] = "clonefile", 0
+    return lines
+
+
 def _order(line):
     """Files come in any order; the sums depend on the speed of the machine."""
     return ("status" in line, line.get("file") is not None, line.get("file") or "")
