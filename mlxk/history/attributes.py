@@ -66,7 +66,11 @@ class Attributes:
         self, found: Mapping[bytes, AttributeValue], has_crlf: Callable[[], bool]
     ) -> LineEndingFilter | None:
         action = resolve_crlf_action(found, self._eol, self._autocrlf)
-        return line_ending_filter_for_action(action, index_has_crlf=has_crlf)
+        conversion = line_ending_filter_for_action(action, index_has_crlf=has_crlf)
+        if conversion is not None:
+            # git looks for binary content only where the attributes left it the choice
+            conversion.binary_detection = conversion.require_lf_only
+        return conversion
 
     def _folder(self, folder: bytes) -> _Patterns:
         data = self._read(folder + b"/.gitattributes" if folder else b".gitattributes")

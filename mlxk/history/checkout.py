@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from mlxk.contract.errors import UnsafePath
+from mlxk.contract.errors import CorruptState, UnsafePath
 from mlxk.contract.notes import note
 from mlxk.history.folders import NEVER, Folder, Known, is_recent, signature
 from mlxk.history.ignore import Rules
@@ -37,7 +37,7 @@ class Checkout:
         self._found, self._reader = {}, Reader(self.root, self._store)
         rules = Rules.of(self.root, self._store.common, self._store.config)
         with translated(self.root):
-            fd = os.open(self.root, _FOLDER)
+            fd = _top(self.root)
             try:
                 self._visit(self.known, fd, b"", rules, relist=False)
             finally:
@@ -55,7 +55,7 @@ class Checkout:
         return self._found
 
     def _look(self, parts: list[bytes]) -> bool:
-        fds = [os.open(self.root, _FOLDER)]
+        fds = [_top(self.root)]
         folder = self.known
         try:
             for at, part in enumerate(parts[:-1]):
@@ -175,6 +175,15 @@ class Checkout:
 def shown(path: bytes) -> str:
     """For people and JSON: bytes that are not text become `\\xNN`."""
     return path.decode(errors="backslashreplace")
+
+
+def _top(root: Path) -> int:
+    try:
+        return os.open(root, _FOLDER)
+    except FileNotFoundError as e:
+        raise CorruptState(
+            f"{root} is gone", path=str(root), hint="resume the session to have it written again"
+        ) from e
 
 
 def _parts(path: str) -> list[bytes]:

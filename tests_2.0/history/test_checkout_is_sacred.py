@@ -1,4 +1,4 @@
-"""Whatever state a repository is in: a run works or says why not, and what is the user's stays as it was."""
+"""In any state of a repository a run works or says why not, and what is the user's stays."""
 
 import pytest
 from git_repository import WHEN, GitRepository
@@ -162,8 +162,7 @@ def odd_names(root):
     repo.write("a name with spaces", "x")
     repo.write("tab\tand\nnewline", "x")
     repo.write("ünï/cødé", "x")
-    with open(bytes(root) + b"/latin-\xe9", "wb") as file:
-        file.write(b"x")
+    repo.write("latin-\udce9", "x")
     repo.write("a/b", "folder a sorts after a.b\n")
     repo.write("a.b", "x")
     return repo

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _CONFIG = ["-c", "gc.auto=0", "-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main"]
@@ -83,8 +84,7 @@ def _files(root):
     found = {}
     for folder, names, files in os.walk(root):
         names[:] = [n for n in names if n != ".git"]
-        for name in files:
-            path = os.path.join(folder, name)
-            info = os.lstat(path)
-            found[os.path.relpath(path, root)] = (info.st_mode, info.st_size, info.st_mtime_ns)
+        for path in (Path(folder, name) for name in files):
+            info = path.lstat()
+            found[path] = (info.st_mode, info.st_size, info.st_mtime_ns)
     return found
