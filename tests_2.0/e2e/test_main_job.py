@@ -174,7 +174,8 @@ def until(child, kind):
     raise AssertionError(f"no {kind}: {child.stderr.read()}")
 
 
-SLOW = "run `touch made.txt; sleep 30`"
+NAP = f"sleep {20000 + os.getpid() % 10000}"  # other tests may sleep beside this one
+SLOW = f"run `touch made.txt; {NAP}`"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -191,7 +192,7 @@ def test_a_signal_in_a_command_keeps_the_work(repo, number, code):
     assert (value["error"]["type"], child.returncode) == ("interrupted", code)
     assert value["data"]["commits"][-1]["files"] == ["made.txt"]
     assert b"Traceback" not in err
-    assert subprocess.run(["pgrep", "-f", "sleep 30"], check=False).returncode == 1
+    assert subprocess.run(["pgrep", "-f", NAP], check=False).returncode == 1
     assert checkout.fingerprint(repo) == before
 
 
