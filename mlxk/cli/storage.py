@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlxk.hub.clone import Cloned
     from mlxk.hub.fleet import Progress
     from mlxk.hub.pull import Events
+    from mlxk.hub.push import Pushed
     from mlxk.hub.remove import Removed, Target
 
     Cloning = Generator[Progress, None, Cloned]
@@ -89,6 +90,43 @@ def clone(
         yield from hub_pull.pull(model)
         place = names.locate(model)
     return (yield from hub_clone.clone(place, hub_clone.target(place, folder)))
+
+
+@command("push", human=tables.pushed)
+def push(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A workspace.")],
+    repo: Annotated[str, typer.Argument(help="org/name on the hub.")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Needed: says that you mean a private repository.")
+    ] = False,
+    create: Annotated[bool, typer.Option("--create", help="Make what is not there.")] = False,
+    branch: Annotated[str, typer.Option(help="The branch to commit to.")] = "main",
+    commit: Annotated[str, typer.Option(help="The commit's message.")] = "Upload with mlxk",
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="Look at the folder only, no network.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Push an unhealthy model.")] = False,
+) -> "Pushed":
+    """Make a repository on the hub equal to a workspace, in one commit of what differs.
+
+    Keys, environments and rubbish are never uploaded; .hfignore (written like .gitignore) names
+    more. A file that looks like it holds a token stops everything.
+
+    mlxk push ./my-model me/my-model --private --create
+
+    mlxk push ./my-model me/my-model --private --dry-run --json | jq .data.dry_run_summary
+    """
+    from mlxk.contract.errors import UsageError
+    from mlxk.hub import push as hub_push
+
+    if not private:
+        raise UsageError("push needs --private", hint=f"mlxk push {folder} {repo} --private")
+    options = hub_push.Options(repo, branch, commit, create)
+    cargo = hub_push.load(folder, force=force)
+    if check_only:
+        return hub_push.check(cargo, options)
+    return hub_push.preview(cargo, options) if dry_run else hub_push.push(cargo, options)
 
 
 def _confirm(chosen: "tuple[Target, ...]") -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mlxk.hub.fleet import Progress
     from mlxk.hub.model import Model
     from mlxk.hub.pull import Pulled
+    from mlxk.hub.push import Pushed
     from mlxk.hub.remove import Removed
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
@@ -120,6 +121,13 @@ def cloned(value: "Cloned", _: dict[str, Any]) -> str:
     how = "copied" if value.method == "copy" else f"shared by {value.method}"
     line = f"Cloned {value.model} to {value.target_dir}: {value.files} files, {how}."
     return line if value.health == "healthy" else f"{line}\nIt is unhealthy: mlxk health shows why."
+
+
+def pushed(value: "Pushed", _: dict[str, Any]) -> str:
+    lines = [f"{value.message} ({value.repo_id}, {value.branch})"]
+    lines += [f"  + {name}" for name in value.added_files]
+    lines += [f"  - {name}" for name in value.deleted_files]
+    return "\n".join([*lines, *([value.commit_url] if value.commit_url else [])])
 
 
 def progress(out: TextIO | None, err: TextIO) -> "Callable[[Progress], None]":

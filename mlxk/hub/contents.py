@@ -5,8 +5,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-# Deep enough for `1_Pooling/config.json` and `original/params.json`, finite for a link to a parent.
-_DEPTH = 4
+# Links to folders are not followed, so this ends; a limit all the same.
+_DEPTH = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The published examples of commands that change models are what they print."""
 
+import json
 import subprocess
 import sys
 
@@ -32,6 +33,21 @@ def test_clone(hub_cache, golden, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     hub_cache.add("mlx-community/Tiny-4bit")
     golden("clone.jsonl", steady(mlxk("clone", "Tiny-4bit", "--json"), tmp_path))
+
+
+def test_push(hub_server, golden, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", hub_server.token)
+    for name, data in build.model().items():
+        build.replace(tmp_path / name, data)
+    line = mlxk("push", str(tmp_path), "you/tiny", "--private", "--create", "--json")[0]
+    url = line["data"]["commit_url"]
+    line["data"] |= {
+        "commit_url": url.replace(hub_server.url, "https://huggingface.co"),
+        "hf_logs": [],
+    }
+    golden(
+        "push.jsonl", [json.loads(json.dumps(line).replace(line["data"]["commit_sha"], "c" * 40))]
+    )
 
 
 def steady(lines, folder):

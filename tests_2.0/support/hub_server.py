@@ -92,8 +92,7 @@ class Handler(BaseHTTPRequestHandler):
     def _serve(self, method):
         self.url = urlsplit(self.path)
         self.route = unquote(self.url.path)
-        length = int(self.headers.get("Content-Length") or 0)
-        self.body = self.rfile.read(length) if length else b""
+        self.body = self._read()
         self.hub.requests.append((method, self.route, dict(self.headers)))
         self.action = self.hub.fault(self.route, method)
         if isinstance(self.action, int):
@@ -102,6 +101,17 @@ class Handler(BaseHTTPRequestHandler):
             if verb == method and (match := re.fullmatch(pattern, self.route)):
                 return handle(self, **match.groupdict())
         return self._send(404, b"{}")
+
+    def _read(self):
+        """The request's body, also when it comes in chunks."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def _send(self, status, data=b"", **headers):
         self.send_response(status)
