@@ -2,6 +2,7 @@
 
 import pytest
 from git_repository import WHEN, GitRepository
+from sessions import started
 
 from mlxk.contract.errors import DirtyMerge, NotARepository, RuntimeIncompatible, UnsafePath
 from mlxk.contract.notes import collecting
@@ -188,13 +189,13 @@ def store(repo, home):
 
 def test_nothing_of_the_user_changes(repo, home):
     before = repo.footprint()
+    with started(repo, home) as session:
+        session.append(b"a\n", when=WHEN)
+        (session.worktree / "hello.txt").write_text("Hello\n")
+        session.append(b"b\n", when=WHEN, paths=["hello.txt"])
+        (session.worktree / "more.txt").write_text("More\n")
+        session.append(b"c\n", when=WHEN, paths=None)
     with Store.open(repo.root, home / ".mlxk") as store:
-        with Session.create(store, b"{}", name="try", when=WHEN) as session:
-            session.append(b"a\n", when=WHEN)
-            (session.worktree / "hello.txt").write_text("Hello\n")
-            session.append(b"b\n", when=WHEN, paths=["hello.txt"])
-            (session.worktree / "more.txt").write_text("More\n")
-            session.append(b"c\n", when=WHEN, paths=None)
         Session.open(store, "try", when=WHEN).close()
         place = find(store, "try")
         Session.fork(store, place, b"{}", name="fork", when=WHEN).close()
@@ -234,10 +235,9 @@ def test_a_bare_repository_works(tmp_path, home):
     origin = plain(tmp_path / "origin")
     origin.git("clone", "-q", "--bare", str(origin.root), str(tmp_path / "bare.git"))
     bare = GitRepository(tmp_path / "bare.git", "existing")
-    with Store.open(bare.root, home / ".mlxk") as store:
-        with Session.create(store, b"{}", name="try", when=WHEN) as session:
-            (session.worktree / "src/a.py").write_text("changed\n")
-            session.append(b"", when=WHEN, paths=None)
+    with started(bare, home) as session:
+        (session.worktree / "src/a.py").write_text("changed\n")
+        session.append(b"", when=WHEN, paths=None)
     assert bare.git("show", "mlxk/try:src/a.py") == "changed"
     assert bare.fsck() == ""
 
@@ -322,9 +322,8 @@ def test_submodules_and_repositories_inside_are_mentioned(tmp_path, home):
 
 def test_what_is_sparse_for_the_user_is_sparse_for_the_agent(tmp_path, home):
     repo = sparse(tmp_path / "repo")
-    with Store.open(repo.root, home / ".mlxk") as store:
-        with Session.create(store, b"{}", name="try", when=WHEN) as session:
-            assert not (session.worktree / "README").exists()
-            (session.worktree / "src/a.py").write_text("changed\n")
-            session.append(b"", when=WHEN, paths=None)
+    with started(repo, home) as session:
+        assert not (session.worktree / "README").exists()
+        (session.worktree / "src/a.py").write_text("changed\n")
+        session.append(b"", when=WHEN, paths=None)
     assert repo.git("show", "mlxk/try:README") == "hello"

@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 from git_repository import WHEN, GitRepository
+from sessions import started
 
 from mlxk.contract.errors import CorruptState
 from mlxk.contract.notes import collecting
 from mlxk.history.session import Session
-from mlxk.history.store import Store
 
 
 @pytest.fixture
@@ -24,9 +24,8 @@ def repo(tmp_path, home):
 
 @pytest.fixture
 def session(repo, home):
-    with Store.open(repo.root, home / ".mlxk") as store:
-        with Session.create(store, b"{}", name="try", when=WHEN) as session:
-            yield session
+    with started(repo, home) as session:
+        yield session
 
 
 def scanned(repo, session):
@@ -182,9 +181,8 @@ def test_ignore_rules_mean_what_they_mean_to_git(tmp_path, home, rules):
     repo = GitRepository(tmp_path / "repo")
     for name, text in ({f: "x" for f in FILES} | rules).items():
         repo.write(name, text)
-    with Store.open(repo.root, home / ".mlxk") as store:
-        with Session.create(store, b"{}", name="try", when=WHEN) as session:
-            assert repo.tree_of(session.record.base) == repo.tree_git_would_add()
+    with started(repo, home) as session:
+        assert repo.tree_of(session.record.base) == repo.tree_git_would_add()
 
 
 def test_the_users_own_ignore_file_counts_least(tmp_path, home):
@@ -194,9 +192,8 @@ def test_the_users_own_ignore_file_counts_least(tmp_path, home):
     for name in FILES:
         repo.write(name, "x")
     repo.write(".git/info/exclude", "keep.a\n!x.a\n")
-    with Store.open(repo.root, home / ".mlxk") as store:
-        with Session.create(store, b"{}", name="try", when=WHEN) as session:
-            assert repo.tree_of(session.record.base) == repo.tree_git_would_add()
+    with started(repo, home) as session:
+        assert repo.tree_of(session.record.base) == repo.tree_git_would_add()
 
 
 ATTRIBUTES = {
@@ -226,14 +223,14 @@ def test_line_endings_are_stored_and_written_as_git_would(tmp_path, home, attrib
     repo.write("lf.txt", "one\ntwo\n")
     repo.write("mixed.txt", "one\r\ntwo\n")
     repo.write("image.txt", b"\0\r\n\n")
-    with Store.open(repo.root, home / ".mlxk") as store:
-        with Session.create(store, b"{}", name="try", when=WHEN) as session:
-            assert repo.tree_of(session.record.base) == repo.tree_git_would_add()
-            repo.git("worktree", "add", "-q", "--detach", "../theirs", session.record.base)
-            store.root = None  # so that every file is written out of the store
-            place = session.record.at(0)
-            with Session.fork(store, place, b"{}", name="fork", when=WHEN) as fork:
-                assert _contents(fork.worktree) == _contents(repo.root.parent / "theirs")
+    with started(repo, home) as session:
+        assert repo.tree_of(session.record.base) == repo.tree_git_would_add()
+        repo.git("worktree", "add", "-q", "--detach", "../theirs", session.record.base)
+        store = session.record.store
+        store.root = None  # so that every file is written out of the store
+        place = session.record.at(0)
+        with Session.fork(store, place, b"{}", name="fork", when=WHEN) as fork:
+            assert _contents(fork.worktree) == _contents(repo.root.parent / "theirs")
 
 
 def test_random_edits_are_found_one_after_another(repo, session):
