@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mlxk.agent.events import Event
     from mlxk.agent.limits import Budgets
     from mlxk.agent.report import Report
+    from mlxk.cli.compose import Start
+    from mlxk.history.store import Store
 
 
 def _text(report: "Report", _: dict[str, Any]) -> str:
@@ -171,13 +173,21 @@ def _carry_out(task: Task) -> "Generator[Event, None, Report]":
 
 
 async def _work(task: Task, listener: "Callable[[Event], object]") -> "Ended":
-    from mlxk.agent.agent import Agent
     from mlxk.cli import compose
     from mlxk.history.store import Store
     from mlxk.system import paths
 
-    store = Store.open(Path.cwd(), paths.home())
-    start = compose.start(store, task.given, resume=task.resume)
+    with Store.open(Path.cwd(), paths.home()) as store:
+        start = compose.start(store, task.given, resume=task.resume)
+        return await _run(task, store, start, listener)
+
+
+async def _run(
+    task: Task, store: "Store", start: "Start", listener: "Callable[[Event], object]"
+) -> "Ended":
+    from mlxk.agent.agent import Agent
+    from mlxk.cli import compose
+
     async with compose.chat_model(start.settings) as model:
         # The engine loads in its own process while the worktree is made.
         with compose.session(

@@ -9,6 +9,7 @@ import typer
 from mlxk.cli.registry import command, group
 
 if TYPE_CHECKING:
+    from mlxk.chat.types import Message
     from mlxk.history.diff import FileChange
     from mlxk.history.record import Record, Step
     from mlxk.history.store import Store
@@ -116,8 +117,8 @@ def branch_list() -> Branches:
     """
     from mlxk.history.record import records
 
-    store = _store()
-    found = tuple(_branch(store, record) for record in records(store))
+    with _store() as store:
+        found = tuple(_branch(store, record) for record in records(store))
     return Branches(found, len(found))
 
 
@@ -140,21 +141,14 @@ def branch_show(rev: Rev) -> Shown:
     from mlxk.history import diff
     from mlxk.history.record import find
 
-    store = _store()
-    place = find(store, rev)
-    record = place.record
-    messages = from_lines(place.lines())
-    return Shown(
-        _branch(store, record),
-        tuple(_step(step) for step in record.steps() if step.number <= place.step),
-        tuple(
-            MessageInfo(
-                m.role, _words(m), tuple(CallInfo(u.id, u.name, u.arguments) for u in m.tool_uses)
-            )
-            for m in messages
-        ),
-        diff.changes(store, record.base, place.code),
-    )
+    with _store() as store:
+        place = find(store, rev)
+        return Shown(
+            _branch(store, place.record),
+            tuple(_step(step) for step in place.record.steps() if step.number <= place.step),
+            tuple(_message(message) for message in from_lines(place.lines())),
+            diff.changes(store, place.record.base, place.code),
+        )
 
 
 def _diff_text(value: Diff, _: dict[str, Any]) -> str:
@@ -175,13 +169,13 @@ def branch_diff(
     from mlxk.history import diff
     from mlxk.history.record import find
 
-    store = _store()
-    first = find(store, a)
-    old, new = (first.record.base, first.code) if b is None else (first.code, find(store, b).code)
-    files = diff.changes(store, old, new)
-    patch = diff.patch(store, old, new).decode(errors="replace")
+    with _store() as store:
+        first = find(store, a)
+        ends = (first.record.base, first.code) if b is None else (first.code, find(store, b).code)
+        files = diff.changes(store, *ends)
+        patch = diff.patch(store, *ends).decode(errors="replace")
     added, deleted = sum(f.additions for f in files), sum(f.deletions for f in files)
-    return Diff(old, new, files, added, deleted, patch)
+    return Diff(*ends, files, added, deleted, patch)
 
 
 def _log_text(value: Log, _: dict[str, Any]) -> str:
@@ -199,9 +193,10 @@ def branch_log(rev: Rev) -> Log:
     """
     from mlxk.history.record import find
 
-    place = find(_store(), rev)
-    record = place.record
-    steps = tuple(_step(step) for step in record.steps() if step.number <= place.step)
+    with _store() as store:
+        place = find(store, rev)
+        record = place.record
+        steps = tuple(_step(step) for step in record.steps() if step.number <= place.step)
     return Log(record.branch, record.id, steps)
 
 
@@ -258,12 +253,17 @@ def _step(step: "Step") -> StepInfo:
     )
 
 
-def _words(message: Any) -> str:
+def _message(message: "Message") -> MessageInfo:
+    calls = tuple(CallInfo(use.id, use.name, use.arguments) for use in message.tool_uses)
+    return MessageInfo(message.role, _words(message), calls)
+
+
+def _words(message: "Message") -> str:
     """The text of a message; for tool results, what the tools said."""
     from mlxk.chat.types import ToolResult
 
     results = [part.text for part in message.parts if isinstance(part, ToolResult)]
-    return "\n".join(results) if results else str(message.text)
+    return "\n".join(results) if results else message.text
 
 
 def _said(message: MessageInfo) -> str:
