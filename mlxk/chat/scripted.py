@@ -56,7 +56,7 @@ def call(name: str, arguments: str, id: str = "call_1") -> ToolUse:
 def _reply(turn: str | Part | Sequence[Part], number: int, request: Request) -> Reply:
     message = Message("assistant", _parts(turn))
     reason: FinishReason = "tool_use" if message.tool_uses else "stop"
-    usage = Usage(len(request.messages), len(parts))
+    usage = Usage(len(request.messages), len(message.parts))
     return Reply(f"scripted-{number + 1}", request.model, message, reason, usage)
 
 
