@@ -70,7 +70,7 @@ async def _whole(
     async with aclosing(interleaved(_streams(model, asked))) as events:
         async for choice, event in events:
             folds[choice].feed(event)
-    body = form.encode_replies([_reply(fold) for fold in folds], state.now)
+    body = form.encode_replies([_reply(fold) for fold in folds], asked, state.now)
     return web.Response(body=encoding.dumps(body), content_type="application/json", headers=headers)
 
 

@@ -42,7 +42,7 @@ _TYPES = {
 }
 
 
-def encode_replies(replies: Sequence[Reply], created: int) -> dict[str, Any]:
+def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict[str, Any]:
     reply = replies[0]
     return {
         "id": reply.id,

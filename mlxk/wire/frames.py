@@ -1,7 +1,7 @@
 """What travels over a wire: frames of a stream, and a request with how its answer is wanted."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mlxk.chat.fold import Reply
@@ -23,13 +23,31 @@ KEEP_ALIVE = Frame(None, comment="keep-alive")
 
 
 @dataclass(frozen=True, slots=True)
+class ToolKind:
+    """How a tool was declared where a format knows several kinds: its answer must be of the kind.
+
+    `custom` tools take a text instead of arguments.
+    """
+
+    name: str
+    namespace: str | None = None
+    custom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it was asked: streamed or not, with a usage frame or not, `choices` times."""
+    """A request as it was asked: streamed or not, with a usage frame or not, `choices` times.
+
+    `previous` names the answer that this goes on from; `kept` asks to keep this one's.
+    """
 
     request: Request
     stream: bool = False
     include_usage: bool = True
     choices: int = 1
+    kinds: Mapping[str, ToolKind] = field(default_factory=dict)
+    previous: str | None = None
+    kept: bool = False
 
 
 class Encoder(Protocol):
@@ -57,7 +75,7 @@ class Format:
 
     decode_request: Callable[[Any], Asked]
     encode_request: Callable[..., dict[str, Any]]
-    encode_replies: Callable[[Sequence[Reply], int], dict[str, Any]]
+    encode_replies: Callable[[Sequence[Reply], Asked, int], dict[str, Any]]
     decode_reply: Callable[[Any], Reply]
     encode_error: Callable[[MlxkError, int], dict[str, Any]]
     encoder: Callable[[Asked, int], Encoder]

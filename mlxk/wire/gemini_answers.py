@@ -44,7 +44,7 @@ _STATUS = {
 }
 
 
-def encode_replies(replies: Sequence[Reply], created: int) -> dict[str, Any]:
+def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict[str, Any]:
     candidates = [
         _candidate(i, encode_parts(reply.message.parts), reply.reason)
         for i, reply in enumerate(replies)

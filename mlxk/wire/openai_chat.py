@@ -98,7 +98,7 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
     return body
 
 
-def encode_replies(replies: Sequence[Reply], created: int) -> dict[str, Any]:
+def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict[str, Any]:
     choices = [
         {
             "index": i,

@@ -29,13 +29,14 @@ from mlxk.chat.types import (
     Usage,
 )
 from mlxk.contract.errors import OverCapacity, ProviderError
-from mlxk.wire import anthropic, gemini, openai_chat, sse
+from mlxk.wire import anthropic, gemini, openai_chat, openai_responses, sse
 from mlxk.wire.frames import Asked
 
 FORMATS = {
     "openai_chat": openai_chat.FORMAT,
     "anthropic": anthropic.FORMAT,
     "gemini": gemini.FORMAT,
+    "openai_responses": openai_responses.FORMAT,
 }
 ALL_FORMATS = pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
 USAGE = Usage(9, 7, 4)
@@ -111,9 +112,12 @@ REQUESTS = {
 }
 
 
+ASKED = Asked(REQUESTS["a word"])
+
+
 def over_the_wire(fmt, events, chunk):
     encoder, decoder, parser = (
-        fmt.encoder(Asked(REQUESTS["a word"]), 7),
+        fmt.encoder(ASKED, 7),
         fmt.decoder(),
         sse.Decoder(),
     )
@@ -134,7 +138,7 @@ def test_a_streamed_answer_arrives_as_it_was_told(fmt, turn, chunk):
 @pytest.mark.parametrize("turn", TURNS.values(), ids=TURNS)
 def test_a_whole_answer_arrives_as_it_was_told(fmt, turn):
     reply = fold(turn).reply
-    assert fmt.decode_reply(fmt.encode_replies([reply], 7)) == reply
+    assert fmt.decode_reply(fmt.encode_replies([reply], ASKED, 7)) == reply
 
 
 @ALL_FORMATS
@@ -164,7 +168,7 @@ def test_a_request_arrives_as_it_was_meant(fmt, request_):
     assert unnamed(replace(read, model="m")) == request_
 
 
-@pytest.mark.parametrize("fmt", [openai_chat.FORMAT, anthropic.FORMAT])
+@pytest.mark.parametrize("fmt", [openai_chat.FORMAT, openai_responses.FORMAT, anthropic.FORMAT])
 def test_a_request_says_whether_it_wants_a_stream(fmt):
     for stream in (True, False):
         body = fmt.encode_request(REQUESTS["a word"], stream=stream)
@@ -173,7 +177,7 @@ def test_a_request_says_whether_it_wants_a_stream(fmt):
 
 @ALL_FORMATS
 def test_a_failure_in_mid_stream_is_told_in_the_stream(fmt):
-    encoder, decoder = fmt.encoder(Asked(REQUESTS["a word"]), 7), fmt.decoder()
+    encoder, decoder = fmt.encoder(ASKED, 7), fmt.decoder()
     frames = [*encoder.feed(Start("r", "m")), *encoder.fail(OverCapacity("the house is full"))]
     with pytest.raises(ProviderError, match="full"):
         [decoder.feed(frame) for frame in frames]
@@ -210,7 +214,7 @@ def test_any_whole_answer_round_trips(fmt, body):
     called = any(isinstance(part[0], ToolUseStart) for part in body)
     end = Finish("tool_use" if called else "length", USAGE)
     reply = fold([Start("r", "m"), *(event for part in body for event in part), end]).reply
-    told = fmt.decode_reply(fmt.encode_replies([reply], 7))
+    told = fmt.decode_reply(fmt.encode_replies([reply], ASKED, 7))
     assert told == reply
     assert fold(unfold(told)).reply == reply
 

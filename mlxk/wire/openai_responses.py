@@ -1,0 +1,147 @@
+"""OpenAI Responses: requests, both directions. Knows no socket, no clock and no model."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mlxk.chat.types import Request, Sampling, Tool, ToolChoice
+from mlxk.contract.notes import note
+from mlxk.wire import openai
+from mlxk.wire.frames import Asked, Format, ToolKind
+from mlxk.wire.openai_items import decode_input, encode_input, flat
+from mlxk.wire.openai_response import decode_reply, encode_replies
+from mlxk.wire.openai_response_events import Decoder, Encoder
+from mlxk.wire.reading import checked, in_call_order, refuse, shallow
+
+_SCHEMA = "wire/openai_responses"
+_REFUSED = {
+    "top_logprobs": "log-probabilities are not offered",
+    "background": "answers are not made in the background here",
+    "conversation": "use `previous_response_id` instead",
+    "prompt": "prompts are not kept here",
+}
+_CUSTOM_PARAMETERS = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+}
+
+
+def decode_request(body: Any) -> Asked:
+    body = checked(_SCHEMA, body)
+    refuse(body, _REFUSED)
+    tools = list(_tools(body.get("tools") or (), "/tools"))
+    request = Request(
+        model=body.get("model") or "",
+        messages=in_call_order(decode_input(body.get("instructions"), body.get("input"))),
+        tools=tuple(tool for tool, _ in tools),
+        tool_choice=_tool_choice(body.get("tool_choice")),
+        sampling=Sampling(body.get("temperature"), body.get("top_p")),
+        max_tokens=body.get("max_output_tokens"),
+        stop=openai.decode_stop(body.get("stop")),
+        response_format=openai.decode_response_format(_format(body)),
+        thinking=_thinking(body.get("reasoning") or {}),
+    )
+    return Asked(
+        request,
+        stream=bool(body.get("stream")),
+        kinds={tool.name: kind for tool, kind in tools},
+        previous=body.get("previous_response_id"),
+        kept=body.get("store") is not False,
+    )
+
+
+def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "model": request.model,
+        "input": encode_input(request.messages),
+        "store": False,
+        "stream": stream,
+    }
+    optional: dict[str, Any] = {
+        "temperature": request.sampling.temperature,
+        "top_p": request.sampling.top_p,
+        "max_output_tokens": request.max_tokens,
+        "stop": list(request.stop) or None,
+    }
+    if request.tools:
+        optional["tools"] = [_tool_out(tool) for tool in request.tools]
+        optional["tool_choice"] = _tool_choice_out(request.tool_choice)
+    if request.response_format.kind != "text":
+        form = openai.encode_response_format(request.response_format)
+        optional["text"] = {"format": {"type": form["type"], **form.get("json_schema", {})}}
+    if request.thinking is not None:
+        optional["reasoning"] = {"effort": "medium" if request.thinking else "none"}
+    body |= {name: value for name, value in optional.items() if value is not None}
+    body |= request.extra.get("openai_responses", {})
+    return body
+
+
+def _tools(tools: Any, at: str, namespace: str | None = None) -> Iterator[tuple[Tool, ToolKind]]:
+    """Namespaces are flattened for the model; what OpenAI itself would run is left out."""
+    for i, tool in enumerate(tools):
+        name = tool.get("name") or tool["type"]
+        described = tool.get("description") or ""
+        match tool["type"]:
+            case "function":
+                parameters = shallow(tool.get("parameters") or {}, f"{at}/{i}/parameters")
+                yield (
+                    Tool(flat(name, namespace), described, parameters),
+                    ToolKind(name, namespace),
+                )
+            case "custom":
+                yield (
+                    Tool(flat(name, namespace), described, _CUSTOM_PARAMETERS),
+                    ToolKind(name, namespace, custom=True),
+                )
+            case "namespace":
+                yield from _tools(tool.get("tools") or (), f"{at}/{i}/tools", name)
+            case _:
+                note("ignored_tool", f"the tool {name!r} does not run here and was left out")
+
+
+def _tool_out(tool: Tool) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        "strict": False,
+    }
+
+
+def _tool_choice(choice: Any) -> ToolChoice:
+    match choice:
+        case {"name": str(name)}:
+            return ToolChoice("named", name)
+        case "none" | "required" as mode:
+            return ToolChoice(mode)
+        case _:
+            return ToolChoice()
+
+
+def _tool_choice_out(choice: ToolChoice) -> Any:
+    if choice.mode == "named":
+        return {"type": "function", "name": choice.name}
+    return choice.mode
+
+
+def _format(body: dict[str, Any]) -> dict[str, Any]:
+    """Here the parts of a schema lie beside its type, not below it."""
+    form = (body.get("text") or {}).get("format") or {}
+    return {**form, "json_schema": form}
+
+
+def _thinking(reasoning: dict[str, Any]) -> bool | None:
+    effort = reasoning.get("effort")
+    return None if effort is None else effort != "none"
+
+
+FORMAT = Format(
+    decode_request=decode_request,
+    encode_request=encode_request,
+    encode_replies=encode_replies,
+    decode_reply=decode_reply,
+    encode_error=openai.encode_error,
+    encoder=Encoder,
+    decoder=Decoder,
+)
