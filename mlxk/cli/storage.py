@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,13 +12,18 @@ from mlxk.cli.registry import command
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from mlxk.engine.convert import Converted
     from mlxk.hub.clone import Cloned
     from mlxk.hub.fleet import Progress
+    from mlxk.hub.model import Place
     from mlxk.hub.pull import Events
     from mlxk.hub.push import Pushed
     from mlxk.hub.remove import Removed, Target
 
     Cloning = Generator[Progress, None, Cloned]
+    Converting = Generator[Progress, None, Converted]
+
+Mode = Literal["affine", "mxfp4", "nvfp4", "mxfp8"]
 
 
 @command("pull", human=tables.pulled, live=tables.progress)
@@ -77,19 +82,49 @@ def clone(
 
     mlxk clone org/name@v1.0 ./my-model --json | jq .data.method
     """
-    from mlxk.contract.errors import ModelNotFound, RevisionNotFound
     from mlxk.hub import clone as hub_clone
-    from mlxk.hub import names
-    from mlxk.hub import pull as hub_pull
 
-    try:
-        place = names.locate(model)
-    except (ModelNotFound, RevisionNotFound):
-        if "/" not in model or names.is_folder(model):
-            raise
-        yield from hub_pull.pull(model)
-        place = names.locate(model)
+    place = yield from _located(model)
     return (yield from hub_clone.clone(place, hub_clone.target(place, folder)))
+
+
+@command("convert", human=tables.converted, live=tables.progress)
+def convert(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="A name, or a folder.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")],
+    bits: Annotated[
+        int | None, typer.Option(help="2, 3, 4, 5, 6 or 8; 16 unpacks; default: as it is.")
+    ] = None,
+    group_size: Annotated[int | None, typer.Option(help="Weights that share a scale.")] = None,
+    mode: Annotated[Mode, typer.Option(help="How weights are packed.")] = "affine",
+    dtype: Annotated[
+        str | None, typer.Option(help="float16, bfloat16 or float32 for what is not packed.")
+    ] = None,
+    repair_index: Annotated[
+        bool, typer.Option("--repair-index", help="Only copy, and write a new index.")
+    ] = False,
+) -> "Converting":
+    """Make an MLX model of other precision, or repair the index of its shards.
+
+    mlxk convert Qwen/Qwen3-0.6B ./qwen-4bit --bits 4
+
+    mlxk convert Qwen/Qwen3-0.6B ./qwen-fp4 --mode mxfp4
+
+    mlxk convert ./broken ./repaired --repair-index --json | jq .data.health
+    """
+    from mlxk.engine import convert as engine
+    from mlxk.hub import clone as hub_clone
+    from mlxk.hub import index
+
+    recipe = engine.settled(engine.Recipe(bits, group_size, mode, dtype))
+    place = yield from _located(source)
+    folder = hub_clone.target(place, out)
+    if not repair_index:
+        return engine.convert(place, folder, recipe)
+    index.require_whole(place.folder)
+    yield from hub_clone.clone(place, folder)
+    index.repair(folder)
+    return engine.summary(place, folder)
 
 
 @command("push", human=tables.pushed)
@@ -127,6 +162,21 @@ def push(
     if check_only:
         return hub_push.check(cargo, options)
     return hub_push.preview(cargo, options) if dry_run else hub_push.push(cargo, options)
+
+
+def _located(text: str) -> "Generator[Progress, None, Place]":
+    """The model that is here, or that is on the hub and then here."""
+    from mlxk.contract.errors import ModelNotFound, RevisionNotFound
+    from mlxk.hub import names
+    from mlxk.hub import pull as hub_pull
+
+    try:
+        return names.locate(text)
+    except (ModelNotFound, RevisionNotFound):
+        if "/" not in text or names.is_folder(text):
+            raise
+    yield from hub_pull.pull(text)
+    return names.locate(text)
 
 
 def _confirm(chosen: "tuple[Target, ...]") -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from mlxk.cli.models import Health, Listing, Shown
+    from mlxk.engine.convert import Converted
     from mlxk.hub.clone import Cloned
     from mlxk.hub.fleet import Progress
     from mlxk.hub.model import Model
@@ -121,6 +122,11 @@ def cloned(value: "Cloned", _: dict[str, Any]) -> str:
     how = "copied" if value.method == "copy" else f"shared by {value.method}"
     line = f"Cloned {value.model} to {value.target_dir}: {value.files} files, {how}."
     return line if value.health == "healthy" else f"{line}\nIt is unhealthy: mlxk health shows why."
+
+
+def converted(value: "Converted", _: dict[str, Any]) -> str:
+    how = f"{value.bits} bits in groups of {value.group_size}" if value.bits else "not packed"
+    return f"Converted {value.source} to {value.target_dir}: {how}, {size(value.size_bytes)}."
 
 
 def pushed(value: "Pushed", _: dict[str, Any]) -> str:

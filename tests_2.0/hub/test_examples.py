@@ -35,6 +35,13 @@ def test_clone(hub_cache, golden, tmp_path, monkeypatch):
     golden("clone.jsonl", steady(mlxk("clone", "Tiny-4bit", "--json"), tmp_path))
 
 
+def test_convert(hub_cache, golden, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hub_cache.add("mlx-community/Tiny-4bit", build.sharded(index=False))
+    lines = mlxk("convert", "Tiny-4bit", "./indexed", "--repair-index", "--json")
+    golden("convert.jsonl", steady(lines, tmp_path))
+
+
 def test_push(hub_server, golden, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", hub_server.token)
     for name, data in build.model().items():
