@@ -8,12 +8,14 @@ Knows token ids only.
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
 
 from mlxk.engine import caches
+from mlxk.engine.archive import Archive
 from mlxk.engine.group import Group, Row, dispatch
 from mlxk.engine.matcher import Grammars, Guide
 from mlxk.engine.pace import Pace
@@ -23,6 +25,7 @@ from mlxk.engine.protocol import Job, Step
 _STEPS_PER_CLEARING = 512
 _GROWTH = 512
 _WORTH_LENDING = 64
+_DISK_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,14 @@ class BatchRunner:
         geometry: caches.Geometry,
         limits: Limits,
         grammars: Grammars,
+        archive: Archive | None = None,
     ) -> None:
         self._model = model
         self._make = make
         self._geometry = geometry
         self._limits = limits
         self._grammars = grammars
+        self._archive = archive
         self._can_merge = caches.can_merge(make())
         self._is_sliceable = caches.is_sliceable(make())
         self._kept = PrefixCache(limits.kept_bytes)
@@ -97,6 +102,8 @@ class BatchRunner:
         self._groups = [group for group in self._groups if group.rows]
         self._note_time()
         self._chunk = self._prefill()
+        if self._archive:
+            self._archive.advance()
         self._steps += 1
         if self._steps % _STEPS_PER_CLEARING == 0:
             mx.clear_cache()
@@ -109,6 +116,10 @@ class BatchRunner:
         for token in job.made:
             guide.consume(token)
         return guide
+
+    @property
+    def archived(self) -> int:
+        return self._archive.files if self._archive else 0
 
     def _rows(self) -> list[Row]:
         return [*self._prompts, *(row for group in self._groups for row in group.rows)]
@@ -123,32 +134,51 @@ class BatchRunner:
         """Spend this step's share of tokens on the prompts; how many it was."""
         share = left = self._pace.share(is_decoding=bool(self._groups))
         while left > 0 and self._prompts:
-            row = self._choose()
-            if not row.caches:
-                self._begin(row)
+            if (row := self._choose()) is None:
+                self._wait_for_disk()
+                break
             left -= self._advance(row, left)
             if len(row.pending) == 1:
                 self._prompts.remove(row)
                 self._join(row)
         return share - left
 
-    def _begin(self, row: Row) -> None:
-        """Start from the longest prefix that was read before and is still held."""
+    def _begin(self, row: Row) -> bool:
+        """Start from the longest prefix that was read before; false while the disk looks for it."""
+        if row.loan and not row.loan.bodies.done():
+            return False
         wanted = row.tokens[:-1]
         length, held = self._kept.fetch(wanted)
         longer, lent = self._lend(wanted, max(length, _WORTH_LENDING))
         if lent:
             length, held = longer, lent
-        row.caches = held or self._make()
+        if self._archive and not row.loan and (loan := self._archive.ask(wanted, length)):
+            row.loan = loan
+            return False
+        if self._archive and row.loan and row.loan.length > length:
+            arrived = self._archive.caches(row.loan)
+            length, held = (row.loan.length, arrived) if arrived else (length, held)
+        self._start(row, length, held or self._make())
+        return True
+
+    def _wait_for_disk(self) -> None:
+        """With nothing else to do, sleep a moment instead of asking again at once."""
+        loans = [row.loan.bodies for row in self._prompts if row.loan]
+        if loans and not self._groups:
+            wait(loans, timeout=_DISK_S, return_when=FIRST_COMPLETED)
+
+    def _start(self, row: Row, length: int, held: caches.Caches) -> None:
+        row.caches = held
         row.cached = min(length, len(row.job.prompt))
         for _ in range(length):
             row.pending.popleft()
 
-    def _choose(self) -> Row:
+    def _choose(self) -> Row | None:
         """The oldest and the shortest prompt in turn: short ones are quick, long ones end."""
-        if self._steps % 2:
-            return self._prompts[0]
-        return min(self._prompts, key=lambda row: len(row.pending))
+        ready = [row for row in self._prompts if row.caches or self._begin(row)]
+        if not ready or self._steps % 2:
+            return next(iter(ready), None)
+        return min(ready, key=lambda row: len(row.pending))
 
     def _advance(self, row: Row, most: int) -> int:
         """Push up to `most` tokens, never the last one: decoding begins with it."""
@@ -162,10 +192,12 @@ class BatchRunner:
         return count
 
     def _join(self, row: Row) -> None:
-        if not self._is_sliceable and row.read:
+        if row.read and not self._is_sliceable:
             # What cannot be cut later is kept where the next prompt is likely to part ways.
             length = len(row.read)
             self._keep(row.read, caches.prefix(row.caches, length, length) or [])
+        elif row.read and self._archive:
+            self._archive.offer(row.read, row.caches)
         group = Group(self._model, row)
         if self._can_merge and self._groups:
             self._groups[0].extend(group)
@@ -184,6 +216,8 @@ class BatchRunner:
         if held and not held[0].empty():
             dispatch([cache.state for cache in held])
             self._kept.store(tokens, held)
+            if self._archive:
+                self._archive.offer(tokens, held)
 
     def _lend(self, tokens: list[int], least: int) -> tuple[int, caches.Caches | None]:
         """A prefix longer than `least` from a sequence that is still running."""

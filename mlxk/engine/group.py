@@ -2,7 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
@@ -10,6 +10,9 @@ from mlxk.engine.caches import Caches
 from mlxk.engine.matcher import Guide, masked
 from mlxk.engine.protocol import Ended, Job, Step
 from mlxk.engine.sampler import Draw, Sampler
+
+if TYPE_CHECKING:
+    from mlxk.engine.archive import Loan
 
 # The stubs of MLX leave these without types.
 dispatch: Any = mx.async_eval
@@ -24,6 +27,7 @@ class Row:
     made: list[int]
     pending: deque[int]
     guide: Guide | None = None
+    loan: "Loan | None" = None
     caches: Caches = field(default_factory=list)
     cached: int = 0
     is_fresh: bool = True

@@ -11,6 +11,7 @@ Phase = Literal["starting", "loading", "ready", "failed", "stopped"]
 class EngineOptions:
     """`context` caps the model's own length (tokens); `queue` is how many may wait beyond `rows`.
 
+    `prefix_cache_*` are the disk, `prefix_memory_bytes` what ended sequences may hold in memory.
     `kv_bytes` is the memory that sequences may hold together; None: most of what the weights
     leave free. `step_tokens` is the largest prompt chunk between two decode steps.
     """
@@ -22,7 +23,8 @@ class EngineOptions:
     kv_bits: int | None = None
     step_tokens: int = 512
     prefix_cache_folder: Path | None = None
-    prefix_cache_bytes: int = 4 << 30
+    prefix_cache_bytes: int = 16 << 30
+    prefix_memory_bytes: int = 4 << 30
     start_timeout_s: float = 600.0
     silence_s: float = 15.0
     hang_s: float = 600.0

@@ -43,6 +43,8 @@ class Load:
     kv_bytes: int | None
     kv_bits: int | None
     kept_bytes: int
+    archive: str | None = None
+    archive_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Beat:
     active: int
     queued: int
     step_s: float
+    archived: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,7 @@ class Supervisor:
             queued=len(self._roster) - active,
             restarts=self.restarts,
             silent_s=time.monotonic() - self._heard,
+            prefix_cache_files=self._beat.archived,
         )
 
     async def _launch(self) -> None:
@@ -126,7 +127,9 @@ class Supervisor:
                 step_tokens=options.step_tokens,
                 kv_bytes=options.kv_bytes,
                 kv_bits=options.kv_bits,
-                kept_bytes=options.prefix_cache_bytes,
+                kept_bytes=options.prefix_memory_bytes,
+                archive=str(folder) if (folder := options.prefix_cache_folder) else None,
+                archive_bytes=options.prefix_cache_bytes,
             )
         )
 

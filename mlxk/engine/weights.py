@@ -1,16 +1,20 @@
 """From a folder to a runner: the model through mlx-lm, never from the network, never its code."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx_lm
 from mlx_lm.utils import load_model
 
 from mlxk.engine import caches
+from mlxk.engine.archive import Archive, fingerprint
 from mlxk.engine.batch import BatchRunner, Limits
 from mlxk.engine.matcher import Grammars
 from mlxk.engine.protocol import Load
+from mlxk.engine.segments import Segments
 from mlxk.system.hardware import memory_total_bytes
 
 _UNKNOWN_MEMORY = 8 << 30
@@ -37,8 +41,17 @@ def load_runner(load: Load) -> Loaded:
         shape, vocabulary = _measured(model, make())
     limits = Limits(load.rows, load.step_tokens, *_budgets(load))
     grammars = Grammars(Path(load.folder), vocabulary)
-    runner = BatchRunner(model, make, shape, limits, grammars)
+    runner = BatchRunner(model, make, shape, limits, grammars, _archive(load, make))
     return Loaded(runner, grammars, vocabulary, shape.token_bytes)
+
+
+def _archive(load: Load, make: Callable[[], caches.Caches]) -> Archive | None:
+    if load.archive is None:
+        return None
+    kinds = [type(cache).__name__ for cache in make()]
+    mark = fingerprint(Path(load.folder), mlx_lm.__version__, load.kv_bits, kinds)
+    folder = Path(load.archive) / mark[:16].hex()
+    return Archive(Segments(folder, mark, load.archive_bytes), make)
 
 
 def _measured(model: Any, held: caches.Caches) -> tuple[caches.Geometry, int]:

@@ -66,7 +66,7 @@ def serve(
     link.prepare = preparing(loaded)
     link.send(Ready(loaded.vocabulary, loaded.token_bytes, time.monotonic() - began))
     loop = EngineLoop(loaded.runner, inbox, link.send, around_step=pulse.mark)
-    pulse.watch(loop)
+    pulse.watch(loop, lambda: loaded.runner.archived)
     loop.run()
 
 
@@ -133,10 +133,11 @@ class Pulse:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._loop: EngineLoop | None = None
+        self._archived: Callable[[], int] = lambda: 0
         self._step_began: float | None = None
 
-    def watch(self, loop: EngineLoop) -> None:
-        self._loop = loop
+    def watch(self, loop: EngineLoop, archived: Callable[[], int]) -> None:
+        self._loop, self._archived = loop, archived
 
     def mark(self, busy: bool) -> None:
         self._step_began = time.monotonic() if busy else None
@@ -149,7 +150,9 @@ class Pulse:
     def _beat(self) -> Beat:
         began, loop = self._step_began, self._loop
         age = 0.0 if began is None else time.monotonic() - began
-        return Beat(loop.active, loop.queued, age) if loop else Beat(0, 0, age)
+        if loop is None:
+            return Beat(0, 0, age)
+        return Beat(loop.active, loop.queued, age, self._archived())
 
 
 def die_with(parent: int) -> None:

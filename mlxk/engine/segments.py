@@ -1,0 +1,177 @@
+"""Pieces of past sequences on disk: a chain of files, found by the tokens they stand for.
+
+A file's name says which piece it continues, which it is, and where it ends. A piece's id is a
+digest of the piece before it and of its own tokens, begun with the model's fingerprint: other
+weights can never meet it. Whatever cannot be read is removed and counts as never written.
+Knows bytes, not arrays.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from mlxk.engine.prefix_cache import packed
+from mlxk.system.files import write_atomic
+
+BLOCK = 256
+_MAGIC = b"mlxk-kv1"
+_HEAD = struct.Struct("<8s16s16sIQ")
+_SUFFIX = ".kv"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Tokens [start, end) of a sequence; `has_state` when a sequence can be resumed at `end`."""
+
+    parent: str
+    id: str
+    start: int
+    end: int
+    has_state: bool
+
+    @property
+    def file_name(self) -> str:
+        mark = "s" if self.has_state else "n"
+        return f"{self.parent}-{self.id}-{self.start}-{self.end}-{mark}{_SUFFIX}"
+
+
+class Segments:
+    """A folder that several processes may share, bounded by the bytes of its files."""
+
+    def __init__(self, folder: Path, fingerprint: bytes, limit_bytes: int) -> None:
+        self._folder = folder
+        self._fingerprint = fingerprint
+        self._limit_bytes = limit_bytes
+        self._root = blake2b(fingerprint, digest_size=16).hexdigest()
+        self._by_parent: dict[str, dict[str, Segment]] = {}
+        self._listed_ns = -1
+
+    @property
+    def count(self) -> int:
+        return sum(len(children) for children in tuple(self._by_parent.values()))
+
+    def split(self, tokens: Sequence[int], *, whole: bool) -> Iterator[Segment]:
+        """The pieces of a sequence: blocks and a tail, or one piece where `whole`."""
+        parent, start = self._root, 0
+        while start < len(tokens):
+            end = len(tokens) if whole else min(start + BLOCK, len(tokens))
+            yield (piece := self._piece(parent, tokens, start, end))
+            parent, start = piece.id, end
+
+    def known(self, piece: Segment) -> bool:
+        return piece.id in self._by_parent.get(piece.parent, {})
+
+    def find(self, tokens: Sequence[int], *, needs_state: bool) -> list[Segment]:
+        """The longest known chain that the sequence begins with and can be resumed from."""
+        self._list()
+        chain: list[Segment] = []
+        best = 0
+        parent, start = self._root, 0
+        while (piece := self._next(parent, tokens, start)) is not None:
+            chain.append(piece)
+            if piece.has_state or not needs_state:
+                best = len(chain)
+            parent, start = piece.id, piece.end
+        return chain[:best]
+
+    def write(self, piece: Segment, body: bytes) -> None:
+        head = _HEAD.pack(
+            _MAGIC,
+            bytes.fromhex(piece.parent),
+            bytes.fromhex(piece.id),
+            zlib.crc32(body),
+            len(body),
+        )
+        write_atomic(self._folder / piece.file_name, head + body, durable=False)
+        self._know(piece)
+        self._shrink()
+
+    def read(self, piece: Segment) -> bytes | None:
+        """The body, or None when the file is gone or is not what its name says."""
+        path = self._folder / piece.file_name
+        try:
+            data = path.read_bytes()
+        except OSError:
+            self._forget(piece)
+            return None
+        if (body := _body(piece, data)) is None:
+            self.discard(piece)
+            return None
+        with suppress(OSError):
+            path.touch()
+        return body
+
+    def discard(self, piece: Segment) -> None:
+        self._forget(piece)
+        with suppress(OSError):
+            (self._folder / piece.file_name).unlink()
+
+    def _piece(self, parent: str, tokens: Sequence[int], start: int, end: int) -> Segment:
+        digest = blake2b(bytes.fromhex(parent), digest_size=16, key=self._fingerprint[:64])
+        digest.update(packed(tokens[start:end]))
+        return Segment(parent, digest.hexdigest(), start, end, has_state=False)
+
+    def _next(self, parent: str, tokens: Sequence[int], start: int) -> Segment | None:
+        """The longest child whose tokens come next in the sequence."""
+        children = self._by_parent.get(parent, {})
+        # The thread that writes adds children meanwhile: look at a copy.
+        pieces = tuple(children.values())
+        ends = {piece.end for piece in pieces if start < piece.end <= len(tokens)}
+        for end in sorted(ends, reverse=True):
+            if found := children.get(self._piece(parent, tokens, start, end).id):
+                return found
+        return None
+
+    def _list(self) -> None:
+        """Files of other processes too; only when the folder has changed."""
+        with suppress(OSError):
+            changed = self._folder.stat().st_mtime_ns
+            if changed != self._listed_ns:
+                self._listed_ns = changed
+                self._by_parent.clear()
+                for path in self._folder.glob(f"*{_SUFFIX}"):
+                    if (piece := _named(path.stem)) is not None:
+                        self._know(piece)
+
+    def _know(self, piece: Segment) -> None:
+        self._by_parent.setdefault(piece.parent, {})[piece.id] = piece
+
+    def _forget(self, piece: Segment) -> None:
+        self._by_parent.get(piece.parent, {}).pop(piece.id, None)
+
+    def _shrink(self) -> None:
+        """The least recently used files go first."""
+        files = []
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            with suppress(OSError):
+                stat = path.stat()
+                files.append((stat.st_mtime_ns, stat.st_size, path))
+        excess = sum(size for _, size, _ in files) - self._limit_bytes
+        for _, size, path in sorted(files):
+            if excess <= 0:
+                return
+            excess -= size
+            if (piece := _named(path.stem)) is not None:
+                self.discard(piece)
+
+
+def _named(stem: str) -> Segment | None:
+    match stem.split("-"):
+        case [parent, id, start, end, ("s" | "n") as mark] if (start + end).isdigit():
+            return Segment(parent, id, int(start), int(end), mark == "s")
+        case _:
+            return None
+
+
+def _body(piece: Segment, data: bytes) -> bytes | None:
+    if len(data) < _HEAD.size:
+        return None
+    magic, parent, own, check, length = _HEAD.unpack_from(data)
+    body = data[_HEAD.size :]
+    names = (bytes.fromhex(piece.parent), bytes.fromhex(piece.id))
+    is_whole = (magic, (parent, own), length) == (_MAGIC, names, len(body))
+    return body if is_whole and zlib.crc32(body) == check else None

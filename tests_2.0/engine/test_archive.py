@@ -1,0 +1,146 @@
+"""What was read once need not be read again, not even after a crash; damage is only a miss."""
+
+import random
+import time
+
+import pytest
+
+from mlxk.engine.policy import Policy
+from mlxk.engine.protocol import Job, Load
+from mlxk.engine.segments import Segments
+from mlxk.engine.weights import load_runner
+
+PROMPT = [random.Random(3).randrange(3, 259) for _ in range(300)]
+FAMILIES = ["qwen3", "gemma3_text", "lfm2", "mamba2", "gpt_oss"]
+
+
+@pytest.fixture
+def engine(tiny_model, tmp_path):
+    """A new runner over the same archive, as after a restart."""
+
+    def start(family="qwen3", limit=1 << 30, kv_bits=None, **options):
+        folder = tiny_model(family, **options)
+        archive = str(tmp_path / "kv")
+        return load_runner(Load(str(folder), 8, 64, None, kv_bits, 1 << 24, archive, limit)).runner
+
+    return start
+
+
+def said_and_cached(runner, prompt=PROMPT, count=8):
+    runner.add(Job(1, tuple(prompt), (), count, (), Policy()))
+    steps = []
+    while not (steps and steps[-1].ended):
+        steps += runner.step()
+    return [step.token for step in steps], steps[0].cached
+
+
+def settle(runner):
+    """Let the thread that writes finish."""
+    runner._archive.advance()
+    while any(not future.done() for future in runner._archive._writing):
+        time.sleep(0.01)
+
+
+def files(tmp_path):
+    return sorted((tmp_path / "kv").rglob("*.kv"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_after_a_restart_nothing_is_read_twice(engine, family):
+    first = engine(family)
+    wanted, cached = said_and_cached(first)
+    assert cached == 0
+    settle(first)
+    assert said_and_cached(engine(family)) == (wanted, 299)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_new_tail_reads_only_the_tail(engine, family):
+    first = engine(family)
+    answer, _ = said_and_cached(first)
+    settle(first)
+    longer = [*PROMPT, *answer, 9, 8, 7]
+    fresh, _ = said_and_cached(engine(family, seed=7), longer)
+    again, cached = said_and_cached(engine(family), longer)
+    assert again == fresh
+    assert cached >= 299
+
+
+def test_quantised_caches_survive_too(engine):
+    first = engine("llama-wide", kv_bits=8)
+    wanted, _ = said_and_cached(first)
+    settle(first)
+    assert said_and_cached(engine("llama-wide", kv_bits=8)) == (wanted, 299)
+    assert said_and_cached(engine("llama-wide"))[1] == 0
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def foreign(path):
+    path.write_bytes(b"not a cache" * 100)
+
+
+@pytest.mark.parametrize("damage", [cut, flip, empty, foreign])
+def test_a_damaged_file_is_a_miss_and_is_replaced(engine, tmp_path, damage):
+    first = engine()
+    wanted, _ = said_and_cached(first)
+    settle(first)
+    for path in files(tmp_path):
+        damage(path)
+    second = engine()
+    assert said_and_cached(second) == (wanted, 0)
+    settle(second)
+    assert said_and_cached(engine()) == (wanted, 299)
+
+
+def test_other_weights_find_nothing(engine):
+    first = engine()
+    said_and_cached(first)
+    settle(first)
+    assert said_and_cached(engine(seed=8))[1] == 0
+
+
+def test_a_folder_that_cannot_be_written_costs_only_the_cache(engine, tmp_path):
+    (tmp_path / "kv").write_text("in the way")
+    first = engine()
+    wanted, _ = said_and_cached(first)
+    settle(first)
+    assert said_and_cached(engine()) == (wanted, 0)
+
+
+def test_the_limit_is_kept_and_the_newest_stay(engine, tmp_path):
+    first = engine(limit=400_000)
+    for start in range(6):
+        said_and_cached(first, [start + 3, *PROMPT])
+        settle(first)
+    assert sum(path.stat().st_size for path in files(tmp_path)) <= 400_000
+    assert said_and_cached(engine(limit=400_000), [8, *PROMPT])[1] > 0
+
+
+def test_two_processes_share_a_folder(engine):
+    first, second = engine(), engine()
+    wanted, _ = said_and_cached(first)
+    settle(first)
+    assert said_and_cached(second) == (wanted, 299)
+
+
+def test_a_chain_needs_each_of_its_pieces(tmp_path):
+    segments = Segments(tmp_path, b"model", 1 << 20)
+    pieces = list(segments.split(range(600), whole=False))
+    assert [(piece.start, piece.end) for piece in pieces] == [(0, 256), (256, 512), (512, 600)]
+    for piece in (pieces[0], pieces[2]):
+        segments.write(piece, b"body")
+    assert segments.find(range(600), needs_state=False) == pieces[:1]
+    assert segments.find([5, *range(600)], needs_state=False) == []
