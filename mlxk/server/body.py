@@ -1,4 +1,4 @@
-"""The body of a request as JSON, within limits of size and time."""
+"""JSON in, within limits of size and time; JSON out."""
 
 import asyncio
 from typing import Any
@@ -20,6 +20,17 @@ async def read_json(http: web.Request) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return _scrubbed(encoding.loads(data, "the request body"))
+
+
+def reply_json(
+    value: Any, *, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        body=encoding.dumps(value, newline=True),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+    )
 
 
 def _scrubbed(value: Any) -> Any:

@@ -1,92 +1,113 @@
 """Questions and answers: a route is a path and a wire format."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from dataclasses import replace
 
 from aiohttp import web
 
-from mlxk.chat.fold import Fold, Reply
-from mlxk.chat.model import ChatModel
-from mlxk.chat.types import Request
-from mlxk.contract import encoding
-from mlxk.contract.errors import EngineFailed
+from mlxk.contract.errors import InvalidValue, NotFound
 from mlxk.contract.notes import collecting
-from mlxk.server.body import read_json
-from mlxk.server.choices import Stream, interleaved
-from mlxk.server.outlet import Outlet
-from mlxk.server.state import STATE, ServerState
-from mlxk.wire import openai_chat
+from mlxk.server.answers import answer
+from mlxk.server.body import read_json, reply_json
+from mlxk.server.state import STATE, Local
+from mlxk.wire import anthropic, gemini, openai_chat, openai_completions, openai_responses
 from mlxk.wire.frames import Asked, Format
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-CHAT_FORMATS: dict[str, Format] = {"/v1/chat/completions": openai_chat.FORMAT}
-_EVENT_STREAM = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",
+_FORMATS: dict[str, Format] = {
+    "/v1/chat/completions": openai_chat.FORMAT,
+    "/v1/completions": openai_completions.FORMAT,
+    "/v1/responses": openai_responses.FORMAT,
+    "/v1/messages": anthropic.FORMAT,
 }
+_COUNTED: dict[str, tuple[Format, str]] = {
+    "/v1/messages/count_tokens": (anthropic.FORMAT, "input_tokens"),
+    "/v1/responses/input_tokens": (openai_responses.FORMAT, "input_tokens"),
+}
+_GEMINI = "/{version:v1|v1beta}/models/{model:.+}:{verb:[A-Za-z]+}"
 
 
 def routes() -> list[web.RouteDef]:
-    return [web.post(path, _answering(form)) for path, form in CHAT_FORMATS.items()]
+    return [
+        *(web.post(path, _answering(form)) for path, form in _FORMATS.items()),
+        *(web.post(path, _counting(form, name)) for path, (form, name) in _COUNTED.items()),
+        web.get("/v1/responses/{id}", _kept),
+        web.delete("/v1/responses/{id}", _forgotten),
+        web.post(_GEMINI, _gemini),
+    ]
+
+
+def dialect(request: web.Request) -> Format:
+    """The format in which a client understands a refusal."""
+    path, headers = request.path, request.headers
+    if path.startswith("/v1/messages") or "anthropic-version" in headers:
+        return anthropic.FORMAT
+    google = "x-goog-api-key" in headers or "x-goog-api-client" in headers
+    if google or path.startswith("/v1beta/") or ":" in path.rpartition("/")[2]:
+        return gemini.FORMAT
+    return openai_chat.FORMAT
 
 
 def _answering(form: Format) -> Handler:
     async def handle(http: web.Request) -> web.StreamResponse:
-        with collecting() as notes:
-            asked = form.decode_request(await read_json(http))
-        warnings = "; ".join(note.message for note in notes)
-        headers = {"Mlxk-Warning": warnings} if warnings.isascii() and warnings else {}
-        state = http.app[STATE]
-        name, model = state.pick(asked.request.model)
-        asked = replace(asked, request=replace(asked.request, model=name))
-        with state.counted():
-            if asked.stream:
-                return await _stream(http, form, asked, model, headers)
-            return await _whole(state, form, asked, model, headers)
+        return await _answer(http, form, lambda asked: asked)
 
     return handle
 
 
-async def _stream(
-    http: web.Request, form: Format, asked: Asked, model: ChatModel, headers: dict[str, str]
+async def _gemini(http: web.Request) -> web.StreamResponse:
+    """Model and verb stand in the path."""
+    verb, model = http.match_info["verb"], http.match_info["model"]
+
+    def addressed(asked: Asked) -> Asked:
+        stream = verb == "streamGenerateContent"
+        return replace(asked, stream=stream, request=replace(asked.request, model=model))
+
+    match verb:
+        case "generateContent" | "streamGenerateContent":
+            return await _answer(http, gemini.FORMAT, addressed)
+        case "countTokens":
+            body = await read_json(http)
+            inner = body.get("generateContentRequest") if isinstance(body, dict) else None
+            asked = addressed(gemini.decode_request(inner or body))
+            return reply_json({"totalTokens": await _count(http, asked)})
+        case _:
+            raise NotFound(f"{verb} is not served here")
+
+
+async def _answer(
+    http: web.Request, form: Format, addressed: Callable[[Asked], Asked]
 ) -> web.StreamResponse:
-    encoder = form.encoder(asked, http.app[STATE].now)
-    async with (
-        Outlet(http, encoder, _EVENT_STREAM | headers) as outlet,
-        aclosing(interleaved(_streams(model, asked))) as events,
-    ):
-        async for choice, event in events:
-            await outlet.tell(event, choice)
-    return outlet.response
+    with collecting() as notes:
+        asked = addressed(form.decode_request(await read_json(http)))
+    warnings = "; ".join(note.message for note in notes)
+    headers = {"Mlxk-Warning": warnings} if warnings and warnings.isascii() else {}
+    asked = http.app[STATE].responses.continued(asked)
+    return await answer(http, form, asked, headers)
 
 
-async def _whole(
-    state: ServerState, form: Format, asked: Asked, model: ChatModel, headers: dict[str, str]
-) -> web.Response:
-    folds = [Fold() for _ in range(asked.choices)]
-    async with aclosing(interleaved(_streams(model, asked))) as events:
-        async for choice, event in events:
-            folds[choice].feed(event)
-    body = form.encode_replies([_reply(fold) for fold in folds], asked, state.now)
-    return web.Response(body=encoding.dumps(body), content_type="application/json", headers=headers)
+def _counting(form: Format, name: str) -> Handler:
+    async def handle(http: web.Request) -> web.StreamResponse:
+        asked = form.decode_request(await read_json(http))
+        return reply_json({"object": name, name: await _count(http, asked)})
+
+    return handle
 
 
-def _streams(model: ChatModel, asked: Asked) -> list[Stream]:
-    return [model.stream(_choice(asked.request, n)) for n in range(asked.choices)]
+async def _count(http: web.Request, asked: Asked) -> int:
+    state = http.app[STATE]
+    name, model = state.pick(asked.request.model)
+    if not isinstance(model, Local):
+        raise InvalidValue(f"the tokens of {name!r} are not counted here")
+    return await model.count_tokens(replace(asked.request, model=name))
 
 
-def _choice(request: Request, number: int) -> Request:
-    """Each choice has a seed of its own, or all would be the same."""
-    seed = request.sampling.seed
-    if seed is None or number == 0:
-        return request
-    return replace(request, sampling=replace(request.sampling, seed=seed + number))
+async def _kept(http: web.Request) -> web.StreamResponse:
+    return reply_json(http.app[STATE].responses.get(http.match_info["id"]))
 
 
-def _reply(fold: Fold) -> Reply:
-    if fold.reply is None:
-        raise EngineFailed("the answer ended without its end")
-    return fold.reply
+async def _forgotten(http: web.Request) -> web.StreamResponse:
+    id = http.match_info["id"]
+    http.app[STATE].responses.forget(id)
+    return reply_json({"id": id, "object": "response.deleted", "deleted": True})

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from mlxk.contract import encoding
 from mlxk.contract.errors import (
     InternalError,
     InvalidValue,
@@ -18,10 +17,10 @@ from mlxk.contract.errors import (
     Unauthorized,
     UsageError,
 )
-from mlxk.server.chat_routes import CHAT_FORMATS
+from mlxk.server.body import reply_json
+from mlxk.server.chat_routes import dialect
 from mlxk.server.outlet import OUTLET, Outlet
 from mlxk.server.state import STATE
-from mlxk.wire import openai_chat
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -110,11 +109,5 @@ def _translated(e: Exception) -> tuple[MlxkError, int]:
 
 
 def _refusal(http: web.Request, error: MlxkError, status: int) -> web.Response:
-    form = CHAT_FORMATS.get(http.path, openai_chat.FORMAT)
     headers = {"Retry-After": "1"} if error.retryable and status in (429, 503) else {}
-    return web.Response(
-        body=encoding.dumps(form.encode_error(error, status), newline=True),
-        status=status,
-        headers=headers,
-        content_type="application/json",
-    )
+    return reply_json(dialect(http).encode_error(error, status), status=status, headers=headers)

@@ -1,4 +1,4 @@
-"""What is served and how it is: models, health, greeting."""
+"""What is served and how it is: models for each audience, health, tokens, greeting."""
 
 from typing import Any
 
@@ -6,33 +6,57 @@ from aiohttp import web
 
 from mlxk import __version__
 from mlxk.chat.model import ChatModel
-from mlxk.contract import encoding
-from mlxk.server.state import STATE, Observed, ServerState
+from mlxk.contract.errors import InvalidValue
+from mlxk.contract.validate import require
+from mlxk.server.body import read_json, reply_json
+from mlxk.server.state import STATE, Local, Observed, ServerState
+from mlxk.system.clock import stamp
 
 
 def routes() -> list[web.RouteDef]:
     return [
         web.get("/", _greeting),
         web.get("/health", _health),
-        web.get("/v1/models", _models),
-        web.get("/v1/models/{id:.+}", _model),
+        web.get("/ready", _health),
+        web.get("/api/hello", _greeting),
+        web.get("/{version:v1|v1beta}/models", _models),
+        web.get("/{version:v1|v1beta}/models/{id:.+}", _model),
+        web.post("/tokenize", _tokenize),
+        web.post("/detokenize", _detokenize),
     ]
 
 
 async def _greeting(http: web.Request) -> web.Response:
     models = list(http.app[STATE].models)
-    return _json({"name": "mlxk", "version": __version__, "models": models})
+    return reply_json({"name": "mlxk", "version": __version__, "models": models})
 
 
 async def _models(http: web.Request) -> web.Response:
+    """One path, three audiences: they are told apart by their headers."""
     state = http.app[STATE]
-    rows = [await _row(state, name, model) for name, model in state.models.items()]
-    return _json({"object": "list", "data": rows})
+    models = state.models.items()
+    match _audience(http):
+        case "google":
+            return reply_json({"models": [await _gemini_row(name, m) for name, m in models]})
+        case "anthropic":
+            rows = [_anthropic_row(state, name) for name in state.models]
+            ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]} if rows else {}
+            return reply_json({"data": rows, "has_more": False, **ends})
+        case _:
+            rows = [await _row(state, name, model) for name, model in models]
+            return reply_json({"object": "list", "data": rows})
 
 
 async def _model(http: web.Request) -> web.Response:
     state = http.app[STATE]
-    return _json(await _row(state, *state.pick(http.match_info["id"])))
+    name, model = state.pick(http.match_info["id"])
+    match _audience(http):
+        case "google":
+            return reply_json(await _gemini_row(name, model))
+        case "anthropic":
+            return reply_json(_anthropic_row(state, name))
+        case _:
+            return reply_json(await _row(state, name, model))
 
 
 async def _health(http: web.Request) -> web.Response:
@@ -50,22 +74,69 @@ async def _health(http: web.Request) -> web.Response:
         "phase": phase,
         "uptime_s": round(state.elapsed(), 3),
     }
-    return _json(body, status=200 if phase == "ready" else 503)
+    return reply_json(body, status=200 if phase == "ready" else 503)
+
+
+async def _tokenize(http: web.Request) -> web.Response:
+    body = await read_json(http)
+    require("wire/tokenize", body, "request")
+    model = _local(http, body)
+    ids = await model.encode(body["text"])
+    return reply_json({"tokens": ids, "count": len(ids)})
+
+
+async def _detokenize(http: web.Request) -> web.Response:
+    body = await read_json(http)
+    require("wire/detokenize", body, "request")
+    return reply_json({"text": await _local(http, body).decode(body["tokens"])})
+
+
+def _local(http: web.Request, body: dict[str, Any]) -> Local:
+    name, model = http.app[STATE].pick(body.get("model") or "")
+    if not isinstance(model, Local):
+        raise InvalidValue(f"the tokens of {name!r} are not known here")
+    return model
+
+
+def _audience(http: web.Request) -> str:
+    headers = http.headers
+    if http.match_info["version"] == "v1beta" or headers.keys() & {
+        "x-goog-api-key",
+        "x-goog-api-client",
+    }:
+        return "google"
+    return "anthropic" if "anthropic-version" in headers else "openai"
 
 
 async def _row(state: ServerState, name: str, model: ChatModel) -> dict[str, Any]:
-    row = {
-        "id": name,
-        "object": "model",
-        "created": state.now - int(state.elapsed()),
-        "owned_by": "mlxk",
-    }
-    if isinstance(model, Observed) and model.stats.phase == "ready":
-        row["context_length"] = await model.context_length()
+    row = {"id": name, "object": "model", "created": state.began, "owned_by": "mlxk"}
+    if length := await _context_length(model):
+        row["context_length"] = length
     return row
 
 
-def _json(value: Any, *, status: int = 200) -> web.Response:
-    return web.Response(
-        body=encoding.dumps(value, newline=True), status=status, content_type="application/json"
-    )
+def _anthropic_row(state: ServerState, name: str) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": stamp(state.clock()),
+    }
+
+
+async def _gemini_row(name: str, model: ChatModel) -> dict[str, Any]:
+    length = await _context_length(model)
+    limits = {"inputTokenLimit": length, "outputTokenLimit": length} if length else {}
+    return {
+        "name": f"models/{name}",
+        "displayName": name,
+        "supportedGenerationMethods": ["generateContent", "countTokens"],
+        **limits,
+    }
+
+
+async def _context_length(model: ChatModel) -> int | None:
+    """Known once a model has loaded: a list of models waits for nothing."""
+    if isinstance(model, Observed) and model.stats.phase == "ready":
+        return await model.context_length()
+    return None

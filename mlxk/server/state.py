@@ -1,7 +1,7 @@
 """What the routes share: the models that are served, the options, and what is going on now."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -9,7 +9,9 @@ from typing import Protocol, runtime_checkable
 from aiohttp import web
 
 from mlxk.chat.model import ChatModel
+from mlxk.chat.types import Event, Request
 from mlxk.contract.errors import ModelNotFound, OverCapacity
+from mlxk.server.responses import Responses
 from mlxk.system.clock import Clock
 
 
@@ -55,6 +57,16 @@ class Observed(Protocol):
     async def context_length(self) -> int: ...
 
 
+@runtime_checkable
+class Local(Protocol):
+    """A model whose tokens are at hand."""
+
+    def complete(self, request: Request, prompt: str) -> AsyncGenerator[Event, None]: ...
+    async def count_tokens(self, request: Request) -> int: ...
+    async def encode(self, text: str) -> list[int]: ...
+    async def decode(self, ids: Sequence[int]) -> str: ...
+
+
 @dataclass(slots=True)
 class ServerState:
     models: Mapping[str, ChatModel]
@@ -64,9 +76,12 @@ class ServerState:
     active: int = 0
     draining: bool = False
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    responses: Responses = field(default_factory=Responses)
+    began: int = 0
 
     def __post_init__(self) -> None:
         self.idle.set()
+        self.began = self.now
 
     @contextmanager
     def counted(self) -> Iterator[None]:

@@ -38,7 +38,8 @@ class ToolKind:
 class Asked:
     """A request as it was asked: streamed or not, with a usage frame or not, `choices` times.
 
-    `previous` names the answer that this goes on from; `kept` asks to keep this one's.
+    `previous` names the answer that this goes on from; `kept` asks to keep this one. `prompts`
+    are raw, as text or token ids, each to be answered `choices / len(prompts)` times.
     """
 
     request: Request
@@ -48,6 +49,7 @@ class Asked:
     kinds: Mapping[str, ToolKind] = field(default_factory=dict)
     previous: str | None = None
     kept: bool = False
+    prompts: tuple[str | tuple[int, ...], ...] = ()
 
 
 class Encoder(Protocol):
