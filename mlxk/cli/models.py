@@ -115,9 +115,16 @@ def show(
         path=str(contents.folder),
         metadata=metadata(report.reading),
         files=entries(contents) if files else None,
-        config=(report.reading.config or None) if config else None,
+        config=_plain(report.reading.config) if config else None,
         workspace=workspace.state(contents) if report.model.source == "workspace" else None,
     )
+
+
+def _plain(config: "Document") -> "Document | None":
+    from mlxk.hub.text import plain
+
+    value = plain(config)
+    return value if isinstance(value, dict) and value else None
 
 
 @command("health", human=tables.health, live=tables.progress)

@@ -161,7 +161,10 @@ def _capabilities(reading: Reading, kind: Kind) -> tuple[str, ...]:
         found.append("embeddings")
     if isinstance(config.get("vision_config"), dict):
         found.append("vision")
-    if isinstance(config.get("audio_config"), dict) or config.get("model_type") in _LISTENERS:
+    if (
+        isinstance(config.get("audio_config"), dict)
+        or text_of(config.get("model_type")) in _LISTENERS
+    ):
         found.append("audio")
     return tuple(found)
 

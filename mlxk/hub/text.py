@@ -1,6 +1,7 @@
 """JSON and other text files of a model: read, and say plainly what is wrong with one."""
 
 import json
+import math
 from pathlib import Path
 from typing import TypeVar
 
@@ -82,6 +83,22 @@ def is_small(size: int) -> bool:
 
 def text_of(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def plain(value: object, depth: int = 100) -> object:
+    """The same value in strict JSON: no NaN, no number that other languages cannot hold."""
+    match value:
+        case dict() | list() if not depth:
+            return None
+        case dict():
+            return {key: plain(item, depth - 1) for key, item in value.items()}
+        case list():
+            return [plain(item, depth - 1) for item in value]
+        case float() if not math.isfinite(value):
+            return None
+        case int() if not -(2**63) <= value < 2**64:
+            return float(value) if abs(value) < 10**300 else None
+    return value
 
 
 def count_of(value: object) -> int | None:
