@@ -97,14 +97,14 @@ class Checkout:
     def _visit(self, folder: Folder, fd: int, prefix: bytes, rules: Rules, *, relist: bool) -> None:
         info = os.fstat(fd)
         gitignore = folder.files.get(b".gitignore")
-        if gitignore and _differs(b".gitignore", fd, gitignore):
-            relist = True
+        changed = _changed(folder, fd)
+        relist |= b".gitignore" in changed
         if relist or folder.seen != info.st_mtime_ns:
             self._list(folder, fd, prefix, rules)
             folder.seen = -1 if is_recent(info.st_mtime_ns) else info.st_mtime_ns
             relist |= gitignore is None and b".gitignore" in folder.files
-        changed = [name for name, known in folder.files.items() if _differs(name, fd, known)]
-        for name in changed:
+            changed += [name for name, known in folder.files.items() if known.entry is None]
+        for name in dict.fromkeys(changed):
             self._update(folder, fd, prefix, name, _stat(name, fd))
         for name, below in list(folder.folders.items()):
             if (inner := _enter(name, fd)) is None:
@@ -200,13 +200,19 @@ def _stat(name: bytes, fd: int) -> os.stat_result | None:
         return None
 
 
-def _differs(name: bytes, fd: int, known: Known) -> bool:
-    if known.signature is None:
-        return False
-    try:
-        return signature(os.stat(name, dir_fd=fd, follow_symlinks=False)) != known.signature
-    except FileNotFoundError:
-        return True
+def _changed(folder: Folder, fd: int) -> list[bytes]:
+    """Files that no longer look as they did: the inner loop of every scan."""
+    look, changed = os.stat, []
+    for name, (wanted, _) in folder.files.items():
+        if wanted is not None:
+            try:
+                info = look(name, dir_fd=fd, follow_symlinks=False)
+            except FileNotFoundError:
+                changed.append(name)
+                continue
+            if info.st_ctime_ns != wanted[1] or signature(info) != wanted:
+                changed.append(name)
+    return changed
 
 
 def _enter(name: bytes, fd: int) -> int | None:

@@ -12,7 +12,7 @@ from mlxk.contract.notes import note
 from mlxk.history.attributes import Attributes
 from mlxk.history.checkout import shown
 from mlxk.history.disk import clone
-from mlxk.history.folders import NEVER, Folder, Known, signature, trusted
+from mlxk.history.folders import NEVER, Folder, Known, signature
 from mlxk.history.objects import write_all
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
@@ -40,6 +40,7 @@ class Copying:
         with translated(target):
             target.mkdir(parents=True, mode=0o777)
             self._folder(self._tree, os.fsencode(target) + b"/", b"", result, self._known)
+        result.distrust_recent()
         return result
 
     def _folder(
@@ -76,7 +77,7 @@ class Copying:
         try:
             if not self._copied(fd, path, entry, source):
                 write_all(fd, self._attributes.smudge(path, self._store.read_blob(raw)))
-            return Known(trusted(os.fstat(fd)), entry)
+            return Known(signature(os.fstat(fd)), entry)
         finally:
             os.close(fd)
 

@@ -14,7 +14,7 @@ Signature = tuple[
     int, int, int, int
 ]  # mtime, ctime (ns), size, inode (32 bits, as git's index has it)
 NEVER = (-1, -1, -1, -1)
-_TICK = 100_000_000  # a file system's clock may stand still this long (ns)
+_TICK = 50_000_000  # a file system's clock may stand still this long (ns)
 _SECOND = 1_000_000_000
 
 
@@ -51,6 +51,14 @@ class Folder:
         for part in folders:
             folder = folder.folders.get(part) if folder else None
         return folder.files.get(name) if folder else None
+
+    def distrust_recent(self) -> None:
+        """The next scan reads the files that were written a moment ago."""
+        for name, (signature, entry) in self.files.items():
+            if signature and is_recent(max(signature[:2])):
+                self.files[name] = Known(NEVER, entry)
+        for folder in self.folders.values():
+            folder.distrust_recent()
 
     def walk(self, prefix: bytes = b"") -> Iterator[tuple[bytes, Known]]:
         for name, known in self.files.items():

@@ -2,7 +2,6 @@
 follows it.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,8 +12,6 @@ from mlxk.history import commits, diff, record, refs
 from mlxk.history.packs import RawId
 from mlxk.history.record import SESSIONS, Record
 from mlxk.history.store import Store
-
-_GC_PATIENCE = 5.0
 
 
 def commit(store: Store, tree: RawId, parents: Sequence[str], when: datetime, message: str) -> str:
@@ -51,7 +48,7 @@ def publish(store: Store, head: str) -> Record:
     except BaseException:
         store.refs.drop(SESSIONS + history.id, head)
         raise
-    store.writer.recheck()
+    store.writer.release()
     return history
 
 
@@ -69,7 +66,7 @@ def advance(history: Record, head: str, code: str, when: datetime) -> Record:
         raise StaleBranch(f"session {history.name} was moved by another program", name=history.name)
     if code != history.code:
         _follow(history, code)
-    store.writer.recheck()
+    store.writer.release()
     return replace(history, head=head, code=code, step=history.step + 1, when=when)
 
 
@@ -90,16 +87,6 @@ def heal(history: Record, when: datetime) -> Record:
     tree = commits.decode(store.read_commit(history.head)).tree
     head = commit(store, tree, [history.head, at], when, text)
     return advance(replace(history, code=at), head, at, when)
-
-
-def settle(store: Store) -> None:
-    """Before a pause: few packs, and nothing that a running gc could still take away."""
-    deadline = time.monotonic() + _GC_PATIENCE
-    store.writer.recheck()
-    while store.writer.gc_running and time.monotonic() < deadline:
-        time.sleep(0.05)
-        store.writer.recheck()
-    store.writer.join()
 
 
 def _follow(history: Record, code: str) -> None:

@@ -4,9 +4,9 @@ Two files a step are cheaper to make durable than a dozen loose objects. Interpr
 """
 
 import os
-import time
 from collections import OrderedDict
 from contextlib import suppress
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 
@@ -14,16 +14,20 @@ from mlxk.history import packs
 from mlxk.history.disk import Batch
 from mlxk.history.packs import Pack, RawId
 from mlxk.system.files import translated
+from mlxk.system.process import Identity, identity, is_alive
 
 _BUFFER = 32 << 20  # more than this at once goes to the disk before its step is complete
 _MEMORY = 8 << 20
 _JOIN_AT = 16  # packs; git's own limit before it repacks by itself is 50
 _SMALL = 1 << 20  # larger packs are not written again, so that a long session costs linear time
-_WATCHED_SECONDS, _WATCHED_BYTES = 600.0, 32 << 20
 
 
 class Writer:
-    """Watches what it wrote: a repack that began before our ref moved may still delete it."""
+    """A new pack is marked `.keep` until `release`, as git's own receive-pack does.
+
+    A repack that began before our ref moved therefore leaves it alone, and one that begins later
+    sees the ref.
+    """
 
     def __init__(self, objects: Path) -> None:
         self._folder = objects / "pack"
@@ -32,7 +36,8 @@ class Writer:
         self._fresh_bytes = 0
         self._memory: OrderedDict[RawId, tuple[bytes, bytes]] = OrderedDict()
         self._memory_bytes = 0
-        self._watched: dict[Path, tuple[float, Pack]] = {}
+        self._kept: list[Path] = []
+        self._small: dict[Path, Pack] = {}
         self._serial = count()
 
     def add(self, kind: bytes, data: bytes) -> RawId:
@@ -52,95 +57,104 @@ class Writer:
     def flush(self) -> None:
         """Write out what was added; the ref's own barrier then makes it durable."""
         if self._fresh:
-            pack = packs.build((raw, packs.entry(*o)) for raw, o in self._fresh.items())
-            self._write(pack)
-            self._watched[self._folder / pack.name] = time.monotonic(), pack
+            self._write(packs.build((raw, packs.entry(*o)) for raw, o in self._fresh.items()))
             self._remember()
         self._batch.wait()
 
-    def recheck(self) -> None:
-        """Write again what a concurrent repack deleted. Call it once the ref has moved."""
-        for base, (_, pack) in self._watched.items():
-            if not _there(base):
-                self._write(pack)
-        self._batch.wait()
-        if len(self._small()) >= _JOIN_AT:
+    def release(self) -> None:
+        """The ref has moved: from here on git may repack what was written."""
+        while self._kept:
+            self._kept.pop().unlink(missing_ok=True)
+        if len(self._small) >= _JOIN_AT:
             self.join()
-        self._forget()
 
     def join(self) -> None:
         """Make one pack of the small ones. What git is reading just now, it holds open."""
-        small = self._small()
-        if len(small) < 2 or self.gc_running or (self._folder / "multi-pack-index").exists():
+        small = {base: pack for base, pack in self._small.items() if _there(base)}
+        self._small = small
+        if len(small) < 2 or self._others_read:
             return
         objects = {raw: data for pack in small.values() for raw, data in packs.entries(pack)}
-        joined = packs.build(objects.items())
-        self._write(joined)
+        self._small = {}
+        joined = self._write(packs.build(objects.items()))
         self._batch.wait(durable=True)
-        for base in small.keys() - {self._folder / joined.name}:
-            del self._watched[base]
+        for base in small.keys() - {joined}:
             for suffix in (".idx", ".pack"):
-                with translated(self._folder), suppress(FileNotFoundError):
-                    base.with_suffix(suffix).unlink()
-        self._watched[self._folder / joined.name] = time.monotonic(), joined
+                with translated(self._folder):
+                    base.with_suffix(suffix).unlink(missing_ok=True)
+        while self._kept:
+            self._kept.pop().unlink(missing_ok=True)
 
-    def _small(self) -> dict[Path, Pack]:
-        return {base: p for base, (_, p) in self._watched.items() if len(p.pack) < _SMALL}
-
-    def _forget(self) -> None:
-        """Old and bulky packs; they are reachable since long."""
-        horizon = time.monotonic() - _WATCHED_SECONDS
-        size = sum(len(pack.pack) for _, pack in self._watched.values())
-        for base, (since, pack) in list(self._watched.items()):
-            if (since < horizon and len(pack.pack) >= _SMALL) or size > _WATCHED_BYTES:
-                del self._watched[base]
-                size -= len(pack.pack)
+    def sweep(self) -> None:
+        """Take away the `.keep` marks of processes that were killed."""
+        for keep in self._folder.glob("pack-*.keep"):
+            with suppress(FileNotFoundError):
+                mark, *who = keep.read_text(errors="replace").split()[:4] or [""]
+                if mark == "mlxk" and len(who) == 3 and not is_alive(_identity(*who)):
+                    keep.unlink()
 
     @property
-    def gc_running(self) -> bool:
-        return (self._folder.parent.parent / "gc.pid").exists()
+    def _others_read(self) -> bool:
+        """Whether git relies on the names of packs just now."""
+        folder = self._folder
+        return (folder.parent.parent / "gc.pid").exists() or (folder / "multi-pack-index").exists()
 
     def _remember(self) -> None:
         for raw, (kind, data) in self._fresh.items():
-            self._memory[raw] = kind, data
-            self._memory_bytes += len(data)
+            if raw not in self._memory:
+                self._memory[raw] = kind, data
+                self._memory_bytes += len(data)
         self._fresh, self._fresh_bytes = {}, 0
         while self._memory_bytes > _MEMORY:
             _, (_, data) = self._memory.popitem(last=False)
             self._memory_bytes -= len(data)
 
-    def _write(self, pack: Pack) -> None:
+    def _write(self, pack: Pack) -> Path:
         """The index last: a pack without one does not exist for git."""
-        for suffix, data in ((".pack", pack.pack), (".idx", pack.index)):
-            with translated(self._folder):
-                self._put(self._folder / f"{pack.name}{suffix}", data)
+        base = self._folder / pack.name
+        keep = base.with_suffix(".keep")
+        with translated(self._folder):
+            os.close(self._create(keep, self._mark))
+            self._kept.append(keep)
+            self._put(base.with_suffix(".pack"), pack.pack)
+            self._put(base.with_suffix(".idx"), pack.index)
+        if len(pack.pack) < _SMALL:
+            self._small[base] = pack
+        return base
+
+    @cached_property
+    def _mark(self) -> bytes:
+        me = identity()
+        return f"mlxk {me.pid} {me.started} {me.boot}\n".encode() if me else b"mlxk\n"
 
     def _put(self, final: Path, data: bytes) -> None:
         # git's prune knows this prefix and cleans up after a kill. It may also do so too early.
         temporary = self._folder / f"tmp_mlxk_{os.getpid()}_{next(self._serial)}"
         for _ in range(100):
-            fd = self._create(temporary)
+            fd = self._create(temporary, data)
             try:
-                write_all(fd, data)
                 temporary.rename(final)
             except FileNotFoundError:
                 os.close(fd)
                 continue
-            except BaseException:
-                os.close(fd)
-                temporary.unlink(missing_ok=True)
-                raise
             self._batch.take(fd)
             return
         raise FileNotFoundError(final)
 
-    def _create(self, path: Path) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    def _create(self, path: Path, data: bytes) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
-            return os.open(path, flags, 0o444)
+            fd = os.open(path, flags, 0o444)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(path, flags, 0o444)
+            fd = os.open(path, flags, 0o444)
+        try:
+            write_all(fd, data)
+        except BaseException:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise
+        return fd
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -148,6 +162,10 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def _identity(pid: str, started: str, boot: str) -> Identity:
+    return Identity(int(pid) if pid.isdigit() else 0, started, boot)
 
 
 def _there(base: Path) -> bool:

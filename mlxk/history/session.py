@@ -95,6 +95,7 @@ class Session:
         SessionNotFound, AmbiguousMatch, SessionBusy, HistoryCorrupt.
         """
         place = record.find(store, spec)
+        store.writer.sweep()
         with _holding(store, place.record.id) as held:
             history = record.load(store, store.refs.read(SESSIONS + place.record.id) or "")
             if place.session_commit != place.record.head:
@@ -178,7 +179,7 @@ class Session:
         """Bring the worktree's index up to date for people and free the lock."""
         with self._held:
             worktree.save_index(self._store, self.id, self._checkout)
-            ledger.settle(self._store)
+            self._store.writer.join()
 
     def __enter__(self) -> Self:
         return self
