@@ -17,17 +17,22 @@ from mlxk.chat.types import (
 )
 from mlxk.engine.text import StopScanner, overlap
 from mlxk.engine.toolcalls.arguments import arguments_text
-from mlxk.engine.toolcalls.dialects import HERMES, Call, Dialect
+from mlxk.engine.toolcalls.dialects import HERMES, Dialect
+from mlxk.engine.toolcalls.readers import Call
 
 Where = Literal["before", "thinking", "text", "call"]
 
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """How this model marks its thoughts, and its tool calls where tools were offered."""
+    """How this model marks its thoughts, and its tool calls where tools were offered.
+
+    `noise` are marks before visible text that mean nothing to a reader.
+    """
 
     think: tuple[str, str] | None
     dialect: Dialect | None
+    noise: tuple[str, ...] = ()
 
 
 class AnswerParser:
@@ -93,10 +98,11 @@ class AnswerParser:
         return []
 
     def _openings(self) -> tuple[tuple[str, Where], ...]:
+        noise: list[tuple[str, Where]] = [(mark, "before") for mark in self._markup.noise]
         if self._markup.think is None:
-            return ()
+            return tuple(noise)
         opener, closer = self._markup.think
-        return (opener, "thinking"), (closer, "before")
+        return (opener, "thinking"), (closer, "before"), *noise
 
     def _thinking(self, is_last: bool) -> list[Event]:
         if self._may_trim:
@@ -117,7 +123,8 @@ class AnswerParser:
 
     def _call(self, is_last: bool) -> list[Event]:
         dialect = self._markup.dialect or HERMES
-        body, end, rest = self._buffer.partition(dialect.end)
+        cut = self._buffer.partition(dialect.end) if dialect.end else (self._buffer, "", "")
+        body, end, rest = cut
         if not end and not is_last:
             return self._announce(dialect.peek(body))
         self._enter("before", rest)

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from mlxk.chat.types import Tool
-from mlxk.engine.toolcalls.dialects import Call
+from mlxk.engine.toolcalls.readers import Call
 
 
 def arguments_text(call: Call, tools: Sequence[Tool]) -> str:

@@ -1,0 +1,217 @@
+"""What stands between the marks of a call, read: one function for each way of writing it.
+
+A reader returns no calls where it sees none; it never raises. Values that were not written as
+JSON are text here and get their types from the tool's schema.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as it was written; `arguments` is a JSON value, or text where it was not JSON."""
+
+    name: str
+    arguments: Any
+
+
+Reader = Callable[[str], tuple[Call, ...]]
+
+
+def hermes(body: str) -> tuple[Call, ...]:
+    """`{"name": ..., "arguments": {...}}`, or a list of them."""
+    value = json_value(body)
+    if isinstance(value, list):
+        return tuple(call for item in value for call in _from_object(item))
+    return tuple(_from_object(value)) or _from_broken(body)
+
+
+def function_tags(body: str) -> tuple[Call, ...]:
+    """`<function=NAME><parameter=KEY>VALUE</parameter></function>`."""
+    return _tagged(body, _FUNCTION, _PARAMETER) or hermes(body)
+
+
+def invocations(body: str) -> tuple[Call, ...]:
+    """`<invoke name="NAME"><parameter name="KEY">VALUE</parameter></invoke>`."""
+    return _tagged(body, _INVOKE, _NAMED_PARAMETER)
+
+
+def argument_keys(prefix: str) -> Reader:
+    """`NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>`, with a prefix to `arg`."""
+    pair = re.compile(
+        rf"<{prefix}arg_key>(.*?)</{prefix}arg_key>\s*<{prefix}arg_value>(.*?)</{prefix}arg_value>",
+        re.DOTALL,
+    )
+
+    def read(body: str) -> tuple[Call, ...]:
+        if body.lstrip().startswith("{"):
+            return hermes(body)
+        name = body.partition(f"<{prefix}arg_key>")[0].strip()
+        arguments = {key.strip(): _unpadded(value) for key, value in pair.findall(body)}
+        return (Call(name, arguments),) if re.fullmatch(r"[\w.-]+", name) else ()
+
+    return read
+
+
+def headed(pattern: str, *, end: str = "") -> Reader:
+    """A header with the name, then one JSON value; again and again. `end` may close a value."""
+    header = re.compile(pattern, re.DOTALL)
+
+    def read(body: str) -> tuple[Call, ...]:
+        found = list(header.finditer(body))
+        ends = [*(each.start() for each in found[1:]), len(body)][: len(found)]
+        return tuple(
+            Call(each[1].strip(), _value(body[each.end() : at], end))
+            for each, at in zip(found, ends, strict=True)
+        )
+
+    return read
+
+
+def mistral(body: str) -> tuple[Call, ...]:
+    """A JSON list of calls, or `NAME[ARGS]{...}` with an optional id before `[ARGS]`."""
+    if isinstance(value := json_value(body), list):
+        return tuple(call for item in value for call in _from_object(item))
+    return _MISTRAL(body)
+
+
+def bare_json(body: str) -> tuple[Call, ...]:
+    """The mark of this one is the beginning of the JSON itself."""
+    return tuple(
+        call for line in _objects('{"name"' + body) for call in _from_object(json_value(line))
+    )
+
+
+def pythonic(body: str) -> tuple[Call, ...]:
+    """`[f(a="x", b=2), g()]`."""
+    try:
+        tree = ast.parse(body.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        return ()
+    items = tree.elts if isinstance(tree, ast.List) else [tree]
+    return tuple(call for item in items for call in _from_python(item))
+
+
+def gemma(mark: str) -> Reader:
+    """`call:NAME{key:VALUE,...}` where `mark` stands on both sides of a text."""
+    head = re.compile(r"call:([\w.-]+)\{(.*)\}", re.DOTALL)
+    text = re.compile(re.escape(mark) + "(.*?)" + re.escape(mark), re.DOTALL)
+
+    def read(body: str) -> tuple[Call, ...]:
+        if (found := head.search(body)) is None:
+            return ()
+        texts: list[str] = []
+
+        def put_aside(match: re.Match[str]) -> str:
+            texts.append(match[1])
+            return f'"\\u0000{len(texts) - 1}"'
+
+        keyed = re.sub(r"(^|[{,]\s*)([\w-]+)\s*:", r'\1"\2":', text.sub(put_aside, found[2]))
+        value = json_value("{" + keyed + "}")
+        return (Call(found[1], found[2] if value is None else _with_texts(value, texts)),)
+
+    return read
+
+
+def json_value(text: str) -> Any:
+    try:
+        return orjson.loads(text.strip())
+    except orjson.JSONDecodeError:
+        return None
+
+
+_NAME = re.compile(r'"name"\s*:\s*"([^"\\]+)"')
+_ARGUMENTS = re.compile(r'"(?:arguments|parameters)"\s*:\s*')
+_FUNCTION = re.compile(r"<function=([^>\n]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
+_PARAMETER = re.compile(r"<parameter=([^>\n]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
+_INVOKE = re.compile(r"<invoke name=[\"']?([^>\"']+)[\"']?>(.*?)(?:</invoke>|\Z)", re.DOTALL)
+_NAMED_PARAMETER = re.compile(
+    r"<parameter name=[\"']?([^>\"']+)[\"']?[^>]*>(.*?)</parameter>", re.DOTALL
+)
+_MISTRAL = headed(r"([\w.-]+)\s*(?:\[CALL_ID\][\w-]*)?\[ARGS\]")
+
+
+def _from_object(value: Any) -> Iterable[Call]:
+    if isinstance(value, dict) and isinstance(value.get("function"), dict):
+        value = value["function"]
+    if isinstance(value, dict) and isinstance(name := value.get("name"), str):
+        arguments = value.get("arguments", value.get("parameters", {}))
+        inner = json_value(arguments) if isinstance(arguments, str) else arguments
+        yield Call(name, arguments if inner is None else inner)
+
+
+def _from_broken(body: str) -> tuple[Call, ...]:
+    """Not JSON: the name if one can be seen, and the rest as text for the agent to answer."""
+    if (name := _NAME.search(body)) is None:
+        return ()
+    start = _ARGUMENTS.search(body)
+    return (Call(name[1], body[start.end() :].strip() if start else ""),)
+
+
+def _tagged(body: str, function: re.Pattern[str], parameter: re.Pattern[str]) -> tuple[Call, ...]:
+    return tuple(
+        Call(
+            name.strip(), {key.strip(): _unpadded(value) for key, value in parameter.findall(inner)}
+        )
+        for name, inner in function.findall(body)
+    )
+
+
+def _unpadded(value: str) -> str:
+    """One newline after the opening tag and one before the closing belong to the format."""
+    return value.removeprefix("\n").removesuffix("\n")
+
+
+def _value(text: str, end: str) -> Any:
+    """A JSON value, perhaps in a code fence; the text itself where it is none."""
+    text = text.partition(end)[0] if end else text
+    text = text.strip().removeprefix("```json").removesuffix("```").strip()
+    value = json_value(text or "{}")
+    return text if value is None else value
+
+
+def _objects(text: str) -> Iterable[str]:
+    """`{...}; {...}` or one a line, cut where a bracket closes the outermost one."""
+    depth, start, quoted, escaped = 0, 0, False, False
+    for at, character in enumerate(text):
+        if quoted:
+            quoted, escaped = escaped or character != '"', character == "\\" and not escaped
+        elif character == '"':
+            quoted = True
+        elif character == "{":
+            start, depth = (at if depth == 0 else start), depth + 1
+        elif character == "}":
+            depth -= 1
+            if depth == 0:
+                yield text[start : at + 1]
+
+
+def _from_python(node: ast.expr) -> Iterable[Call]:
+    if isinstance(node, ast.Call):
+        arguments = {word.arg: _literal(word.value) for word in node.keywords if word.arg}
+        yield Call(ast.unparse(node.func), arguments)
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)
+
+
+def _with_texts(value: Any, texts: list[str]) -> Any:
+    match value:
+        case str() if value.startswith("\0"):
+            return texts[int(value[1:])]
+        case dict():
+            return {key: _with_texts(item, texts) for key, item in value.items()}
+        case list():
+            return [_with_texts(item, texts) for item in value]
+        case _:
+            return value
