@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mlxk.agent.events import Sender, ToolFinished, ToolOutput, ToolStarted
+from mlxk.agent.permissions import Denied, Gate
 from mlxk.agent.redact import redacted
 from mlxk.agent.tools.base import AgentTool, Context, Result, ToolError
 from mlxk.chat.types import ToolResult, ToolUse
@@ -38,17 +39,16 @@ class Outcome:
     denial: Denial | None
 
 
-class Denied(Exception):
-    """A call that is not allowed, as opposed to one that failed."""
-
-
 class Caller:
     """Runs calls against the tools of one agent."""
 
-    def __init__(self, tools: Iterable[AgentTool], context: Context, sender: Sender) -> None:
+    def __init__(
+        self, tools: Iterable[AgentTool], context: Context, sender: Sender, gate: Gate
+    ) -> None:
         self._tools = {tool.spec.name: tool for tool in tools}
         self._context = context
         self._sender = sender
+        self._gate = gate
 
     async def run(self, uses: tuple[ToolUse, ...], done: list[Outcome]) -> None:
         """Fill `done` in call order; when cancelled it holds what was finished by then."""
@@ -84,6 +84,7 @@ class Caller:
         if tool is None:
             raise Denied(f"tool {use.name!r} is not available; there are {', '.join(self._tools)}")
         arguments = _arguments(tool, use)
+        await self._gate.pass_(use.id, tool, arguments)
         context = Context(
             self._context.workspace,
             self._context.confinement,

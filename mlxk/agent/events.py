@@ -13,6 +13,8 @@ StopReason = Literal[
     "interrupted",
     "empty_answer",
     "tool_denied",
+    "check_failed",
+    "schema_mismatch",
     "error",
 ]
 
@@ -31,6 +33,7 @@ class RunStarted:
     branch: str
     worktree: str
     confinement: str
+    permissions: str
     tools: tuple[OfferedTool, ...]
 
 
@@ -106,6 +109,51 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """Told once at 50, 80 and 100 percent of each budget."""
+
+    type: ClassVar[str] = "budget"
+    name: str
+    used: float
+    limit: float
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """Older tool results were left out of the request; the history keeps them."""
+
+    type: ClassVar[str] = "compacted"
+    messages: int
+    dropped_characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinished:
+    type: ClassVar[str] = "check.finished"
+    command: str
+    passed: bool
+    exit_code: int
+    attempt: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionAsked:
+    type: ClassVar[str] = "permission.asked"
+    id: str
+    name: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionAnswered:
+    type: ClassVar[str] = "permission.answered"
+    id: str
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     type: ClassVar[str] = "heartbeat"
     silent_s: float
@@ -129,6 +177,11 @@ Payload = (
     | FileChanged
     | StepCommitted
     | Used
+    | Budget
+    | Compacted
+    | CheckFinished
+    | PermissionAsked
+    | PermissionAnswered
     | Heartbeat
     | RunFinished
 )

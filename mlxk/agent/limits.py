@@ -7,6 +7,7 @@ from mlxk.chat.types import Usage
 from mlxk.contract.errors import LimitReached, LoopDetected
 
 _REPEATS = 5
+_MARKS = (50, 80, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Budgets:
     turns: int | None = 50
     tokens: int | None = None
     seconds: float | None = None
+    tool_calls: int | None = None
 
 
 @dataclass(slots=True)
@@ -24,6 +26,7 @@ class Meter:
 
     budgets: Budgets
     turns: int = 0
+    tool_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
@@ -31,6 +34,7 @@ class Meter:
     started: float = field(default_factory=time.monotonic)
     _last: tuple[str, str] = ("", "")
     _repeats: int = 0
+    _told: dict[str, int] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -58,7 +62,18 @@ class Meter:
             "turns": (self.turns, self.budgets.turns),
             "tokens": (self.output_tokens, self.budgets.tokens),
             "seconds": (round(self.seconds, 3), self.budgets.seconds),
+            "tool_calls": (self.tool_calls, self.budgets.tool_calls),
         }
+
+    def crossed(self) -> list[tuple[str, float, float, int]]:
+        """Budgets that newly reached 50, 80 or 100 percent: (name, used, limit, percent)."""
+        news = []
+        for name, (used, limit) in self.report().items():
+            mark = max((m for m in _MARKS if limit and used >= limit * m / 100), default=0)
+            if limit and mark > self._told.get(name, 0):
+                self._told[name] = mark
+                news.append((name, used, limit, mark))
+        return news
 
     def saw(self, calls: str, results: str) -> None:
         """Count a round of calls; LoopDetected when the same gave the same five times running."""
@@ -74,7 +89,7 @@ class Meter:
 def spent(name: str, limit: float) -> LimitReached:
     return LimitReached(
         f"the budget of {limit:g} {name} is used up; the work so far is kept",
-        hint=f"go on with --resume and a larger --max-{name}",
+        hint=f"go on with --resume and a larger --max-{name.replace('_', '-')}",
         budget=name,
         limit=limit,
     )

@@ -4,8 +4,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
-from mlxk.agent import events
+from mlxk.agent import compact, events
 from mlxk.agent.calls import Caller, CallRecord, Denial, Outcome
 from mlxk.agent.events import Sender
 from mlxk.agent.limits import Meter, spent
@@ -15,6 +17,7 @@ from mlxk.chat.model import ChatModel
 from mlxk.chat.types import (
     Message,
     Request,
+    ResponseFormat,
     Sampling,
     Text,
     TextDelta,
@@ -22,7 +25,18 @@ from mlxk.chat.types import (
     Tool,
     ToolUse,
 )
-from mlxk.contract.errors import EmptyAnswer, ProviderError, ToolDenied
+from mlxk.contract import encoding
+from mlxk.contract.errors import (
+    ContextLengthExceeded,
+    EmptyAnswer,
+    InvalidDocument,
+    ProviderError,
+    SchemaMismatch,
+    ToolDenied,
+)
+from mlxk.contract.validate import compiled, problems_of
+
+_TRIES = 3
 
 
 class Loop:
@@ -64,25 +78,60 @@ class Loop:
             await self._run_calls(reply.message.tool_uses)
         return None
 
-    async def _turn(self) -> Reply:
+    async def structured(self, schema: dict[str, Any]) -> Any:
+        """The result as a value that obeys `schema`; SchemaMismatch after three tries."""
+        validator, complaint = compiled(schema), ""
+        for _ in range(_TRIES):
+            words = f"{complaint}Give the result as one JSON value that obeys this JSON schema:\n"
+            text = words + encoding.dumps(schema).decode()
+            self._recorder.add(Message("user", (Text(text),)))
+            reply = await self._turn(ResponseFormat("json_schema", schema=schema))
+            try:
+                value = encoding.loads(reply.message.text, "the answer")
+            except InvalidDocument as e:
+                complaint = f"{e}. "
+                continue
+            if not (found := problems_of(validator, value)):
+                return value
+            complaint = f"The answer is wrong at {found[0].pointer or '/'}: {found[0].message}. "
+        raise SchemaMismatch(f"no answer obeyed the schema. {complaint}".rstrip())
+
+    async def _turn(self, form: ResponseFormat | None = None) -> Reply:
         self._meter.check()
         self._meter.turns += 1
         self._sender.turn = self._meter.turns
         self._sender.send(events.TurnStarted(len(self._recorder.messages)))
-        reply = await self._ask()
+        reply = await self._ask(form)
         self.result = reply.message.text.strip() or self.result
         self._meter.add(reply.usage)
         usage = reply.usage
         used = events.Used(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
         self._sender.send(used)
         self._recorder.add(reply.message)
+        for crossed in self._meter.crossed():
+            self._sender.send(events.Budget(*crossed))
         return reply
 
-    async def _ask(self) -> Reply:
+    async def _ask(self, form: ResponseFormat | None) -> Reply:
+        """One answer. A conversation that does not fit the context is compacted, step by step."""
+        for level in range(compact.LEVELS + 1):
+            messages = tuple(self._recorder.messages)
+            shorter = compact.compacted(messages, level) if level else messages
+            if level:
+                dropped = compact.size(messages) - compact.size(shorter)
+                self._sender.send(events.Compacted(len(shorter), dropped))
+            try:
+                return await self._answer(self._request_for(shorter, form))
+            except ContextLengthExceeded:
+                if level == compact.LEVELS:
+                    raise
+        raise AssertionError("the last level returns or raises")
+
+    async def _answer(self, request: Request) -> Reply:
         folded, began = Fold(), time.monotonic()
         try:
             async with asyncio.timeout(self._meter.seconds_left()):
-                await self._listen(folded, began)
+                await self._listen(request, folded, began)
         except TimeoutError as e:
             self._keep_partial(folded)
             raise spent("seconds", self._meter.budgets.seconds or 0) from e
@@ -96,8 +145,8 @@ class Loop:
             raise ProviderError("the model's answer ended before it was complete")
         return reply
 
-    async def _listen(self, folded: Fold, began: float) -> None:
-        async with aclosing(self._model.stream(self._next_request())) as stream:
+    async def _listen(self, request: Request, folded: Fold, began: float) -> None:
+        async with aclosing(self._model.stream(request)) as stream:
             async for event in stream:
                 folded.feed(event)
                 match event:
@@ -112,14 +161,14 @@ class Loop:
         if self.ttft_s is None:
             self.ttft_s = time.monotonic() - began
 
-    def _next_request(self) -> Request:
-        request = self._request
-        return Request(
-            request.model,
-            (self._system, *self._recorder.messages),
-            request.tools,
-            sampling=request.sampling,
+    def _request_for(self, messages: tuple[Message, ...], form: ResponseFormat | None) -> Request:
+        """With a form to fill in there is nothing to call."""
+        return replace(
+            self._request,
+            messages=(self._system, *messages),
+            tools=() if form else self._request.tools,
             max_tokens=self._meter.tokens_left(),
+            response_format=form or ResponseFormat(),
         )
 
     def _keep_partial(self, folded: Fold) -> None:
@@ -131,6 +180,7 @@ class Loop:
     async def _run_calls(self, uses: tuple[ToolUse, ...]) -> None:
         done: list[Outcome] = []
         began = time.monotonic()
+        self._meter.tool_calls += len(uses)
         try:
             async with asyncio.timeout(self._meter.seconds_left()):
                 await self._caller.run(uses, done)

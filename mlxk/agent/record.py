@@ -1,5 +1,6 @@
 """Writes a conversation and its files into the session as they come about."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlxk.agent import transcript
@@ -28,6 +29,10 @@ class Recorder:
         self._unwritten = transcript.repaired(past)
         self.messages: list[Message] = [*past, *self._unwritten]
         self.commits: list[Step] = []
+
+    @property
+    def worktree(self) -> Path:
+        return self._session.worktree
 
     def add(self, message: Message) -> None:
         """A message alone: a prompt, or an answer before its calls run."""

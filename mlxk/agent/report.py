@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlxk.agent.calls import CallRecord, Denial
+from mlxk.agent.check import CheckReport
 from mlxk.agent.events import StopReason
 from mlxk.history.diff import FileChange
 
@@ -35,6 +36,28 @@ class AgentTimings:
 
 
 @dataclass(frozen=True, slots=True)
+class Future:
+    """One of several tries from one point; `passed` is null without a check."""
+
+    session: str
+    branch: str
+    head: str
+    stop_reason: StopReason
+    passed: bool | None
+    additions: int
+    deletions: int
+    winner: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Where the work went: a branch of the user's, and its commit."""
+
+    branch: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Field names and order are those of schemas/agent.schema.json."""
 
@@ -55,6 +78,9 @@ class Report:
     budgets: dict[str, tuple[float, float | None]]
     model: str
     api: str
+    check: CheckReport | None
+    futures: tuple[Future, ...] | None
+    landed: Landed | None
     worktree: str
     confinement: str
     duration_s: float

@@ -1,8 +1,9 @@
 """What a session is run with; kept in its meta.json so that `--resume` finds it again."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from mlxk.agent.permissions import Permissions
 from mlxk.agent.tools import BUILTIN
 from mlxk.agent.tools.base import AgentTool
 from mlxk.chat.types import Sampling
@@ -24,6 +25,7 @@ class Settings:
     temperature: float | None = None
     seed: int | None = None
     network: bool = False
+    permissions: Permissions = field(default_factory=Permissions)
 
     @property
     def sampling(self) -> Sampling:
@@ -38,7 +40,7 @@ class Settings:
 
 
 def to_meta(settings: Settings) -> bytes:
-    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    values = {entry.name: getattr(settings, entry.name) for entry in fields(settings)}
     return encoding.dumps({"format": FORMAT, **values}, newline=True)
 
 
@@ -46,9 +48,18 @@ def from_meta(meta: bytes) -> Settings:
     value = encoding.loads(meta, "meta.json")
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise HistoryCorrupt("the session was written by another version of mlxk")
-    known = {field.name for field in fields(Settings)}
+    known = {entry.name for entry in fields(Settings)}
     settings = Settings(**{name: item for name, item in value.items() if name in known})
-    return replace(settings, tools=tool_names(",".join(settings.tools)))
+    return replace(
+        settings,
+        tools=tool_names(",".join(settings.tools)),
+        permissions=_permissions(value.get("permissions") or {}),
+    )
+
+
+def _permissions(value: dict[str, Any]) -> Permissions:
+    allow, deny = (tuple(value.get(name, ())) for name in ("allow", "deny"))
+    return Permissions(value.get("mode", "workspace"), allow, deny)
 
 
 def tool_names(text: str) -> tuple[str, ...]:

@@ -1,24 +1,22 @@
 """`mlxk agent`: compose session, model and loop; show events; answer with a report."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from mlxk.cli.main import Terminated
 from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from mlxk.agent.agent import Ended
+    from mlxk.agent.config import Config
     from mlxk.agent.events import Event
-    from mlxk.agent.limits import Budgets
+    from mlxk.agent.job import Bounds, Order
+    from mlxk.agent.permissions import Permissions
     from mlxk.agent.report import Report
-    from mlxk.cli.compose import Start
-    from mlxk.history.store import Store
 
 
 def _text(report: "Report", _: dict[str, Any]) -> str:
@@ -76,17 +74,45 @@ def agent(
     clean: Annotated[
         bool, typer.Option("--clean", help="Start from HEAD, without your uncommitted work.")
     ] = False,
+    config: Annotated[
+        str | None, typer.Option(help="Settings from a file, or a name in agents/.")
+    ] = None,
+    check: Annotated[
+        str | None, typer.Option(help="A command that must pass, e.g. 'pytest -q'; else exit 3.")
+    ] = None,
+    output_schema: Annotated[
+        Path | None, typer.Option(help="Give the result as JSON that obeys this schema.")
+    ] = None,
+    futures: Annotated[
+        int, typer.Option(min=1, max=16, help="Try so many times at once; name the best.")
+    ] = 1,
+    permissions: Annotated[
+        str | None, typer.Option(help="read, workspace (default), all, or ask.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="Let a call through, e.g. 'Bash(git *)'.")
+    ] = None,
+    deny: Annotated[list[str] | None, typer.Option(help="Never let a call through.")] = None,
+    input_format: Annotated[
+        str | None, typer.Option(help="jsonl: answers to questions come on standard input.")
+    ] = None,
     network: Annotated[
         bool | None, typer.Option("--network", help="Let confined Bash use the network.")
     ] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="0 is greedy.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same answers.")] = None,
-    max_turns: Annotated[int, typer.Option(min=1, help="Requests to the model.")] = 50,
+    max_turns: Annotated[
+        int | None, typer.Option(min=1, help="Requests to the model.  [default: 50]")
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Output tokens, all turns together.")
     ] = None,
     max_seconds: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds for the whole run.")
+    ] = None,
+    max_tool_calls: Annotated[int | None, typer.Option(min=1, help="Calls of tools.")] = None,
+    tool_timeout: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds for one call.  [default: 120]")
     ] = None,
 ) -> "Generator[Event, None, Report]":
     """Let a model work in a worktree of this repository; every step is a commit on mlxk/….
@@ -99,37 +125,105 @@ def agent(
 
     mlxk agent --resume hello "now add a second line" --json | jq -r .data.head
     """
-    from mlxk.agent.limits import Budgets
+    from mlxk.cli.work import Task, carry_out
+
+    base = _config(config)
+    rules = _permissions(base, permissions, allow, deny)
+    given = {
+        **base.given,
+        **_named(
+            model=model,
+            api=api or ("openai" if url else None),
+            url=url,
+            system=system,
+            tools=_tools(tools),
+            temperature=temperature,
+            seed=seed,
+            network=network,
+            permissions=rules,
+        ),
+    }
+    limits = _named(
+        turns=max_turns, tokens=max_tokens, seconds=max_seconds, tool_calls=max_tool_calls
+    )
+    ask = _asking(rules, input_format)
+    order = _order(_prompt(prompt, more or [], ask), check or base.check, output_schema)
+    task = Task(
+        order, given, _bounds(base, limits, tool_timeout), resume, branch, clean, futures, ask
+    )
+    ended = yield from carry_out(task)
+    if ended.error is None:
+        return ended.report
+    ended.error.data = ended.report
+    ended.error.hint = ended.error.hint or ended.report.resume
+    raise ended.error
+
+
+def _named(**values: Any) -> dict[str, Any]:
+    """Only what was typed: the rest is left to the session, the file, the defaults."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _config(name: str | None) -> "Config":
+    from mlxk.agent.config import Config, load
+    from mlxk.system import paths
+
+    return Config() if name is None else load(name, (Path("agents"), paths.home() / "agents"))
+
+
+def _tools(text: str | None) -> tuple[str, ...] | None:
     from mlxk.agent.settings import tool_names
 
-    given = {
-        "model": model,
-        "api": api or ("openai" if url else None),
-        "url": url,
-        "system": system,
-        "tools": tool_names(tools) if tools is not None else None,
-        "temperature": temperature,
-        "seed": seed,
-        "network": network,
-    }
-    words = _prompt(prompt, more or [])
-    task = Task(words, given, resume, branch, clean, Budgets(max_turns, max_tokens, max_seconds))
-    return (yield from _carry_out(task))
+    return None if text is None else tool_names(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One command line, read."""
+def _permissions(
+    base: "Config", mode: str | None, allow: list[str] | None, deny: list[str] | None
+) -> "Permissions | None":
+    """What the file says, with the flags added; None when neither says anything."""
+    from mlxk.agent.permissions import MODES, Permissions, rule
+    from mlxk.contract.errors import InvalidValue
 
-    prompt: str
-    given: dict[str, Any]
-    resume: str | None
-    branch: str | None
-    clean: bool
-    budgets: "Budgets"
+    written: Permissions | None = base.given.get("permissions")
+    if mode is None and not allow and not deny:
+        return written
+    known = {name: name for name in MODES}
+    if mode is not None and mode not in known:
+        raise InvalidValue(f"no permission mode {mode!r}", hint=f"one of {', '.join(MODES)}")
+    before = written or Permissions()
+    return Permissions(
+        known[mode] if mode else before.mode,
+        (*before.allow, *map(rule, allow or ())),
+        (*before.deny, *map(rule, deny or ())),
+    )
 
 
-def _prompt(prompt: str | None, more: list[str]) -> str:
+def _asking(rules: "Permissions | None", input_format: str | None) -> str | None:
+    """Where answers come from, when anything may be asked."""
+    from mlxk.contract.errors import InvalidValue
+
+    if input_format not in (None, "jsonl"):
+        raise InvalidValue(f"no input format {input_format!r}", hint="--input-format jsonl")
+    if input_format or rules is None or rules.mode != "ask":
+        return input_format
+    return "terminal" if sys.stdin.isatty() else None
+
+
+def _bounds(base: "Config", limits: dict[str, Any], tool_timeout: float | None) -> "Bounds":
+    from mlxk.agent.job import Bounds
+
+    calls = replace(base.limits, timeout_s=tool_timeout) if tool_timeout else base.limits
+    return Bounds(replace(base.budgets, **limits), calls)
+
+
+def _order(prompt: str, check: str | None, schema: Path | None) -> "Order":
+    from mlxk.agent.job import Order
+    from mlxk.cli.question import read_schema
+
+    return Order(prompt, check, read_schema(schema) if schema else None)
+
+
+def _prompt(prompt: str | None, more: list[str], ask: str | None) -> str:
     """The words to work on. Standard input is read when there is no prompt, or for `-`."""
     from mlxk.contract.errors import UsageError
 
@@ -137,63 +231,10 @@ def _prompt(prompt: str | None, more: list[str]) -> str:
         raise UsageError(f"unexpected argument {unexpected[0]!r}", hint='quote the prompt: "…"')
     parts = [] if prompt in (None, "-") else [prompt or ""]
     if prompt in (None, "-") or more:
-        if prompt is None and sys.stdin.isatty():
+        if sys.stdin.isatty() or ask == "jsonl":
             raise UsageError("nothing to do: give a prompt", hint='mlxk agent "…"')
         parts.append(sys.stdin.buffer.read().decode(errors="surrogateescape"))
     text = "\n\n".join(part.strip("\n") for part in parts if part.strip())
     if not text.strip():
         raise UsageError("the prompt is empty", hint='mlxk agent "…"')
     return text
-
-
-def _carry_out(task: Task) -> "Generator[Event, None, Report]":
-    from mlxk.cli.drive import drive_task
-    from mlxk.contract.errors import Interrupted
-
-    ended: list[Ended] = []
-
-    async def work(listener: "Callable[[Event], object]") -> None:
-        ended.append(await _work(task, listener))
-
-    try:
-        yield from drive_task(work)
-    except KeyboardInterrupt as e:
-        code = 143 if isinstance(e, Terminated) else 130
-        data = ended[0].report if ended else None
-        message = "interrupted; the work so far is kept" if ended else "interrupted"
-        raise Interrupted(
-            message, hint=data.resume if data else None, data=data, exit_code=code
-        ) from None
-    report, error = ended[0].report, ended[0].error
-    if error is None:
-        return report
-    error.data = report
-    error.hint = error.hint or report.resume
-    raise error
-
-
-async def _work(task: Task, listener: "Callable[[Event], object]") -> "Ended":
-    from mlxk.cli import compose
-    from mlxk.history.store import Store
-    from mlxk.system import paths
-
-    with Store.open(Path.cwd(), paths.home()) as store:
-        start = compose.start(store, task.given, resume=task.resume)
-        return await _run(task, store, start, listener)
-
-
-async def _run(
-    task: Task, store: "Store", start: "Start", listener: "Callable[[Event], object]"
-) -> "Ended":
-    from mlxk.agent.agent import Agent
-    from mlxk.cli import compose
-
-    async with compose.chat_model(start.settings) as model:
-        # The engine loads in its own process while the worktree is made.
-        with compose.session(
-            store, start, task.prompt, name=task.branch, clean=task.clean
-        ) as session:
-            agent = Agent(
-                session, model.chat, start.settings, budgets=task.budgets, load_s=model.load_s
-            )
-            return await agent.run(task.prompt, listener)

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -38,10 +39,10 @@ def start(store: Store, given: dict[str, Any], *, resume: str | None) -> Start:
     if resume is not None:
         place = find(store, resume)
         return Start(from_meta(place.meta()).overridden(given), place)
-    if given["api"] not in (None, "local") and given["model"] is None:
+    model = given.get("model")
+    if given.get("api", "local") != "local" and model is None:
         raise UsageError("name the model of that API", hint="--model NAME")
-    model = given["model"] if given["api"] not in (None, "local") else local.named(given["model"])
-    return Start(Settings(model).overridden(given), None)
+    return Start(Settings(model or local.named(None)).overridden(given), None)
 
 
 def session(
@@ -64,6 +65,16 @@ def session(
         lambda free: Session.fork(store, place, meta, name=free, when=when),
         exact=name is not None,
     )
+
+
+def fork(store: Store, place: Place, settings: Settings, name: str, when: datetime) -> Session:
+    """Another future of `place`, under `name` or the next free one."""
+    meta = to_meta(settings)
+
+    def make(free: str) -> Session:
+        return Session.fork(store, place, meta, name=free, when=when)
+
+    return _named(name, make, exact=False)
 
 
 @asynccontextmanager

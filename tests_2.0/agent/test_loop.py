@@ -7,7 +7,7 @@ import checkout
 import pytest
 
 from mlxk.agent import transcript
-from mlxk.agent.agent import Agent
+from mlxk.agent.job import Bounds, Job, Order
 from mlxk.agent.limits import Budgets
 from mlxk.agent.settings import Settings, to_meta
 from mlxk.chat.scripted import Scripted, call
@@ -36,9 +36,11 @@ def run(session):
     async def go(*turns, budgets=None, model=None, heard=None):
         scripted = model or Scripted(*turns)
         settings = Settings("scripted", tools=("Read", "Write", "Ls"))
-        agent = Agent(session, scripted, settings, budgets=budgets, now=lambda: NOON)
+        agent = Job(
+            session, scripted, settings, bounds=Bounds(budgets or Budgets()), now=lambda: NOON
+        )
         listener = heard.append if heard is not None else lambda _: None
-        ended = await agent.run("do it", listener)
+        ended = await agent.run(Order("do it"), listener)
         go.requests = scripted.requests
         return ended
 

@@ -10,6 +10,7 @@ import pytest
 from mlxk.agent.calls import Caller
 from mlxk.agent.confine import Confinement
 from mlxk.agent.events import Sender
+from mlxk.agent.permissions import Gate, Permissions
 from mlxk.agent.tools import BUILTIN
 from mlxk.agent.tools.base import Context, Limits
 from mlxk.agent.workspace import Workspace
@@ -42,7 +43,8 @@ def call(tree):
         limits = Limits(timeout_s=arguments.pop("_timeout", 20), output_bytes=2000)
         workspace = Workspace.at(tree)
         context = Context(workspace, Confinement("none", workspace.root), limits, lambda _: None)
-        caller = Caller(BUILTIN.values(), context, Sender(heard.append, "s", clock.now))
+        sender = Sender(heard.append, "s", clock.now)
+        caller = Caller(BUILTIN.values(), context, sender, Gate(Permissions(), sender, None))
         done = []
         text = arguments.pop("_raw", None) or orjson.dumps(arguments).decode()
         asyncio.run(caller.run((ToolUse("1", name, text),), done))
@@ -231,7 +233,8 @@ def test_reading_calls_run_side_by_side(tree):
     workspace = Workspace.at(tree)
     context = Context(workspace, Confinement("none", workspace.root), Limits(), lambda _: None)
     heard, done = [], []
-    caller = Caller(BUILTIN.values(), context, Sender(heard.append, "s", clock.now))
+    sender = Sender(heard.append, "s", clock.now)
+    caller = Caller(BUILTIN.values(), context, sender, Gate(Permissions(), sender, None))
     uses = tuple(ToolUse(str(n), "Grep", '{"pattern": "one"}') for n in range(3))
     asyncio.run(caller.run(uses, done))
     assert [e.type for e in heard[:3]] == ["tool.started"] * 3

@@ -1,25 +1,28 @@
-"""An agent: a session, a model and tools, run on prompts. The door of this package."""
+"""One piece of work in a session: conversation, check, structured result, report."""
 
 import asyncio
 import shlex
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from mlxk.agent import events
 from mlxk.agent.calls import Caller
+from mlxk.agent.check import Check
 from mlxk.agent.confine import Confinement, confinement
 from mlxk.agent.events import Event, Sender, StopReason
 from mlxk.agent.limits import Budgets, Meter
 from mlxk.agent.loop import Loop
+from mlxk.agent.permissions import Answer, Gate
 from mlxk.agent.prompt import system_prompt
 from mlxk.agent.record import Recorder
 from mlxk.agent.report import AgentTimings, AgentUsage, CommitInfo, Report
 from mlxk.agent.settings import Settings
-from mlxk.agent.tools.base import Context, Limits
+from mlxk.agent.tools.base import AgentTool, Context, Limits
 from mlxk.agent.workspace import Workspace
 from mlxk.chat.model import ChatModel
-from mlxk.contract.errors import Interrupted, MlxkError
+from mlxk.contract.errors import CheckFailed, Interrupted, LimitReached, LoopDetected, MlxkError
 from mlxk.history import diff
 from mlxk.history.session import Session
 from mlxk.system import clock
@@ -34,18 +37,38 @@ _REASONS: dict[str, StopReason] = {
     "interrupted": "interrupted",
     "empty_answer": "empty_answer",
     "tool_denied": "tool_denied",
+    "check_failed": "check_failed",
+    "schema_mismatch": "schema_mismatch",
 }
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted: words, a command that must pass, a schema that the result must obey."""
+
+    prompt: str
+    check: str | None = None
+    schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a job may use: budgets of the run, limits of a call, and whom to ask for leave."""
+
+    budgets: Budgets = field(default_factory=Budgets)
+    limits: Limits = field(default_factory=Limits)
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """How a run ended: always a report, and the failure if it was one."""
+    """How a job ended: always a report, and the failure if it was one."""
 
     report: Report
     error: MlxkError | None
 
 
-class Agent:
+class Job:
     """Works in `session` with `model`. One run at a time."""
 
     def __init__(
@@ -54,39 +77,38 @@ class Agent:
         model: ChatModel,
         settings: Settings,
         *,
-        budgets: Budgets | None = None,
-        limits: Limits | None = None,
+        bounds: Bounds | None = None,
+        extra_tools: Sequence[AgentTool] = (),
         now: Clock = clock.now,
         load_s: Callable[[], float | None] = lambda: None,
     ) -> None:
-        self._session = session
-        self._model = model
-        self._settings = settings
-        self._budgets = budgets or Budgets()
-        self._limits = limits or Limits()
-        self._now = now
-        self._load_s = load_s
+        self.session = session
+        self.model = model
+        self.settings = settings
+        self.bounds = bounds or Bounds()
+        self.extra_tools = tuple(extra_tools)
+        self.now = now
+        self.load_s = load_s
 
-    async def run(self, prompt: str, listener: Listener = lambda _: None) -> Ended:
-        """Work on `prompt` until done, a limit, a failure or cancellation: all of these return.
+    async def run(self, order: Order, listener: Listener = lambda _: None) -> Ended:
+        """Work until done, a limit, a failure or cancellation: all of these return.
 
         What was done by then is committed. Only a bug, or a disk that refuses the last write,
         raises.
         """
-        began = time.monotonic()
-        base = self._session.record.code
-        run = _Run(self, listener)
+        began, before = time.monotonic(), self.session.record.code
+        run = Run(self, listener)
         beat = asyncio.create_task(run.heartbeat())
         try:
-            error = await _outcome(run.loop.run(prompt))
+            error = await _outcome(run.carry_out(order))
         finally:
             beat.cancel()
         reason: StopReason = _REASONS.get(error.type, "error") if error else "finished"
         run.sender.send(events.RunFinished(reason, str(error) if error else None))
-        return Ended(self._report(run, reason, base, time.monotonic() - began), error)
+        return Ended(self._report(run, reason, before, time.monotonic() - began), error)
 
-    def _report(self, run: "_Run", reason: StopReason, before: str, seconds: float) -> Report:
-        record, meter, loop = self._session.record, run.meter, run.loop
+    def _report(self, run: "Run", reason: StopReason, before: str, seconds: float) -> Report:
+        record, meter, loop = self.session.record, run.meter, run.loop
         return Report(
             session=record.id,
             branch=record.branch,
@@ -97,7 +119,7 @@ class Agent:
                 for s in run.recorder.commits
             ),
             result=loop.result,
-            output=None,
+            output=run.output,
             stop_reason=reason,
             turns=meter.turns,
             tool_calls=tuple(loop.calls),
@@ -106,43 +128,50 @@ class Agent:
                 meter.input_tokens, meter.output_tokens, meter.cached_tokens, meter.peak_context
             ),
             timings=AgentTimings(
-                _rounded(self._load_s()),
+                _rounded(self.load_s()),
                 _rounded(loop.ttft_s),
                 round(loop.model_s, 3),
                 round(loop.tools_s, 3),
             ),
             denials=tuple(loop.denials),
             budgets=meter.report(),
-            model=self._settings.model,
-            api=self._settings.api,
-            worktree=str(self._session.worktree),
+            model=self.settings.model,
+            api=self.settings.api,
+            check=run.check.report if run.check else None,
+            futures=None,
+            landed=None,
+            worktree=str(self.session.worktree),
             confinement=run.confinement.kind,
             duration_s=round(seconds, 3),
             resume=f'mlxk agent --resume {shlex.quote(record.name)} "…"',
         )
 
 
-class _Run:
-    """The parts of one run, put together."""
+class Run:
+    """The parts of one run of a job, put together."""
 
-    def __init__(self, agent: Agent, listener: Listener) -> None:
-        session, settings = agent._session, agent._settings
+    def __init__(self, job: Job, listener: Listener) -> None:
+        session, settings = job.session, job.settings
         self._heard = time.monotonic()
 
         def hear(event: Event) -> None:
             self._heard = time.monotonic()
             listener(event)
 
-        self.sender = Sender(hear, session.id, agent._now)
-        self.meter = Meter(agent._budgets)
-        self.recorder = Recorder(session, self.sender, agent._now, settings.model)
+        self.sender = Sender(hear, session.id, job.now)
+        self.meter = Meter(job.bounds.budgets)
+        self.recorder = Recorder(session, self.sender, job.now, settings.model)
         self.confinement = _confinement(session, settings)
-        tools = settings.toolbox()
-        workspace = Workspace.at(session.worktree)
-        context = Context(workspace, self.confinement, agent._limits, lambda _: None)
+        self.check: Check | None = None
+        self.output: Any = None
+        tools = (*settings.toolbox(), *job.extra_tools)
+        context = Context(
+            Workspace.at(session.worktree), self.confinement, job.bounds.limits, lambda _: None
+        )
+        gate = Gate(settings.permissions, self.sender, job.bounds.answer)
         self.loop = Loop(
-            agent._model,
-            Caller(tools, context, self.sender),
+            job.model,
+            Caller(tools, context, self.sender, gate),
             self.recorder,
             self.meter,
             self.sender,
@@ -158,9 +187,28 @@ class _Run:
                 session.branch,
                 str(session.worktree),
                 self.confinement.kind,
+                settings.permissions.mode,
                 tuple(events.OfferedTool(t.spec.name, t.spec.parameters) for t in tools),
             )
         )
+
+    async def carry_out(self, order: Order) -> None:
+        await self.loop.run(order.prompt)
+        if order.check is not None:
+            self.check = Check(order.check, self.recorder.worktree, self.confinement, self.sender)
+            await self._until_passed(self.check)
+        if order.schema is not None:
+            self.output = await self.loop.structured(order.schema)
+
+    async def _until_passed(self, check: Check) -> None:
+        """What the check says goes back to the model until it passes or a budget ends."""
+        while (complaint := await check.run()) is not None:
+            try:
+                self.meter.saw(check.command, complaint)
+                await self.loop.run(complaint)
+            except (LimitReached, LoopDetected) as e:
+                message = f"the check did not pass: {check.command}"
+                raise CheckFailed(message, hint="look at data.check and the branch") from e
 
     async def heartbeat(self) -> None:
         """A sign of life after every ten seconds of silence."""
@@ -182,7 +230,7 @@ async def _outcome(run: Awaitable[None]) -> MlxkError | None:
 
 
 def _confinement(session: Session, settings: Settings) -> Confinement:
-    if "Bash" not in settings.tools:
+    if settings.permissions.mode == "all":
         return Confinement("none", session.worktree)
     visible = (session.record.store.common,)
     return confinement(session.worktree, visible=visible, network=settings.network)

@@ -1,0 +1,96 @@
+"""Which calls may run: a mode, rules that allow or deny, and somebody to ask."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from mlxk.agent.events import PermissionAnswered, PermissionAsked, Sender
+from mlxk.agent.tools.base import AgentTool
+from mlxk.contract.errors import InvalidValue
+
+Mode = Literal["read", "workspace", "all", "ask"]
+MODES: tuple[Mode, ...] = ("read", "workspace", "all", "ask")
+Answer = Callable[[PermissionAsked], Awaitable[bool]]
+
+# A shell joins commands with these: `git *` must not let `git log; rm -rf x` through.
+_JOINS = (";", "|", "&", "\n", "`", "$(", ">", "<")
+
+
+class Denied(Exception):
+    """A call that is not allowed, as opposed to one that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """`read`: tools that only read. `workspace`: all tools, confined. `all`: Bash unconfined.
+
+    `ask`: whatever writes is asked for. Rules are `Tool` or `Tool(glob)`; deny beats allow.
+    """
+
+    mode: Mode = "workspace"
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+class Gate:
+    """Decides about each call of one run."""
+
+    def __init__(self, permissions: Permissions, sender: Sender, answer: Answer | None) -> None:
+        self._permissions = permissions
+        self._sender = sender
+        self._answer = answer
+
+    async def pass_(self, id: str, tool: AgentTool, arguments: dict[str, Any]) -> None:
+        """Return when the call may run; Denied says why not."""
+        name, about, rules = tool.spec.name, _subject(arguments), self._permissions
+        if rule := next((r for r in rules.deny if _matches(r, name, about, strict=False)), None):
+            raise Denied(f"{name} is denied by the rule {rule}")
+        if tool.reads_only or any(_matches(r, name, about, strict=True) for r in rules.allow):
+            return
+        if rules.mode == "read":
+            raise Denied(f"{name} may not run: this agent only reads")
+        if rules.mode == "ask":
+            await self._ask(PermissionAsked(id, name, about))
+
+    async def _ask(self, asked: PermissionAsked) -> None:
+        self._sender.send(asked)
+        if self._answer is None:
+            self._sender.send(PermissionAnswered(asked.id, False))
+            raise Denied(f"{asked.name} needs leave and there is nobody to ask")
+        allowed = await self._answer(asked)
+        self._sender.send(PermissionAnswered(asked.id, allowed))
+        if not allowed:
+            raise Denied(f"{asked.name} was refused by the user")
+
+
+def rule(text: str) -> str:
+    """A rule as typed, checked: `Bash(git *)`, `Write(docs/*)`, `Bash`."""
+    name, bracket, rest = text.partition("(")
+    if not name.isidentifier() or (bracket and not rest.endswith(")")):
+        raise InvalidValue(f"{text!r} is not a rule", hint="Tool or Tool(glob), e.g. 'Bash(git *)'")
+    return text
+
+
+def _matches(rule: str, name: str, about: str, *, strict: bool) -> bool:
+    """`strict` (for allow): a shell line with several commands never matches a pattern."""
+    wanted, _, pattern = rule.partition("(")
+    if wanted.casefold() != name.casefold():
+        return False
+    pattern = pattern.removesuffix(")")
+    if pattern in ("", "*"):
+        return True
+    if name == "Bash" and any(join in about for join in _JOINS):
+        return not strict and any(fnmatchcase(part.strip(), pattern) for part in _parts(about))
+    return fnmatchcase(about, pattern)
+
+
+def _parts(line: str) -> list[str]:
+    for join in _JOINS:
+        line = line.replace(join, "\0")
+    return line.split("\0")
+
+
+def _subject(arguments: dict[str, Any]) -> str:
+    """What a rule's pattern is matched against: the command, the path or the pattern."""
+    return str(next((arguments[k] for k in ("command", "path", "pattern") if k in arguments), ""))

@@ -1,0 +1,60 @@
+"""Answers to permission questions: typed on the terminal, or lines of JSON on standard input."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from mlxk.contract import encoding
+from mlxk.contract.errors import InvalidDocument
+
+if TYPE_CHECKING:
+    from mlxk.agent.events import PermissionAsked
+    from mlxk.agent.permissions import Answer
+
+Judge = Callable[[str, "PermissionAsked"], bool | None]
+
+
+@asynccontextmanager
+async def answers(source: str | None) -> AsyncGenerator["Answer | None", None]:
+    """`terminal`, `jsonl`, or None: nobody answers. End of input refuses whatever is asked."""
+    if source is None:
+        yield None
+        return
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    judge = _typed if source == "terminal" else _line
+
+    async def answer(asked: "PermissionAsked") -> bool:
+        while True:
+            if source == "terminal":
+                sys.stderr.write(f"{asked.name} {asked.about}\nallow? [y/N] ")
+                sys.stderr.flush()
+            line = (await reader.readline()).decode(errors="replace")
+            if not line:
+                return False
+            if (verdict := judge(line, asked)) is not None:
+                return verdict
+
+    try:
+        yield answer
+    finally:
+        transport.close()
+
+
+def _typed(line: str, _: "PermissionAsked") -> bool:
+    return line.strip().casefold() in ("y", "yes")
+
+
+def _line(line: str, asked: "PermissionAsked") -> bool | None:
+    """`{"type": "permission", "id": "call_1", "allow": true}`; other lines are passed over."""
+    try:
+        value = encoding.loads(line)
+    except InvalidDocument:
+        return None
+    if not isinstance(value, dict) or value.get("id") != asked.id:
+        return None
+    return value.get("allow") is True

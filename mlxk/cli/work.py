@@ -1,0 +1,125 @@
+"""Carry out an agent's order: one job, or several futures from one point."""
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlxk.agent.events import Event
+from mlxk.agent.job import Bounds, Ended, Job, Order
+from mlxk.agent.report import Future
+from mlxk.cli import compose
+from mlxk.cli.answers import answers
+from mlxk.cli.compose import Start
+from mlxk.cli.drive import drive_task
+from mlxk.cli.main import Terminated
+from mlxk.contract.errors import Interrupted
+from mlxk.history.record import find
+from mlxk.history.session import Session
+from mlxk.history.store import Store
+from mlxk.system import clock, paths
+
+Listener = Callable[[Event], object]
+_DIVERSE = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One command line, read. `given` are the settings that were named."""
+
+    order: Order
+    given: dict[str, Any]
+    bounds: Bounds
+    resume: str | None = None
+    branch: str | None = None
+    clean: bool = False
+    futures: int = 1
+    ask: str | None = None
+
+
+def carry_out(task: Task) -> Generator[Event, None, Ended]:
+    """Yield the events; return how it ended. Ctrl-C and SIGTERM keep the work and say so."""
+    ended: list[Ended] = []
+
+    async def work(listener: Listener) -> None:
+        ended.append(await _work(task, listener))
+
+    try:
+        yield from drive_task(work)
+    except KeyboardInterrupt as e:
+        code = 143 if isinstance(e, Terminated) else 130
+        data = ended[0].report if ended else None
+        message = "interrupted; the work so far is kept" if ended else "interrupted"
+        hint = data.resume if data else None
+        raise Interrupted(message, hint=hint, data=data, exit_code=code) from None
+    return ended[0]
+
+
+async def _work(task: Task, listener: Listener) -> Ended:
+    with Store.open(Path.cwd(), paths.home()) as store:
+        start = compose.start(store, task.given, resume=task.resume)
+        async with compose.chat_model(start.settings) as model, answers(task.ask) as answer:
+            bounds = replace(task.bounds, answer=answer)
+            # The engine loads in its own process while the worktrees are made.
+            with ExitStack() as held:
+                sessions = _sessions(task, store, start, held)
+                jobs = [
+                    Job(session, model.chat, settings, bounds=bounds, load_s=model.load_s)
+                    for session, settings in sessions
+                ]
+                runs = (job.run(task.order, listener) for job in jobs)
+                return _chosen(await asyncio.gather(*runs))
+
+
+def _sessions(task: Task, store: Store, start: Start, held: ExitStack) -> list[tuple[Session, Any]]:
+    """The session of the task, and forks of its first step for the other futures."""
+    first = compose.session(store, start, task.order.prompt, name=task.branch, clean=task.clean)
+    held.enter_context(first)
+    if task.futures == 1:
+        return [(first, start.settings)]
+    place = find(store, first.id)
+    sessions = [(first, _settings(start, 0))]
+    for number in range(1, task.futures):
+        settings = _settings(start, number)
+        fork = compose.fork(store, place, settings, f"{first.name}-{number + 1}", clock.now())
+        sessions.append((held.enter_context(fork), settings))
+    return sessions
+
+
+def _settings(start: Start, number: int) -> Any:
+    """Each future samples with a seed of its own, or they would all be the same."""
+    settings = start.settings
+    warm = _DIVERSE if settings.temperature is None else settings.temperature
+    return replace(settings, temperature=warm, seed=(settings.seed or 0) + number)
+
+
+def _chosen(ended: list[Ended]) -> Ended:
+    """The best of several: passed the check, ended well, the smallest diff, the first."""
+    if len(ended) == 1:
+        return ended[0]
+    best = min(range(len(ended)), key=lambda n: (*_rank(ended[n]), n))
+    futures = tuple(_future(end, winner=n == best) for n, end in enumerate(ended))
+    return Ended(replace(ended[best].report, futures=futures), ended[best].error)
+
+
+def _rank(ended: Ended) -> tuple[bool, bool, int]:
+    report = ended.report
+    passed = report.check is not None and report.check.passed
+    changed = sum(f.additions + f.deletions for f in report.files_changed)
+    return (not passed, ended.error is not None, changed)
+
+
+def _future(ended: Ended, *, winner: bool) -> Future:
+    report = ended.report
+    return Future(
+        session=report.session,
+        branch=report.branch,
+        head=report.head,
+        stop_reason=report.stop_reason,
+        passed=report.check.passed if report.check else None,
+        additions=sum(f.additions for f in report.files_changed),
+        deletions=sum(f.deletions for f in report.files_changed),
+        winner=winner,
+    )
