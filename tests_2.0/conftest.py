@@ -88,3 +88,17 @@ def hub_server(home, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     yield hub
     hub.close()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """`mlxk serve builtin:tiny` as a process, for all tests that only ask it."""
+    import os
+
+    from processes import Server
+
+    home = str(tmp_path_factory.mktemp("tiny"))
+    env = os.environ | {"HOME": home, "MLXK_HOME": home, "HF_HOME": home}
+    server = Server("builtin:tiny", "--port", "auto", env=env).ready()
+    yield server
+    server.close()

@@ -4,7 +4,6 @@ import asyncio
 
 import openai
 import pytest
-from processes import Server
 from scripted import CALL, HELLO, Scripted
 
 from mlxk.contract.errors import ContextLengthExceeded
@@ -14,17 +13,6 @@ TOOL = {
     "type": "function",
     "function": {"name": "Read", "parameters": {"properties": {"path": {"type": "string"}}}},
 }
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    import os
-
-    home = tmp_path_factory.mktemp("home")
-    env = os.environ | {"HOME": str(home), "MLXK_HOME": str(home), "HF_HOME": str(home)}
-    server = Server("builtin:tiny", "--port", "auto", env=env).ready()
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -135,7 +123,8 @@ async def test_tool_calls(ask):
 
 async def test_streamed_tool_calls(ask):
     client = await ask(CALL)
-    async with client.chat.completions.stream(model="m", messages=HI, tools=[TOOL]) as stream:
+    strict = {"type": "function", "function": TOOL["function"] | {"strict": True}}
+    async with client.chat.completions.stream(model="m", messages=HI, tools=[strict]) as stream:
         done = await stream.get_final_completion()
     call = done.choices[0].message.tool_calls[0]
     assert (call.id, call.function.name, call.function.arguments) == ("t1", "Read", '{"path": "a"}')

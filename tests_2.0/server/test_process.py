@@ -36,54 +36,54 @@ def server(home):
 
 
 @pytest.fixture
-def tiny(server):
+def own(server):
     return server("builtin:tiny", "--port", "auto").ready()
 
 
-def test_it_says_once_where_it_serves(tiny):
-    data = tiny.envelope["data"]
-    assert not problems("serve", tiny.envelope)
+def test_it_says_once_where_it_serves(own):
+    data = own.envelope["data"]
+    assert not problems("serve", own.envelope)
     assert data["models"] == [{"name": "builtin:tiny", "state": "ready"}]
-    assert data["pid"] == tiny.process.pid
-    assert tiny.get("/health")["status"] == "ok"
+    assert data["pid"] == own.process.pid
+    assert own.get("/health")["status"] == "ok"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
-def test_a_signal_ends_it_and_leaves_nothing(tiny, number):
-    children = tiny.children()
+def test_a_signal_ends_it_and_leaves_nothing(own, number):
+    children = own.children()
     began = time.monotonic()
-    tiny.send(number)
-    assert tiny.ended() == 0
+    own.send(number)
+    assert own.ended() == 0
     assert time.monotonic() - began < 5
-    assert tiny.stdout == b""
+    assert own.stdout == b""
     assert gone(children)
     with socket.socket() as s:
-        s.bind(("127.0.0.1", tiny.envelope["data"]["port"]))
+        s.bind(("127.0.0.1", own.envelope["data"]["port"]))
 
 
-def test_kill_leaves_no_child_behind(tiny):
-    children = tiny.children()
+def test_kill_leaves_no_child_behind(own):
+    children = own.children()
     assert children
-    tiny.send(signal.SIGKILL)
+    own.send(signal.SIGKILL)
     assert gone(children)
 
 
-def test_sigint_lets_an_answer_end_and_begins_no_other(tiny):
-    with tiny.post("/v1/chat/completions", HI | {"stream": True}) as lines:
+def test_sigint_lets_an_answer_end_and_begins_no_other(own):
+    with own.post("/v1/chat/completions", HI | {"stream": True}) as lines:
         next(lines)
-        tiny.send(signal.SIGINT)
+        own.send(signal.SIGINT)
         assert [line for line in lines if line.strip()][-1] == b"data: [DONE]\n"
-    assert tiny.ended() == 0
+    assert own.ended() == 0
 
 
-def test_a_second_sigint_does_not_wait(tiny, home):
-    with tiny.post("/v1/chat/completions", LONG) as lines:
+def test_a_second_sigint_does_not_wait(own, home):
+    with own.post("/v1/chat/completions", LONG) as lines:
         next(lines)
-        children = tiny.children()
-        tiny.send(signal.SIGINT)
+        children = own.children()
+        own.send(signal.SIGINT)
         time.sleep(0.3)
-        tiny.send(signal.SIGINT)
-        tiny.ended(within=3)
+        own.send(signal.SIGINT)
+        own.ended(within=3)
     assert gone(children)
 
 
