@@ -75,6 +75,14 @@ class BatchRunner:
         needed = (len(rows) + 1) * self._geometry.bytes(longest)
         return len(rows) < self._limits.rows and needed <= self._limits.kv_bytes
 
+    def crowded(self) -> int | None:
+        rows = self._rows()
+        if len(rows) < 2:
+            return None
+        longest = max(len(row.job.prompt) + len(row.made) for row in rows)
+        is_over = len(rows) * self._geometry.bytes(longest) > self._limits.kv_bytes
+        return max(row.job.uid for row in rows) if is_over else None
+
     def add(self, job: Job) -> None:
         row = Row(job, list(job.made), deque((*job.prompt, *job.made)), self._guide(job))
         self._prompts.append(row)

@@ -24,7 +24,7 @@ from mlxk.contract.errors import (
     OutOfMemory,
     RuntimeIncompatible,
 )
-from mlxk.hub import health, workspace
+from mlxk.hub import health, provenance
 from mlxk.hub.contents import scan
 from mlxk.hub.inspect import metadata
 from mlxk.hub.model import Place, Report, describe
@@ -100,7 +100,7 @@ def convert(place: Place, folder: Path, recipe: Recipe) -> Converted:
         verdict = health.judge(made, name=place.name)
         if not verdict.healthy:
             raise EngineFailed(f"the converted model would not load: {verdict.reason}")
-        workspace.write(scan(made), place.name, place.hash)
+        provenance.write(scan(made), place.name, place.hash)
         with suppress(FileNotFoundError):
             folder.rmdir()
         made.rename(folder)

@@ -70,12 +70,18 @@ class EngineLoop:
 
     def _advance(self) -> None:
         try:
+            self._make_room()
             self._admit()
             steps = self._runner.step()
         except Exception as e:  # noqa: BLE001 -- whatever a device throws, the engine lives on
             self._isolate(e)
         else:
             self._publish(steps)
+
+    def _make_room(self) -> None:
+        while (uid := self._runner.crowded()) is not None:
+            self._runner.remove(uid)
+            self._waiting.appendleft(self._take(uid))
 
     def _admit(self) -> None:
         if self._suspects:

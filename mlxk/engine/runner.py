@@ -12,6 +12,9 @@ class Runner(Protocol):
     def has_room(self, job: Job) -> bool:
         """Whether `job` can join what is running now; always true when nothing is running."""
 
+    def crowded(self) -> int | None:
+        """Who must wait again because the others have grown: the youngest, never the last one."""
+
     def add(self, job: Job) -> None: ...
 
     def remove(self, uid: int) -> None: ...

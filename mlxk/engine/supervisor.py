@@ -35,6 +35,7 @@ from mlxk.engine.tickets import Ticket
 
 _BACK_OFF_S = (0.0, 0.2, 1.0, 5.0, 15.0)
 _LOADS = 3
+_REVIVAL_S = 10.0
 _ERRORS: dict[str, type[MlxkError]] = {
     error.type: error
     for error in (EngineFailed, EngineMissing, ModelUnhealthy, OutOfMemory, RuntimeIncompatible)
@@ -58,6 +59,7 @@ class Supervisor:
         self._settled = asyncio.Event()
         self._failure: MlxkError | None = None
         self._deaths = 0
+        self._gave_up = 0.0
         self._beat = Beat(0, 0, 0.0)
         self._heard = time.monotonic()
 
@@ -78,7 +80,12 @@ class Supervisor:
             await self._child.end()
 
     async def ready(self) -> None:
-        """Return when the process can make a token; raise why it never will."""
+        """Return when the process can make a token; raise why it will not."""
+        if self._may_revive():
+            self._failure = None
+            self._deaths = 0
+            self._settled.clear()
+            await self._launch()
         try:
             async with asyncio.timeout(self._options.start_timeout_s):
                 await self._settled.wait()
@@ -187,8 +194,14 @@ class Supervisor:
     def _give_up(self, error: MlxkError) -> None:
         self.phase = "failed"
         self._failure = error
+        self._gave_up = time.monotonic()
         self._settled.set()
         self._roster.fail_all(error)
+
+    def _may_revive(self) -> bool:
+        """What failed for want of memory or luck is tried again, though not at once."""
+        rested = time.monotonic() - self._gave_up > _REVIVAL_S
+        return self.phase == "failed" and isinstance(self._failure, EngineFailed) and rested
 
     async def _watch(self) -> None:
         """Kill a process that says nothing, or whose one step takes for ever.

@@ -188,3 +188,15 @@ def test_a_full_memory_keeps_the_rest_waiting(tiny_model):
     device.add(small)
     assert device.has_room(small)
     assert not device.has_room(large)
+
+
+def test_rows_that_outgrow_the_memory_give_it_back(tiny_model):
+    load = Load(str(tiny_model("qwen3")), 8, 16, 60_000, None, 0)
+    device = load_runner(load).runner
+    for uid in (1, 2):
+        device.add(Job(uid, (5, 6, 7), (), 400, (), Policy()))
+    while device.crowded() is None:
+        device.step()
+    assert device.crowded() == 2
+    device.remove(2)
+    assert device.crowded() is None

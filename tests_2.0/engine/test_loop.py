@@ -13,6 +13,7 @@ class Countdown:
     """Says n, n-1, … 1 for the prompt (n,). Raises while `poison` says that it should."""
 
     def __init__(self, poison=lambda left: False, rows=8):
+        self.space = 8
         self.left = {}
         self.batches = []
         self.poison = poison
@@ -20,6 +21,9 @@ class Countdown:
 
     def has_room(self, job):
         return len(self.left) < self.rows
+
+    def crowded(self):
+        return max(self.left, default=None) if len(self.left) > self.space else None
 
     def add(self, job):
         self.left[job.uid] = job.prompt[0] - len(job.made)
@@ -76,6 +80,22 @@ def test_a_full_runner_keeps_the_rest_waiting():
 def test_an_aborted_sequence_makes_no_more_tokens():
     tokens, _ = run(Countdown(), Add(job(1, 3)), Add(job(2, 2)), Abort(1))
     assert tokens == {2: [2, 1]}
+
+
+def test_the_youngest_waits_again_when_memory_is_short():
+    runner = Countdown()
+    step = runner.step
+
+    def shrinking():
+        runner.space = 1 if len(runner.batches) >= 2 else 8
+        runner.rows = runner.space
+        return step()
+
+    runner.step = shrinking
+    tokens, failed = run(runner, Add(job(1, 5)), Add(job(2, 4)))
+    assert tokens == {1: [5, 4, 3, 2, 1], 2: [4, 3, 2, 1]}
+    assert runner.batches == [2, 2, 2, 1, 1, 1]
+    assert failed == []
 
 
 POISONS = {
