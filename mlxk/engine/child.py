@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +23,8 @@ _ENVIRONMENT = (
 )  # fmt: skip
 _GRACE_S = 2.0
 
+WORKER = (sys.executable, "-P", "-m", "mlxk.engine.worker")
+
 
 class Child(asyncio.Protocol):
     """One process and the socket to it. `on_report` hears what it says, `on_end` its end once."""
@@ -38,10 +40,10 @@ class Child(asyncio.Protocol):
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
-    async def start(self, log: Path, *, on_cpu: bool) -> None:
+    async def start(self, program: Sequence[str], log: Path, *, on_cpu: bool) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = _spawn(theirs, log, on_cpu=on_cpu)
+            self._process = _spawn(program, theirs, log, on_cpu=on_cpu)
         loop = asyncio.get_running_loop()
         await loop.create_unix_connection(lambda: self, sock=ours)
 
@@ -78,16 +80,11 @@ class Child(asyncio.Protocol):
         self._on_end()
 
 
-def _spawn(theirs: socket.socket, log: Path, *, on_cpu: bool) -> subprocess.Popen[bytes]:
+def _spawn(
+    program: Sequence[str], theirs: socket.socket, log: Path, *, on_cpu: bool
+) -> subprocess.Popen[bytes]:
     """A session of its own, so that Ctrl-C at the terminal is ours alone to hear."""
-    argv = [
-        sys.executable,
-        "-P",
-        "-m",
-        "mlxk.engine.worker",
-        str(theirs.fileno()),
-        str(os.getpid()),
-    ]
+    argv = [*program, str(theirs.fileno()), str(os.getpid())]
     with translated(log):
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stderr:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from mlxk.contract.errors import (
@@ -16,7 +16,7 @@ from mlxk.contract.errors import (
     RuntimeIncompatible,
     StartTimeout,
 )
-from mlxk.engine.child import Child
+from mlxk.engine.child import WORKER, Child
 from mlxk.engine.options import EngineOptions, EngineStats, Phase
 from mlxk.engine.protocol import (
     Abort,
@@ -45,7 +45,15 @@ _ERRORS: dict[str, type[MlxkError]] = {
 class Supervisor:
     """Lives on one event loop. `phase` says what a new request can expect."""
 
-    def __init__(self, folder: Path, log: Path, options: EngineOptions, *, on_cpu: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        log: Path,
+        options: EngineOptions,
+        *,
+        on_cpu: bool,
+        program: Sequence[str] = WORKER,
+    ) -> None:
         self.phase: Phase = "starting"
         self.restarts = 0
         self.facts: Ready | None = None
@@ -53,6 +61,7 @@ class Supervisor:
         self._log = log
         self._options = options
         self._on_cpu = on_cpu
+        self._program = program
         self._roster = Roster(self._abort)
         self._child: Child | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,7 +134,7 @@ class Supervisor:
         self._heard = time.monotonic()
         self._beat = Beat(0, 0, 0.0)
         self._child = Child(self._hear, self._mourn)
-        await self._child.start(self._log, on_cpu=self._on_cpu)
+        await self._child.start(self._program, self._log, on_cpu=self._on_cpu)
         options = self._options
         self._child.send(
             Load(
