@@ -14,7 +14,7 @@ from tempfile import mkdtemp
 from typing import Literal
 
 from mlxk.contract.errors import AlreadyExists, DiskFull, ModelUnhealthy
-from mlxk.hub import health, workspace
+from mlxk.hub import health, provenance
 from mlxk.hub.contents import Contents, scan
 from mlxk.hub.fleet import Fleet, Progress, Task, Tick
 from mlxk.hub.model import Place
@@ -59,7 +59,7 @@ def clone(place: Place, folder: Path) -> Generator[Progress, None, Cloned]:
         scratch = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         method = yield from _copy_all(source, scratch)
-        workspace.write(scan(scratch), place.name, place.hash)
+        provenance.write(scan(scratch), place.name, place.hash)
         scratch.chmod(0o755)
         with suppress(FileNotFoundError):
             folder.rmdir()

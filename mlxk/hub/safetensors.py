@@ -2,9 +2,7 @@
 
 import os
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from math import prod
 from typing import Any
 
@@ -63,22 +61,25 @@ def _parsed(raw: bytes, data: int) -> Header:
 def _layout(tensors: dict[str, Any], data: int) -> str | None:
     """Whether the tensors' byte ranges fit their shapes, and together the file."""
     entries = tensors.values()
-    spans = [stop - start for start, stop in (e["data_offsets"] for e in entries)]
-    sizes = [prod(e["shape"]) * _BYTES[e["dtype"]] for e in entries]
-    if sizes != spans or not _are_counts(e["shape"] for e in entries):
+    shapes = [entry["shape"] for entry in entries]
+    ranges = [entry["data_offsets"] for entry in entries]
+    sizes = [prod(entry["shape"]) * _BYTES[entry["dtype"]] for entry in entries]
+    spans = [stop - start for start, stop in ranges]
+    total = sum(spans)
+    if sizes != spans or _lowest(shapes) < 0 or type(sum(sizes)) is not int:
         odd = (n for n, size, span in zip(tensors, sizes, spans, strict=True) if size != span)
         return f"tensor {next(odd, '?')}: its bytes do not fit its shape"
-    end = max((e["data_offsets"][1] for e in entries), default=0)
+    end = max((stop for _, stop in ranges), default=0)
     if end > data:
         return f"cut short: {end - data} bytes are missing"
-    if end < data or sum(spans) != data or not _are_counts(e["data_offsets"] for e in entries):
-        return f"the header names {sum(spans)} bytes of tensors, the file holds {data}"
+    if end < data or total != data or _lowest(ranges) < 0 or type(total) is not int:
+        return f"the header names {total} bytes of tensors, the file holds {data}"
     return None
 
 
-def _are_counts(lists: Iterable[list[int]]) -> bool:
-    numbers = list(chain.from_iterable(lists))
-    return min(numbers, default=0) >= 0 and set(map(type, numbers)) <= {int}
+def _lowest(lists: list[list[int]]) -> int:
+    """The smallest number in any of them; a scalar's shape has none."""
+    return min(map(min, filter(None, lists)), default=0)
 
 
 def _why(head: bytes, size: int) -> str:

@@ -7,7 +7,7 @@ from mlxk.cli import models as commands
 from mlxk.cli import storage
 from mlxk.contract.errors import AlreadyExists, DiskFull, ModelNotFound, ModelUnhealthy
 from mlxk.hub import clone as hub_clone
-from mlxk.hub import workspace
+from mlxk.hub import provenance, workspace
 from mlxk.hub.contents import scan
 
 
@@ -82,7 +82,7 @@ def test_the_content_hash_covers_the_weights(hub_cache, tmp_path):
     for name in "ab":
         clone(f"org/{name}", tmp_path / name)
     clone("org/a", tmp_path / "again")
-    hashes = {n: workspace.read(tmp_path / n).content_hash for n in ("a", "b", "again")}
+    hashes = {n: provenance.read(tmp_path / n).content_hash for n in ("a", "b", "again")}
     assert hashes["a"] == hashes["again"] != hashes["b"]
 
 
@@ -146,5 +146,5 @@ def test_a_name_that_nothing_has_is_an_error(hub_cache, tmp_path):
 )
 def test_a_broken_note_is_no_note(tmp_path, note):
     (tmp_path / workspace.PROVENANCE).write_bytes(note)
-    assert workspace.read(tmp_path) is None
-    assert workspace.state(scan(tmp_path)) is None
+    assert provenance.read(tmp_path) is None
+    assert provenance.state(scan(tmp_path)) is None
