@@ -192,8 +192,22 @@ def _named(store: Store, name: str) -> Record | None:
         head = store.refs.read(SESSIONS + session) if session else None
     if head is None:
         return None
-    record = load(store, head)
+    try:
+        record = load(store, head)
+    except HistoryCorrupt as e:
+        raise _with_last_good(store, name, e) from e
     return record if name in (record.id, record.name) else None
+
+
+def _with_last_good(store: Store, name: str, error: HistoryCorrupt) -> HistoryCorrupt:
+    """The last step is unreadable: the branch still says how far the code is whole."""
+    for ref, code in store.refs.under("refs/heads/mlxk/"):
+        found = _commit(store, code).trailers
+        if name in (found.get(commits.SESSION), ref.removeprefix("refs/heads/mlxk/")):
+            step, branch = found.get(commits.STEP, "0"), ref.removeprefix("refs/heads/")
+            text = f"{error}; the files of step {step}, the last good one, are on {branch}"
+            return HistoryCorrupt(text, last_good=int(step), code=code, hint=f"git log {branch}")
+    return error
 
 
 def _last(record: Record) -> Place:

@@ -333,13 +333,14 @@ def test_a_damaged_conversation_names_the_last_good_step(store, session, repo):
 
 def test_a_damaged_session_does_not_hide_the_others(store, session, repo):
     Session.create(store, b"{}", name="well", when=WHEN).close()
-    session.append(b"a\n", when=WHEN)
+    (session.worktree / "new").write_text("x")
+    session.append(b"a\n", when=WHEN, paths=["new"])
     session.close()
     _lose(repo, session.record.head)
     with Store.open(repo.root, store.home) as fresh, collecting() as notes:
         assert [r.name for r in records(fresh)] == ["well"]
         assert [n.code for n in notes] == ["damaged_session"]
-        with pytest.raises(HistoryCorrupt):
+        with pytest.raises(HistoryCorrupt, match="step 1, the last good one, are on mlxk/try"):
             find(fresh, session.id)
 
 
