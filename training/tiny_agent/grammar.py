@@ -1,4 +1,4 @@
-"""A small template language for phrasings: `[a|b|]` chooses, `{slot}` inserts, `⏎` is a line break."""
+"""A template language for phrasings: `[a|b|]` chooses, `{slot}` inserts, `⏎` breaks the line."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -76,20 +76,21 @@ def parse_slots(text: str) -> Template:
     return Template(tuple(Slot(p) if i % 2 else p for i, p in enumerate(parts) if p))
 
 
-def expand(template: Template, source: Source, slots: Slots) -> str:
-    return "".join(_expand(template.nodes, source, slots))
+def expand(template: Template, source: Source, slots: Slots, *, shout: bool = False) -> str:
+    """`shout` puts the template's own words, not the values, in capitals."""
+    return "".join(_expand(template.nodes, source, slots, shout))
 
 
-def _expand(nodes: Nodes, source: Source, slots: Slots) -> list[str]:
+def _expand(nodes: Nodes, source: Source, slots: Slots, shout: bool) -> list[str]:
     parts: list[str] = []
     for node in nodes:
         if isinstance(node, str):
-            parts.append(node)
+            parts.append(node.upper() if shout else node)
         elif isinstance(node, Slot):
             value = slots[node.name]
             parts.append(value if isinstance(value, str) else value(source))
         else:
-            parts += _expand(source.pick(node.options), source, slots)
+            parts += _expand(source.pick(node.options), source, slots, shout)
     return parts
 
 

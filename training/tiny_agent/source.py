@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Source:
     """`held_out` draws dictionary words that training never uses: one in eight.
 
-    `pieces` are the tokenizer's letter pieces: joined at random they make sure that every piece is copied somewhere.
+    `pieces` are the tokenizer's letter pieces: joined at random, so that each is copied somewhere.
     """
 
     def __init__(self, seed: int, *, held_out: bool = False, pieces: Sequence[str] = ()) -> None:
@@ -31,6 +31,7 @@ class Source:
         self.words = tuple(w for i, w in enumerate(WORDS) if (i % 8 == 3) == held_out)
         self.pieces = tuple(pieces)
         self.recent: list[str] = []
+        self.expansive = False  # long conversations also hold long texts
 
     def chance(self, share: float) -> bool:
         return self.random.random() < share
@@ -42,7 +43,9 @@ class Source:
         return low + int(self.random.random() * (high - low + 1))
 
     def word(self) -> str:
-        if self.recent and self.chance(0.09):  # the same word again: copying must not lose its place
+        if self.recent and self.chance(
+            0.09
+        ):  # the same word again: copying must not lose its place
             return self.pick(self.recent)
         word = self._fresh_word()
         self.recent = [*self.recent[-11:], word]
@@ -82,7 +85,9 @@ class Source:
 
     def odd_text(self) -> str:
         return "".join(
-            self.pick(ODD_CHARACTERS) if self.chance(0.6) else chr(self.between(*self.pick(SCRIPTS)))
+            self.pick(ODD_CHARACTERS)
+            if self.chance(0.6)
+            else chr(self.between(*self.pick(SCRIPTS)))
             for _ in range(self.between(1, 4))
         )
 
@@ -139,7 +144,11 @@ class Source:
         """A file name as a request may give it: a few have blanks or leave the worktree."""
         dice = self.random.random()
         if dice < 0.035:
-            return " ".join(self.cased_word() for _ in range(self.pick((2, 2, 3)))) + "." + self.extension()
+            return (
+                " ".join(self.cased_word() for _ in range(self.pick((2, 2, 3))))
+                + "."
+                + self.extension()
+            )
         if dice < 0.045:
             return self.pick(("../", "/tmp/", "~/", "./")) + self.file_name()
         return self.file_name()

@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Callable
 
-from training.tiny_agent.grammar import Slots, expand, parse, parse_slots, templates
+from training.tiny_agent.grammar import expand, parse, parse_slots, templates
 from training.tiny_agent.source import Source
 from training.tiny_agent.words import ADJECTIVES, FILLERS, LETTERS, VERBS
 
-_PUNCTUATION = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+*/=.,:;!?()[]{}<>@#$%^&|~`'\"\\"
+_PUNCTUATION = LETTERS + LETTERS.upper() + "0123456789_-+*/=.,:;!?()[]{}<>@#$%^&|~`'\"\\"
 _SENTENCES = templates("""
     the {adjective} {word} can {verb} a {word}
     {word} and {word} are {adjective}
@@ -42,7 +42,8 @@ _CODE = tuple(
         "print({string})",
         "print({expression})",
         "def {identifier}({identifier}):\n{tab}return {expression}",
-        "def {identifier}({identifier}, {identifier}):\n{tab}{identifier} = {expression}\n{tab}return {identifier}\n",
+        "def {identifier}({identifier}, {identifier}):\n"
+        "{tab}{identifier} = {expression}\n{tab}return {identifier}\n",
         "def {identifier}():\n{tab}print({string})\n\n\n{identifier}()",
         "for {identifier} in range({number}):\n{tab}print({expression})",
         "import {word}\n\nprint({expression})",
@@ -127,7 +128,9 @@ def sentence(source: Source) -> str:
     if source.chance(0.4):
         text = text[0].upper() + text[1:]
     if source.chance(0.35):
-        text += source.pick(".....!!?,;:") if source.chance(0.95) else source.pick(("...", "!!", "?!"))
+        text += (
+            source.pick(".....!!?,;:") if source.chance(0.95) else source.pick(("...", "!!", "?!"))
+        )
     if source.chance(0.05):
         text = text.replace(" ", ", ", 1)
     if source.chance(0.05):
@@ -135,13 +138,23 @@ def sentence(source: Source) -> str:
     if source.chance(0.04):
         text = text.replace("e", source.pick("éèê"), 1).replace("a", source.pick("äáà"), 1)
     if source.chance(0.04):
-        text = text.replace(" ", source.pick((" - ", " & ", " + ", " = ", " / ", " -> ", " <", " @", " #", " * ")), 1)
+        text = text.replace(
+            " ",
+            source.pick((" - ", " & ", " + ", " = ", " / ", " -> ", " <", " @", " #", " * ")),
+            1,
+        )
     return text
 
 
 def _sentence_word(source: Source) -> str:
     dice = source.random.random()
-    return source.pick(FILLERS) if dice < 0.3 else source.number() if dice < 0.35 else source.cased_word()
+    return (
+        source.pick(FILLERS)
+        if dice < 0.3
+        else source.number()
+        if dice < 0.35
+        else source.cased_word()
+    )
 
 
 def short(source: Source) -> str:
@@ -165,9 +178,14 @@ def short(source: Source) -> str:
 
 
 def string_literal(source: Source) -> str:
-    quote = source.pick("'\"\"\"")
+    quote = source.pick('\'"""')
     text = " ".join(source.cased_word() for _ in range(source.between(1, 3)))
-    return quote + text + (source.pick(("!", ".", "?", ": ", "\\n", "%s", "{}")) if source.chance(0.1) else "") + quote
+    return (
+        quote
+        + text
+        + (source.pick(("!", ".", "?", ": ", "\\n", "%s", "{}")) if source.chance(0.1) else "")
+        + quote
+    )
 
 
 def expression(source: Source) -> str:
@@ -203,7 +221,9 @@ def lines(source: Source) -> str:
 
 
 def content(source: Source) -> str:
-    """The text of a file, from one word to a screenful."""
+    """The text of a file: one word to a screenful, several screens from an expansive source."""
+    if source.expansive and source.chance(0.5):
+        return _long(source)
     if source.chance(0.08):
         return _with_echo(source)
     dice = source.random.random()
@@ -220,11 +240,21 @@ def content(source: Source) -> str:
     return lines(source)
 
 
+def _long(source: Source) -> str:
+    parts = (
+        source.pick((code, lines, sentence))(source)
+        for _ in range(source.between(4, source.pick((12, 30, 60))))
+    )
+    return source.pick(("\n", "\n\n")).join(parts)
+
+
 def _with_echo(source: Source) -> str:
     """The same again, a little different: the place where copying goes wrong first."""
     text = source.pick((short, sentence, expression, code))(source)
     for _ in range(source.pick((1, 1, 1, 2, 3))):
-        text += source.pick((" ", "\n", "\n", ", ", " and ", "; ")) + altered(source, text.split("\n")[-1])
+        text += source.pick((" ", "\n", "\n", ", ", " and ", "; ")) + altered(
+            source, text.split("\n")[-1]
+        )
     return text
 
 

@@ -1,0 +1,1 @@
+"""How people put a request into words, one module for each family of requests."""
