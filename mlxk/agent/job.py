@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlxk.agent import events
+from mlxk.agent import events, subagent
 from mlxk.agent.calls import Caller
 from mlxk.agent.check import Check
 from mlxk.agent.confine import Confinement, confinement
@@ -49,6 +49,7 @@ class Order:
     prompt: str
     check: str | None = None
     schema: dict[str, Any] | None = None
+    fresh: bool = False  # do not show the model what the session holds already
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Job:
         extra_tools: Sequence[AgentTool] = (),
         now: Clock = clock.now,
         load_s: Callable[[], float | None] = lambda: None,
+        depth: int = 0,
     ) -> None:
         self.session = session
         self.model = model
@@ -89,6 +91,7 @@ class Job:
         self.extra_tools = tuple(extra_tools)
         self.now = now
         self.load_s = load_s
+        self.depth = depth
 
     async def run(self, order: Order, listener: Listener = lambda _: None) -> Ended:
         """Work until done, a limit, a failure or cancellation: all of these return.
@@ -97,7 +100,7 @@ class Job:
         raises.
         """
         began, before = time.monotonic(), self.session.record.code
-        run = Run(self, listener)
+        run = Run(self, listener, fresh=order.fresh)
         beat = asyncio.create_task(run.heartbeat())
         try:
             error = await _outcome(run.carry_out(order))
@@ -150,21 +153,17 @@ class Job:
 class Run:
     """The parts of one run of a job, put together."""
 
-    def __init__(self, job: Job, listener: Listener) -> None:
+    def __init__(self, job: Job, listener: Listener, *, fresh: bool) -> None:
         session, settings = job.session, job.settings
         self._heard = time.monotonic()
-
-        def hear(event: Event) -> None:
-            self._heard = time.monotonic()
-            listener(event)
-
-        self.sender = Sender(hear, session.id, job.now)
+        self._listener = listener
+        self.sender = Sender(self.hear, session.id, job.now)
         self.meter = Meter(job.bounds.budgets)
-        self.recorder = Recorder(session, self.sender, job.now, settings.model)
+        self.recorder = Recorder(session, self.sender, job.now, settings.model, fresh=fresh)
         self.confinement = _confinement(session, settings)
         self.check: Check | None = None
         self.output: Any = None
-        tools = (*settings.toolbox(), *job.extra_tools)
+        tools = _tools(job, self)
         context = Context(
             Workspace.at(session.worktree), self.confinement, job.bounds.limits, lambda _: None
         )
@@ -210,6 +209,11 @@ class Run:
                 message = f"the check did not pass: {check.command}"
                 raise CheckFailed(message, hint="look at data.check and the branch") from e
 
+    def hear(self, event: Event) -> None:
+        """Pass an event on, ours or a sub-agent's."""
+        self._heard = time.monotonic()
+        self._listener(event)
+
     async def heartbeat(self) -> None:
         """A sign of life after every ten seconds of silence."""
         while True:
@@ -227,6 +231,12 @@ async def _outcome(run: Awaitable[None]) -> MlxkError | None:
     except MlxkError as e:
         return e
     return None
+
+
+def _tools(job: Job, run: Run) -> tuple[AgentTool, ...]:
+    """The built-in ones by their names, then what the caller brought, then helpers."""
+    helper = (subagent.tool(job, run),) if subagent.NAME in job.settings.tools else ()
+    return (*job.settings.toolbox(), *job.extra_tools, *helper)
 
 
 def _confinement(session: Session, settings: Settings) -> Confinement:

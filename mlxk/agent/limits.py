@@ -57,6 +57,11 @@ class Meter:
         self.cached_tokens += usage.cached_tokens
         self.peak_context = max(self.peak_context, usage.total_tokens)
 
+    def absorb(self, input_tokens: int, output_tokens: int) -> None:
+        """What a sub-agent used counts here too."""
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
+
     def report(self) -> dict[str, tuple[float, float | None]]:
         return {
             "turns": (self.turns, self.budgets.turns),

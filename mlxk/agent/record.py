@@ -20,14 +20,22 @@ _SUBJECT = 72
 class Recorder:
     """`messages` is the conversation so far; every change of it is in git before it returns."""
 
-    def __init__(self, session: "Session", sender: Sender, clock: Clock, model: str) -> None:
+    def __init__(
+        self,
+        session: "Session",
+        sender: Sender,
+        clock: Clock,
+        model: str,
+        *,
+        fresh: bool = False,
+    ) -> None:
         self._session = session
         self._sender = sender
         self._clock = clock
         self._model = model
         past = transcript.from_lines(session.record.lines())
         self._unwritten = transcript.repaired(past)
-        self.messages: list[Message] = [*past, *self._unwritten]
+        self.messages: list[Message] = [] if fresh else [*past, *self._unwritten]
         self.commits: list[Step] = []
 
     @property

@@ -11,6 +11,7 @@ from mlxk.contract import encoding
 from mlxk.contract.errors import HistoryCorrupt, InvalidValue
 
 FORMAT = 1
+NAMES = (*BUILTIN, "Agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Settings:
         return Sampling(temperature=self.temperature, seed=self.seed)
 
     def toolbox(self) -> tuple[AgentTool, ...]:
-        return tuple(BUILTIN[name] for name in self.tools)
+        """The built-in tools among `tools`; `Agent` is made for each run."""
+        return tuple(BUILTIN[name] for name in self.tools if name in BUILTIN)
 
     def overridden(self, given: dict[str, Any]) -> "Settings":
         """With every flag that was given explicitly, that is: not None."""
@@ -65,7 +67,7 @@ def _permissions(value: dict[str, Any]) -> Permissions:
 def tool_names(text: str) -> tuple[str, ...]:
     """`Read,Write` in the order models see them; InvalidValue for a name there is not."""
     wanted = {name.strip().casefold() for name in text.split(",") if name.strip()}
-    if unknown := wanted - {name.casefold() for name in BUILTIN}:
-        known = ", ".join(BUILTIN)
+    if unknown := wanted - {name.casefold() for name in NAMES}:
+        known = ", ".join(NAMES)
         raise InvalidValue(f"no tool is called {min(unknown)!r}", hint=f"tools: {known}")
-    return tuple(name for name in BUILTIN if name.casefold() in wanted)
+    return tuple(name for name in NAMES if name.casefold() in wanted)

@@ -96,6 +96,9 @@ def agent(
     input_format: Annotated[
         str | None, typer.Option(help="jsonl: answers to questions come on standard input.")
     ] = None,
+    skill: Annotated[
+        list[Path] | None, typer.Option(help="A folder with a SKILL.md to offer.")
+    ] = None,
     network: Annotated[
         bool | None, typer.Option("--network", help="Let confined Bash use the network.")
     ] = None,
@@ -147,9 +150,16 @@ def agent(
         turns=max_turns, tokens=max_tokens, seconds=max_seconds, tool_calls=max_tool_calls
     )
     ask = _asking(rules, input_format)
-    order = _order(_prompt(prompt, more or [], ask), check or base.check, output_schema)
     task = Task(
-        order, given, _bounds(base, limits, tool_timeout), resume, branch, clean, futures, ask
+        order=_order(_prompt(prompt, more or [], ask), check or base.check, output_schema),
+        given=given,
+        bounds=_bounds(base, limits, tool_timeout),
+        resume=resume,
+        branch=branch,
+        clean=clean,
+        futures=futures,
+        ask=ask,
+        skills=tuple(skill or ()),
     )
     ended = yield from carry_out(task)
     if ended.error is None:

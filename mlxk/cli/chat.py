@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from mlxk.chat.fold import Fold
 from mlxk.chat.types import Event, Message, Text, TextDelta, ThinkingDelta, Usage
-from mlxk.cli import local
 from mlxk.cli.portal import Portal
 from mlxk.cli.question import Question
 from mlxk.cli.serving import Answered, Said, Timings
+from mlxk.engine.named import engine as named_engine
 
 _HELP = """\
 /clear forgets the conversation, /exit (or Ctrl-D) ends it, Ctrl-C ends an answer.
@@ -24,7 +24,7 @@ def chat(question: Question) -> Generator[Said, None, Answered]:
     history: list[Message] = []
     answer = Answered(question.model, "", None, Usage(), Timings())
     with Portal() as portal:
-        engine = portal.enter(local.engine(question.model))
+        engine = portal.enter(named_engine(question.model))
         portal.call(engine.ready())
         answer = replace(answer, model=engine.name, timings=Timings(engine.timings.load_s))
         sys.stderr.write(f"{engine.name}: /help says what can be typed here.\n")

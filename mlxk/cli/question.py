@@ -18,11 +18,11 @@ from mlxk.chat.types import (
     Text,
     Usage,
 )
-from mlxk.cli import local
 from mlxk.cli.serving import Answered, Timings
 from mlxk.contract import encoding
 from mlxk.contract.errors import EngineFailed, InvalidDocument, NotFound, SchemaMismatch
 from mlxk.contract.validate import compiled, problems_of
+from mlxk.engine.named import engine as named_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Answering:
 
     async def stream(self) -> AsyncGenerator[Event, None]:
         question = self._question
-        async with local.engine(question.model) as engine:
+        async with named_engine(question.model) as engine:
             await engine.ready()
             self._load_s = engine.timings.load_s
             self._asked = time.monotonic()

@@ -136,6 +136,9 @@ def serve(
     max_concurrency: Annotated[
         int | None, typer.Option(min=1, help="Answers made at the same time; others wait.")
     ] = None,
+    log: Annotated[
+        str, typer.Option(help="Where a line about each request goes; `-` is standard error.")
+    ] = "-",
 ) -> "Ongoing":
     """Serve models to OpenAI clients; the answer is printed once, when they are ready.
 
@@ -151,7 +154,7 @@ def serve(
     from mlxk.server.state import ServerOptions
 
     number = _port(port)
-    options = ServerOptions(host=host, api_key=_key(api_key_env))
+    options = ServerOptions(host=host, api_key=_key(api_key_env), log=_log(log))
     if not is_loopback(host) and options.api_key is None:
         note("open_server", f"anyone who reaches {host} may use this server: set --api-key-env")
     limits = EngineOptions(context=context, rows=max_concurrency or EngineOptions().rows)
@@ -167,10 +170,10 @@ async def _service(
     import asyncio
     from contextlib import AsyncExitStack
 
-    from mlxk.cli import local
+    from mlxk.engine.named import engine as named_engine
     from mlxk.server.app import drain, listening, make_app
 
-    engines = {engine.name: engine for engine in (local.engine(name, limits) for name in names)}
+    engines = {engine.name: engine for engine in (named_engine(name, limits) for name in names)}
     app = make_app(engines, options)
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(listening(app, port))
@@ -242,6 +245,22 @@ def _key(variable: str | None) -> str | None:
     if not (key := os.environ.get(variable)):
         raise InvalidValue(f"the environment variable {variable} is not set or empty")
     return key
+
+
+def _log(place: str) -> "Callable[[bytes], object]":
+    from mlxk.system.files import translated
+
+    if place == "-":
+        return _to_stderr
+    path = Path(place)
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab", buffering=0).write
+
+
+def _to_stderr(line: bytes) -> None:
+    sys.stderr.buffer.write(line)
+    sys.stderr.buffer.flush()
 
 
 def _greeting(value: Served) -> str:

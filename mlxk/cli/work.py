@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mlxk.agent import compose, skills
+from mlxk.agent.compose import Start
 from mlxk.agent.events import Event
 from mlxk.agent.job import Bounds, Ended, Job, Order
 from mlxk.agent.report import Future
-from mlxk.cli import compose
+from mlxk.agent.tools.base import AgentTool
+from mlxk.cli import local
 from mlxk.cli.answers import answers
-from mlxk.cli.compose import Start
 from mlxk.cli.drive import drive_task
 from mlxk.cli.main import Terminated
 from mlxk.contract.errors import Interrupted
@@ -37,6 +39,7 @@ class Task:
     clean: bool = False
     futures: int = 1
     ask: str | None = None
+    skills: tuple[Path, ...] = ()
 
 
 def carry_out(task: Task) -> Generator[Event, None, Ended]:
@@ -59,14 +62,23 @@ def carry_out(task: Task) -> Generator[Event, None, Ended]:
 
 async def _work(task: Task, listener: Listener) -> Ended:
     with Store.open(Path.cwd(), paths.home()) as store:
-        start = compose.start(store, task.given, resume=task.resume)
+        start = compose.start(
+            store, task.given, resume=task.resume, default=lambda: local.named(None)
+        )
         async with compose.chat_model(start.settings) as model, answers(task.ask) as answer:
             bounds = replace(task.bounds, answer=answer)
             # The engine loads in its own process while the worktrees are made.
             with ExitStack() as held:
                 sessions = _sessions(task, store, start, held)
                 jobs = [
-                    Job(session, model.chat, settings, bounds=bounds, load_s=model.load_s)
+                    Job(
+                        session,
+                        model.chat,
+                        settings,
+                        bounds=bounds,
+                        extra_tools=_skills(task, session),
+                        load_s=model.load_s,
+                    )
                     for session, settings in sessions
                 ]
                 runs = (job.run(task.order, listener) for job in jobs)
@@ -86,6 +98,15 @@ def _sessions(task: Task, store: Store, start: Start, held: ExitStack) -> list[t
         fork = compose.fork(store, place, settings, f"{first.name}-{number + 1}", clock.now())
         sessions.append((held.enter_context(fork), settings))
     return sessions
+
+
+def _skills(task: Task, session: Session) -> tuple[AgentTool, ...]:
+    """One tool for all skills: those named, the repository's, the user's."""
+    named = tuple(skills.at(folder) for folder in task.skills)
+    known = {skill.name for skill in named}
+    places = (session.worktree / ".mlxk" / "skills", paths.home() / "skills")
+    found = (*named, *(s for s in skills.found(places) if s.name not in known))
+    return (skills.tool(found),) if found else ()
 
 
 def _settings(start: Start, number: int) -> Any:

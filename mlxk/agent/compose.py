@@ -1,4 +1,4 @@
-"""Put models and sessions together for the commands: the only place that knows all the parts."""
+"""Put models and sessions together: for the command line and for the library."""
 
 import re
 from collections.abc import AsyncGenerator, Callable
@@ -10,7 +10,6 @@ from typing import Any
 
 from mlxk.agent.settings import Settings, from_meta, to_meta
 from mlxk.chat.model import ChatModel
-from mlxk.cli import local
 from mlxk.contract.errors import AlreadyExists, InvalidValue, UsageError
 from mlxk.history.record import Place, find
 from mlxk.history.session import Session
@@ -34,15 +33,17 @@ class Model:
     load_s: Callable[[], float | None]
 
 
-def start(store: Store, given: dict[str, Any], *, resume: str | None) -> Start:
-    """Settings from the session that is resumed, else defaults; explicit flags override both."""
+def start(
+    store: Store, given: dict[str, Any], *, resume: str | None, default: Callable[[], str]
+) -> Start:
+    """Settings from the session that is resumed, else defaults; what is `given` overrides both."""
     if resume is not None:
         place = find(store, resume)
         return Start(from_meta(place.meta()).overridden(given), place)
     model = given.get("model")
     if given.get("api", "local") != "local" and model is None:
         raise UsageError("name the model of that API", hint="--model NAME")
-    return Start(Settings(model or local.named(None)).overridden(given), None)
+    return Start(Settings(model or default()).overridden(given), None)
 
 
 def session(
@@ -87,7 +88,9 @@ async def chat_model(settings: Settings) -> AsyncGenerator[Model, None]:
         async with RemoteModel(endpoint(settings.api, settings.url)) as remote:
             yield Model(remote, lambda: None)
         return
-    async with local.engine(settings.model) as engine:
+    from mlxk.engine.named import engine as named_engine
+
+    async with named_engine(settings.model) as engine:
         yield Model(engine, lambda: engine.timings.load_s)
 
 

@@ -1,0 +1,130 @@
+"""The Agent tool: a child with no more tools and less budget, whose work comes back merged."""
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mlxk.agent import compose
+from mlxk.agent.settings import tool_names
+from mlxk.agent.tools.base import AgentTool, Context, Result, ToolError, schema, text
+from mlxk.agent.workspace import Workspace
+from mlxk.chat.types import Tool
+from mlxk.contract.errors import MlxkError, UnsafePath
+from mlxk.history import diff
+from mlxk.history.record import find
+
+if TYPE_CHECKING:
+    from mlxk.agent.job import Ended, Job, Run
+    from mlxk.agent.limits import Budgets
+
+DEPTH = 3
+NAME = "Agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """What a parent asks for: a task, and which of its own tools the child may use."""
+
+    prompt: str
+    tools: tuple[str, ...]
+
+
+def tool(job: "Job", run: "Run") -> AgentTool:
+    """The tool of this job. Its child works on a fork of what is committed now."""
+
+    async def call(arguments: dict[str, Any], context: Context) -> Result:
+        ended = await _run(job, run, _child(job, arguments))
+        run.meter.absorb(ended.report.usage.input_tokens, ended.report.usage.output_tokens)
+        changed, conflicts = _merge(job, ended, context.workspace)
+        lines = [ended.report.result or "(no answer)"]
+        lines += [f"changed {path}" for path in changed]
+        lines += [
+            f"CONFLICT {path}: kept as it is here; see {ended.report.branch}" for path in conflicts
+        ]
+        if ended.error is not None:
+            lines.append(f"The sub-agent did not finish: {ended.error}")
+        return Result("\n".join(lines), tuple(changed))
+
+    spec = Tool(
+        NAME,
+        "Give a self-contained task to a helper that works on a copy; its changes come back here.",
+        schema(
+            ("prompt",),
+            prompt=text("The task, with all that the helper must know."),
+            tools=text("Which of your tools it may use, e.g. Read,Grep; default: all of them."),
+        ),
+    )
+    return AgentTool(spec, call)
+
+
+def _child(job: "Job", arguments: dict[str, Any]) -> Child:
+    """A sub-agent never has a tool that its parent lacks, and no children below the last depth."""
+    own = tuple(name for name in job.settings.tools if name != NAME or job.depth + 2 < DEPTH)
+    wanted = arguments.get("tools")
+    try:
+        asked = own if wanted is None else tool_names(wanted)
+    except MlxkError as e:
+        raise ToolError(str(e)) from e
+    if lacking := [name for name in asked if name not in own]:
+        raise ToolError(f"a helper cannot have {lacking[0]}: it may use {', '.join(own)}")
+    return Child(arguments["prompt"], asked)
+
+
+async def _run(job: "Job", run: "Run", child: Child) -> "Ended":
+    from mlxk.agent.job import Job, Order  # noqa: PLC0415 -- a job makes this tool
+
+    settings = replace(job.settings, tools=child.tools)
+    record = job.session.record
+    place = find(record.store, record.id)
+    fork = compose.fork(record.store, place, settings, f"{record.name}-helper", job.now())
+    with fork as session:
+        bounds = replace(job.bounds, budgets=_budgets(run))
+        helper = Job(session, job.model, settings, bounds=bounds, now=job.now, depth=job.depth + 1)
+        return await helper.run(Order(child.prompt, fresh=True), run.hear)
+
+
+def _budgets(run: "Run") -> "Budgets":
+    """Half of what the parent has left; turns are never unlimited."""
+    meter, budgets = run.meter, run.meter.budgets
+    turns = max(1, ((budgets.turns or 50) - meter.turns) // 2)
+    tokens = meter.tokens_left()
+    seconds = meter.seconds_left()
+    return replace(
+        budgets,
+        turns=turns,
+        tokens=None if tokens is None else max(1, tokens // 2),
+        seconds=None if seconds is None else max(0.1, seconds / 2),
+    )
+
+
+def _merge(job: "Job", ended: "Ended", workspace: Workspace) -> tuple[list[str], list[str]]:
+    """(merged, conflicting) paths: a file that changed here meanwhile is left alone."""
+    store, ours = job.session.record.store, job.session.record.code
+    merged, conflicts = [], []
+    for change in diff.changes(store, ours, ended.report.head):
+        if _is_dirty(job, change.path, workspace):
+            conflicts.append(change.path)
+            continue
+        source = os.path.join(ended.report.worktree, change.path)  # noqa: PTH118
+        _take(workspace, change.path, source, gone=change.status == "deleted")
+        merged.append(change.path)
+    return merged, conflicts
+
+
+def _is_dirty(job: "Job", path: str, workspace: Workspace) -> bool:
+    """Whether the parent's file differs from what the child started from."""
+    committed = diff.content(job.session.record.store, job.session.record.code, path)
+    try:
+        present: bytes | None = workspace.read(path, 1 << 30)
+    except (FileNotFoundError, UnsafePath, IsADirectoryError):
+        present = None
+    return present != committed
+
+
+def _take(workspace: Workspace, path: str, source: str, *, gone: bool) -> None:
+    if gone:
+        workspace.resolve(path).unlink(missing_ok=True)
+        return
+    with open(source, "rb") as file:  # noqa: PTH123
+        workspace.write(path, file.read())
+        workspace.resolve(path).chmod(os.fstat(file.fileno()).st_mode & 0o777)
