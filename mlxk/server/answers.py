@@ -1,5 +1,6 @@
 """From a request that was understood to the bytes of its answer, streamed or whole."""
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -11,7 +12,9 @@ from mlxk.chat.types import Event, Request
 from mlxk.contract.errors import EngineFailed, InvalidValue
 from mlxk.server.body import reply_json
 from mlxk.server.choices import Stream, interleaved
+from mlxk.server.metrics import Meter
 from mlxk.server.outlet import Outlet
+from mlxk.server.record import METER
 from mlxk.server.state import STATE, Local
 from mlxk.wire.frames import Asked, Format
 
@@ -28,6 +31,7 @@ async def answer(
     state = http.app[STATE]
     name, model = state.pick(asked.request.model)
     asked = replace(asked, request=replace(asked.request, model=name))
+    http[METER] = Meter(state.metrics, name, asyncio.get_running_loop().time)
     with state.counted():
         streams = await _streams(model, asked)
         if asked.stream:
@@ -39,12 +43,13 @@ async def _stream(
     http: web.Request, form: Format, asked: Asked, streams: list[Stream], headers: dict[str, str]
 ) -> web.StreamResponse:
     state = http.app[STATE]
-    encoder, kept = form.encoder(asked, state.now), _Kept(asked)
+    encoder, kept, meter = form.encoder(asked, state.now), _Kept(asked), http[METER]
     async with (
         Outlet(http, encoder, _EVENT_STREAM | headers) as outlet,
         aclosing(interleaved(streams)) as events,
     ):
         async for choice, event in events:
+            meter.feed(event, choice)
             kept.feed(event)
             await outlet.tell(event, choice)
     kept.keep(http, form)
@@ -57,6 +62,7 @@ async def _whole(
     folds = [Fold() for _ in range(asked.choices)]
     async with aclosing(interleaved(streams)) as events:
         async for choice, event in events:
+            http[METER].feed(event, choice)
             folds[choice].feed(event)
     replies = [_reply(fold) for fold in folds]
     body = form.encode_replies(replies, asked, http.app[STATE].now)

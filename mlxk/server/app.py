@@ -13,6 +13,7 @@ from mlxk.chat.model import ChatModel
 from mlxk.contract.errors import InvalidValue, PermissionDenied, PortConflict
 from mlxk.server import chat_routes, model_routes
 from mlxk.server.middleware import errors, guard
+from mlxk.server.record import name_response, recorded
 from mlxk.server.state import STATE, ServerOptions, ServerState
 from mlxk.system.clock import Clock, now
 
@@ -32,9 +33,10 @@ def make_app(
     models: Mapping[str, ChatModel], options: ServerOptions | None = None, clock: Clock = now
 ) -> web.Application:
     options = options or ServerOptions()
-    app = web.Application(middlewares=[errors, guard], client_max_size=options.body_bytes)
+    app = web.Application(middlewares=[recorded, errors, guard], client_max_size=options.body_bytes)
     began = time.monotonic()
     app[STATE] = ServerState(models, options, clock, lambda: time.monotonic() - began)
+    app.on_response_prepare.append(name_response)
     app.add_routes([*chat_routes.routes(), *model_routes.routes()])
     return app
 

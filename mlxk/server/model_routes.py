@@ -9,6 +9,7 @@ from mlxk.chat.model import ChatModel
 from mlxk.contract.errors import InvalidValue
 from mlxk.contract.validate import require
 from mlxk.server.body import read_json, reply_json
+from mlxk.server.openapi import document
 from mlxk.server.state import STATE, Local, Observed, ServerState
 from mlxk.system.clock import stamp
 
@@ -18,7 +19,10 @@ def routes() -> list[web.RouteDef]:
         web.get("/", _greeting),
         web.get("/health", _health),
         web.get("/ready", _health),
+        web.get("/metrics", _metrics),
         web.get("/api/hello", _greeting),
+        web.get("/api/ps", _resident),
+        web.get("/v1/schema", _schema),
         web.get("/{version:v1|v1beta}/models", _models),
         web.get("/{version:v1|v1beta}/models/{id:.+}", _model),
         web.post("/tokenize", _tokenize),
@@ -62,7 +66,7 @@ async def _model(http: web.Request) -> web.Response:
 async def _health(http: web.Request) -> web.Response:
     """200 only when a token can be made, else 503 and the phase."""
     state = http.app[STATE]
-    stats = [model.stats for model in state.models.values() if isinstance(model, Observed)]
+    stats = list(state.stats().values())
     phases = ["stopped"] if state.draining else [each.phase for each in stats] or ["ready"]
     phase = "ready" if "ready" in phases else phases[0]
     body = {
@@ -75,6 +79,33 @@ async def _health(http: web.Request) -> web.Response:
         "uptime_s": round(state.elapsed(), 3),
     }
     return reply_json(body, status=200 if phase == "ready" else 503)
+
+
+async def _metrics(http: web.Request) -> web.Response:
+    headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    return web.Response(body=http.app[STATE].metrics.text(), headers=headers)
+
+
+async def _resident(http: web.Request) -> web.Response:
+    """What is loaded and how busy it is; nothing is unloaded by itself, so nothing expires."""
+    rows = []
+    for name, model in http.app[STATE].models.items():
+        stats = model.stats if isinstance(model, Observed) else None
+        row = {
+            "name": name,
+            "model": name,
+            "phase": stats.phase if stats else "ready",
+            "active_sequences": stats.active_sequences if stats else None,
+            "queued": stats.queued if stats else None,
+            "context_length": await _context_length(model),
+            "expires_at": None,
+        }
+        rows.append(row)
+    return reply_json({"models": rows})
+
+
+async def _schema(http: web.Request) -> web.Response:
+    return reply_json(document())
 
 
 async def _tokenize(http: web.Request) -> web.Response:

@@ -11,6 +11,7 @@ from aiohttp import web
 from mlxk.chat.model import ChatModel
 from mlxk.chat.types import Event, Request
 from mlxk.contract.errors import ModelNotFound, OverCapacity
+from mlxk.server.metrics import Metrics
 from mlxk.server.responses import Responses
 from mlxk.system.clock import Clock
 
@@ -31,6 +32,7 @@ class ServerOptions:
     patience_s: float = 3.0
     heartbeat_s: float = 10.0
     stalled_s: float = 60.0
+    log: Callable[[bytes], object] | None = None
     drain_s: float = 60.0
     hurry_s: float = 3.0
 
@@ -78,10 +80,16 @@ class ServerState:
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     responses: Responses = field(default_factory=Responses)
     began: int = 0
+    metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:
         self.idle.set()
         self.began = self.now
+        self.metrics = Metrics(self.stats)
+
+    def stats(self) -> dict[str, Stats]:
+        """What the models that run here say of themselves."""
+        return {name: m.stats for name, m in self.models.items() if isinstance(m, Observed)}
 
     @contextmanager
     def counted(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from urllib.request import Request, urlopen
 
 import orjson
@@ -18,17 +19,18 @@ class Server:
     """`mlxk serve … --json`: `envelope` is what it printed when it was ready."""
 
     def __init__(self, *argv, env=None):
+        self._errors = TemporaryFile()
         self.process = subprocess.Popen(
             [*MLXK, "serve", *argv, "--json"],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             env=env,
         )
 
     def ready(self):
         line = self.process.stdout.readline()
         self.envelope = orjson.loads(line) if line else None
-        assert self.envelope, self.process.stderr.read().decode()
+        assert self.envelope, self.errors()
         data = self.envelope["data"]
         self.url = data["url"] if data else None
         return self
@@ -46,9 +48,13 @@ class Server:
         self.process.send_signal(number)
 
     def ended(self, within=10.0):
-        """The exit code; what else it printed is in `stdout` and `stderr`."""
-        self.stdout, self.stderr = self.process.communicate(timeout=within)
+        """The exit code; what else it printed is in `stdout`."""
+        self.stdout, _ = self.process.communicate(timeout=within)
         return self.process.returncode
+
+    def errors(self):
+        self._errors.seek(0)
+        return self._errors.read().decode()
 
     def children(self):
         """Pids of all descendants, as long as they are not reaped."""
@@ -59,6 +65,7 @@ class Server:
             self.process.send_signal(signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired, ValueError):
             self.process.communicate(timeout=10)
+        self._errors.close()
 
 
 def descendants(pid):

@@ -40,3 +40,20 @@ class Scripted:
         finally:
             self.running -= 1
             self.closed.set()
+
+
+class Raw(Scripted):
+    """One whose tokens are at hand: each word is one."""
+
+    def complete(self, request, prompt):
+        self.prompts = [*getattr(self, "prompts", ()), prompt]
+        return self.stream(request)
+
+    async def count_tokens(self, request):
+        return sum(len(message.text.split()) for message in request.messages)
+
+    async def encode(self, text):
+        return list(range(len(text.split())))
+
+    async def decode(self, ids):
+        return " ".join(f"w{id}" for id in ids)

@@ -1,0 +1,57 @@
+"""Around every request: its id, its figures, its line in the log."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from mlxk.server.metrics import Meter, log_line
+from mlxk.server.state import STATE
+from mlxk.system.clock import stamp
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+METER = web.RequestKey("meter", Meter)
+REQUEST_ID = web.RequestKey("request_id", str)
+_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+_LEFT = 499
+
+
+@web.middleware
+async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    time = asyncio.get_running_loop().time
+    given, began = request.headers.get("X-Request-Id", ""), time()
+    request[REQUEST_ID] = given if _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    status = _LEFT
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        _record(request, status, time() - began)
+
+
+async def name_response(request: web.Request, response: web.StreamResponse) -> None:
+    """Each dialect looks for the id under a name of its own."""
+    if REQUEST_ID in request:
+        response.headers["X-Request-Id"] = response.headers["Request-Id"] = request[REQUEST_ID]
+
+
+def _record(request: web.Request, status: int, seconds: float) -> None:
+    state = request.app[STATE]
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unknown"
+    state.metrics.requests.labels(route, str(status)).inc()
+    state.metrics.seconds.observe(seconds)
+    if state.options.log is not None:
+        facts = {
+            "time": stamp(state.clock()),
+            "id": request[REQUEST_ID],
+            "method": request.method,
+            "path": request.path[:200],
+            "status": status,
+            "seconds": round(seconds, 4),
+        }
+        state.options.log(log_line(facts, request.get(METER)))

@@ -1,0 +1,131 @@
+"""Hostile requests in every format: the format's own refusal, never a 500, and life goes on."""
+
+import pytest
+from scripted import Raw
+
+BASES = {
+    "chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}),
+    "completions": ("/v1/completions", {"prompt": "Hi"}),
+    "responses": ("/v1/responses", {"input": "Hi"}),
+    "anthropic": (
+        "/v1/messages",
+        {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]},
+    ),
+    "gemini": (
+        "/v1beta/models/m:generateContent",
+        {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+    ),
+}
+LIMITS = {
+    "chat": "max_tokens",
+    "completions": "max_tokens",
+    "responses": "max_output_tokens",
+    "anthropic": "max_tokens",
+    "gemini": "generationConfig",
+}
+WRONG_LIMITS = [0, -1, "x", 10**9, 1.5, True, [], {}]
+MESSAGES = {
+    "chat": "messages",
+    "completions": "prompt",
+    "responses": "input",
+    "anthropic": "messages",
+    "gemini": "contents",
+}
+WRONG_MESSAGES = [5, {"a": 1}, [5.5], [1, "a"], [[]], [{}], [{"role": 5}], [None]]
+DEEP = {}
+for _ in range(300):
+    DEEP = {"properties": {"a": DEEP}}
+
+
+def limited(name, value):
+    return {"maxOutputTokens": value} if name == "gemini" else value
+
+
+async def refused(http, path, body):
+    response = await http.post(path, json=body)
+    assert 400 <= response.status < 500, await response.text()
+    error = (await response.json())["error"]
+    assert error["message"]
+    if path == "/v1/messages":
+        assert error["type"].endswith("_error")
+    if "models" in path:
+        assert error["code"] == response.status
+        assert error["status"].isupper()
+
+
+@pytest.mark.parametrize("name", BASES)
+async def test_limits_that_are_no_limits(serve, name):
+    http = await serve(Raw())
+    path, base = BASES[name]
+    for value in WRONG_LIMITS:
+        await refused(http, path, base | {LIMITS[name]: limited(name, value)})
+    assert (await http.post(path, json=base | {LIMITS[name]: limited(name, 5)})).status == 200
+    assert (await http.post(path, json=base | {LIMITS[name]: limited(name, None)})).status == 200
+
+
+@pytest.mark.parametrize("name", BASES)
+async def test_conversations_that_are_none(serve, name):
+    http = await serve(Raw())
+    path, base = BASES[name]
+    for value in WRONG_MESSAGES:
+        await refused(http, path, base | {MESSAGES[name]: value})
+    assert (await http.post(path, json=base)).status == 200
+
+
+@pytest.mark.parametrize("name", BASES)
+async def test_bodies_that_are_no_requests(serve, name):
+    http = await serve(Raw())
+    path, _ = BASES[name]
+    for body in (b"", b"{", b"[]", b"null", b"5", b'"x"', b"\xff", b"[" * 5000, b'{"a":NaN}'):
+        response = await http.post(path, data=body)
+        assert response.status == 400, body
+        assert (await response.json())["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["chat", "responses", "anthropic", "gemini"])
+async def test_tools_that_are_none(serve, name):
+    http = await serve(Raw())
+    path, base = BASES[name]
+    tools = {
+        "chat": {"type": "function", "function": {"name": "f", "parameters": DEEP}},
+        "responses": {"type": "function", "name": "f", "parameters": DEEP},
+        "anthropic": {"name": "f", "input_schema": DEEP},
+        "gemini": {"functionDeclarations": [{"name": "f", "parameters": DEEP}]},
+    }
+    for wrong in ([5], [None], "x", {"a": 1}, [tools[name]]):
+        await refused(http, path, base | {"tools": wrong})
+
+
+@pytest.mark.parametrize("name", BASES)
+async def test_unknown_models(serve, name):
+    http = await serve(Raw())
+    path, base = BASES[name]
+    await refused(http, path.replace("/m:", "/nobody:"), base | {"model": "nobody"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/responses"),
+        ("GET", "/v1/responses/nothing"),
+        ("POST", "/v1/responses/nothing"),
+        ("GET", "/v1/messages"),
+        ("PUT", "/v1/chat/completions"),
+        ("POST", "/v1beta/models/m:embedContent"),
+        ("POST", "/v1beta/models/m"),
+        ("GET", "/v1beta/nothing"),
+        ("OPTIONS", "/v1/chat/completions"),
+        ("POST", "/%00"),
+    ],
+)
+async def test_paths_and_methods_that_are_not_served(serve, method, path):
+    http = await serve(Raw())
+    response = await http.request(method, path)
+    assert response.status in (404, 405)
+    assert (await response.json())["error"]["message"]
+
+
+async def test_a_websocket_probe_is_refused_at_once(serve):
+    http = await serve(Raw())
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    assert (await http.get("/v1/responses", headers=headers)).status == 405

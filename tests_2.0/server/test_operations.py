@@ -1,0 +1,94 @@
+"""What a server says of itself: figures, log lines, request ids, its own OpenAPI document."""
+
+import orjson
+import pytest
+from scripted import HELLO, Scripted
+
+from mlxk.contract.errors import OverCapacity
+from mlxk.contract.validate import compiled
+
+HI = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+CHAT = "/v1/chat/completions"
+
+
+async def figures(http):
+    text = await (await http.get("/metrics")).text()
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tokens_and_times_are_counted(serve, stream):
+    http = await serve(Scripted())
+    await (await http.post(CHAT, json=HI | {"stream": stream})).read()
+    told = await figures(http)
+    assert told['mlxk_prompt_tokens_total{model="m"}'] == 5
+    assert told['mlxk_cached_tokens_total{model="m"}'] == 3
+    assert told['mlxk_completion_tokens_total{model="m"}'] == 2
+    assert told["mlxk_first_token_seconds_count"] == 1
+    assert told["mlxk_token_gap_seconds_count"] == 1
+    assert told[f'mlxk_requests_total{{route="{CHAT}",status="200"}}'] == 1
+
+
+async def test_refusals_are_counted_by_status_and_paths_by_route(serve):
+    http = await serve(Scripted((OverCapacity("full"),)))
+    await http.post(CHAT, json=HI)
+    for path in ("/nowhere/1", "/nowhere/2"):
+        await http.get(path)
+    told = await figures(http)
+    assert told[f'mlxk_requests_total{{route="{CHAT}",status="503"}}'] == 1
+    assert told['mlxk_requests_total{route="unknown",status="404"}'] == 2
+
+
+async def test_each_request_is_one_line_without_its_text(serve):
+    lines = []
+    http = await serve(Scripted(), log=lines.append)
+    secret = {"role": "user", "content": "my secret"}
+    await http.post(CHAT, json=HI | {"messages": [secret]}, headers={"X-Request-Id": "r-7"})
+    (line,) = lines
+    told = orjson.loads(line)
+    assert line.endswith(b"\n")
+    assert b"secret" not in line
+    assert (told["id"], told["model"], told["status"]) == ("r-7", "m", 200)
+    assert (told["prompt_tokens"], told["cached_tokens"], told["completion_tokens"]) == (5, 3, 2)
+
+
+async def test_a_client_that_left_is_logged_as_such(serve):
+    lines = []
+    http = await serve(Scripted((*HELLO[:2], 30.0)), log=lines.append)
+    response = await http.post(CHAT, json=HI | {"stream": True})
+    await response.content.readany()
+    response.close()
+    await http.get("/health")
+    assert 499 in [orjson.loads(line)["status"] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("r-7", True), ("a b", False), ("x" * 200, False), ("", False)]
+)
+async def test_a_request_id_is_returned_or_made(serve, given, kept):
+    http = await serve(Scripted())
+    response = await http.post(CHAT, json=HI, headers={"X-Request-Id": given})
+    id = response.headers["X-Request-Id"]
+    assert (id == given) == kept
+    assert id
+
+
+async def test_what_is_loaded(serve):
+    http = await serve(Scripted())
+    (row,) = (await (await http.get("/api/ps")).json())["models"]
+    assert (row["name"], row["phase"]) == ("m", "ready")
+
+
+async def test_every_schema_of_the_openapi_document_is_a_schema(serve):
+    http = await serve(Scripted())
+    document = await (await http.get("/v1/schema")).json()
+    for name, schema in document["components"]["schemas"].items():
+        assert compiled({**schema, "components": document["components"]}), name
+
+
+def test_tokens_go_there_and_back(tiny):
+    with tiny.post("/tokenize", {"text": "Hello world"}) as response:
+        ids = orjson.loads(response.read())["tokens"]
+    with tiny.post("/detokenize", {"tokens": ids}) as response:
+        assert orjson.loads(response.read()) == {"text": "Hello world"}
