@@ -144,8 +144,21 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token's natural logarithm of its probability, and the likeliest at its place."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
+    """`logprobs`, when asked for, are of the tokens since the delta before; the text of a token
+    may be in a later delta than its log-probability is close to."""
+
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

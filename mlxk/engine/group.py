@@ -1,12 +1,13 @@
 """Rows that share one forward pass. Knows tokens and caches, not where rows come from."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
 from mlxk.engine.caches import Caches
+from mlxk.engine.logprobs import Logprobs
 from mlxk.engine.matcher import Guide, masked
 from mlxk.engine.protocol import Ended, Job, Step
 from mlxk.engine.sampler import Draw, Sampler
@@ -58,6 +59,8 @@ class Group:
         self._next = mx.array([row.pending.popleft()])
         self._sampler: Sampler | None = None
         self._is_ahead = False
+        self._asked: list[Row] = []
+        self._logprobs: Logprobs | None = None
 
     def extend(self, other: "Group") -> None:
         if len(self.rows) == 1:
@@ -94,21 +97,33 @@ class Group:
 
     def step(self) -> list[Step]:
         """Dispatch the next tokens, then read the ones before them."""
-        inputs = self._next
+        inputs, asked, logprobs = self._next, self._asked, self._logprobs
         self._is_ahead = any(
             row.is_fresh or len(row.made) + 1 < row.job.max_tokens for row in self.rows
         )
         if self._is_ahead:
-            self._next = self._choose(self._forward(inputs), inputs)
+            logits = self._model(inputs[:, None], cache=self._caches)[:, -1, :]
+            self._next = self._choose(self._ruled(logits, inputs), inputs)
+            self._measure(logits)
             dispatch(self._next)
         tokens: Any = inputs.tolist()
         pairs = zip(self.rows, tokens, strict=True)
-        return [step for row, token in pairs if (step := _read(row, token))]
+        steps = [step for row, token in pairs if (step := _read(row, token))]
+        return _with_logprobs(steps, asked, logprobs) if logprobs else steps
 
-    def _forward(self, inputs: Any) -> Any:
-        logits = self._model(inputs[:, None], cache=self._caches)[:, -1, :]
-        guides = [row.guide for row in self.rows]
-        if not any(guides):
+    def _measure(self, logits: Any) -> None:
+        """What was asked about these tokens, of the model's own logits."""
+        self._asked = [row for row in self.rows if row.job.top_logprobs is not None]
+        self._logprobs = None
+        if self._asked:
+            places = [self.rows.index(row) for row in self._asked]
+            count = max(row.job.top_logprobs or 0 for row in self._asked)
+            self._logprobs = Logprobs(logits, self._next, places, count)
+            dispatch(self._logprobs.arrays)
+
+    def _ruled(self, logits: Any, inputs: Any) -> Any:
+        """Without what the rows' grammars forbid."""
+        if not any(row.guide for row in self.rows):
             return logits
         # The device computes while the grammars read the tokens that led to these logits.
         dispatch(logits)
@@ -143,6 +158,17 @@ def _read(row: Row, token: int) -> Step | None:
     row.made.append(token)
     cached, row.cached = row.cached, 0
     return Step(row.job.uid, token, row.ends(token), cached)
+
+
+def _with_logprobs(steps: list[Step], asked: list[Row], logprobs: Logprobs) -> list[Step]:
+    wanted = {row.job.uid: row.job.top_logprobs or 0 for row in asked}
+    found = dict(zip(wanted, logprobs.read(), strict=True))
+    return [
+        replace(step, logprob=found[step.uid][0], top=found[step.uid][1][: wanted[step.uid]])
+        if step.uid in found
+        else step
+        for step in steps
+    ]
 
 
 def _merged(rows: list[Caches]) -> Caches:

@@ -13,6 +13,7 @@ from mlxk.chat.types import Event, Finish, FinishReason, Request, Start, Usage
 from mlxk.contract.errors import ContextLengthExceeded, EngineMissing, InvalidValue
 from mlxk.engine.answer import AnswerParser
 from mlxk.engine.markup import hidden, is_thinking, markup
+from mlxk.engine.measures import Measures
 from mlxk.engine.options import EngineOptions, EngineStats, Phase, Timings
 from mlxk.engine.policy import policy
 from mlxk.engine.prompt import Prompt, Prompter, offered
@@ -26,6 +27,7 @@ from mlxk.system import hardware, paths
 if TYPE_CHECKING:
     from mlxk.engine.grammar import Grammar
 
+_MOST_LOGPROBS = 20
 _UNKNOWN_CONTEXT = 4096
 
 
@@ -165,19 +167,21 @@ class EngineModel:
             new_id=self._new_id,
         )
         pieces = Detokenizer(text, prompt.ids, hidden(text, marks))
+        measures = Measures(text)
         made, ended = 0, None
         while ended is None and parser.stop is None:
             for step in await ticket.steps():
                 ended = step.ended
                 is_text = ended != "stop"
                 made += is_text
+                measures.note(step)
                 for event in parser.feed(pieces.feed((step.token,)) if is_text else ""):
-                    yield event
+                    yield measures.attach(event)
                 if parser.stop is not None:
                     break
         if parser.stop is None:
             for event in (*parser.feed(pieces.flush()), *parser.flush()):
-                yield event
+                yield measures.attach(event)
         yield Finish(
             _reason(ended, parser), Usage(len(prompt.ids), made, ticket.cached), parser.stop
         )
@@ -204,6 +208,7 @@ class EngineModel:
             ),
             grammar=rule.text if rule else None,
             grammar_after=rule.after if rule else (),
+            top_logprobs=_checked_top(request.top_logprobs),
         )
 
     def _context(self, text: TextModel) -> int:
@@ -219,6 +224,12 @@ class EngineModel:
 def _load(folder: Path) -> tuple[TextModel, Prompter]:
     text = load_text(folder)
     return text, Prompter(text)
+
+
+def _checked_top(count: int | None) -> int | None:
+    if count is not None and not 0 <= count <= _MOST_LOGPROBS:
+        raise InvalidValue(f"top_logprobs must be 0 to {_MOST_LOGPROBS}", field="top_logprobs")
+    return count
 
 
 def _rule(request: Request, prompt: Prompt, text: TextModel) -> "Grammar | None":

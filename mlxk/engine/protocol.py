@@ -4,7 +4,7 @@ A frame is 4 bytes of length (big endian) and a JSON array whose first item name
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ class Job:
     policy: Policy
     grammar: str | None = None
     grammar_after: tuple[int, ...] = ()
+    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class Step:
     token: int
     ended: Ended | None = None
     cached: int = 0
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +128,26 @@ Report = Ready | Steps | Beat | Failed | Unloadable
 def encode(message: Command | Report) -> bytes:
     items: list[object] = [message]
     if isinstance(message, Steps):
-        items = [[step.uid, step.token, step.ended, step.cached] for step in message.steps]
+        items = [_packed(step) for step in message.steps]
     body = orjson.dumps([type(message).__name__, *items])
     return _LENGTH.pack(len(body)) + body
+
+
+def _packed(step: Step) -> list[object]:
+    """Thousands a second: most need no more than four numbers."""
+    plain: list[object] = [step.uid, step.token, step.ended, step.cached]
+    return plain if step.logprob is None else [*plain, step.logprob, step.top]
+
+
+def _step(
+    uid: int,
+    token: int,
+    ended: Ended | None,
+    cached: int,
+    logprob: float | None = None,
+    top: Iterable[tuple[int, float]] = (),
+) -> Step:
+    return Step(uid, token, ended, cached, logprob, tuple((i, p) for i, p in top))
 
 
 class Decoder:
@@ -154,7 +174,7 @@ def decode(body: bytes) -> Command | Report:
     name, *items = orjson.loads(body)
     match name:
         case "Steps":
-            return Steps(tuple(Step(*item) for item in items))
+            return Steps(tuple(_step(*item) for item in items))
         case "Add":
             return Add(_job(items[0]["job"]))
         case _:

@@ -200,3 +200,22 @@ def test_rows_that_outgrow_the_memory_give_it_back(tiny_model):
     assert device.crowded() == 2
     device.remove(2)
     assert device.crowded() is None
+
+
+def test_log_probabilities_are_the_models_and_only_for_those_who_ask(runner):
+    device = runner("qwen3")
+    jobs = [
+        Job(1, (5, 6), (), 5, (), Policy(), top_logprobs=3),
+        Job(2, (5, 6), (), 5, (), Policy()),
+        Job(3, (5, 6), (), 5, (), Policy(temperature=2.0, seed=3), top_logprobs=0),
+    ]
+    for job in jobs:
+        device.add(job)
+    steps = []
+    while sum(step.ended is not None for step in steps) < 3:
+        steps += device.step()
+    greedy, silent, warm = ([step for step in steps if step.uid == uid] for uid in (1, 2, 3))
+    assert all(len(step.top) == 3 and step.top[0] == (step.token, step.logprob) for step in greedy)
+    assert all(step.logprob is None for step in silent)
+    assert all(step.logprob < 0 and step.top == () for step in warm)
+    assert [step.token for step in greedy] == [step.token for step in silent]

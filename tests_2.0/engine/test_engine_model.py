@@ -86,6 +86,15 @@ async def test_a_stop_string_ends_the_text_before_it(engine):
         assert (folded.finish.reason, folded.finish.stop) == ("stop", stop)
 
 
+async def test_log_probabilities_come_with_the_text(engine):
+    async with engine() as model:
+        events = [event async for event in model.stream(ask(top_logprobs=2))]
+        deltas = [event for event in events if isinstance(event, TextDelta)]
+        measured = [one for delta in deltas for one in delta.logprobs]
+        assert len(measured) == events[-1].usage.completion_tokens
+        assert all(len(one.top) == 2 and one.logprob == one.top[0][1] for one in measured)
+
+
 async def test_closing_a_stream_frees_its_place(engine):
     async with engine(rows=1) as model:
         async with aclosing(model.stream(ask(max_tokens=300))) as stream:
@@ -145,7 +154,9 @@ async def test_beyond_the_queue_requests_are_turned_away(engine):
             await said(model, ask())
 
 
-@pytest.mark.parametrize("fields", [{"max_tokens": 0}, {"sampling": Sampling(top_p=7.0)}], ids=str)
+@pytest.mark.parametrize(
+    "fields", [{"max_tokens": 0}, {"sampling": Sampling(top_p=7.0)}, {"top_logprobs": 21}], ids=str
+)
 async def test_nonsense_is_refused_before_the_first_event(engine, fields):
     async with engine() as model:
         with pytest.raises(InvalidValue):
