@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlxk.contract.errors import PermissionDenied
 from mlxk.hub.contents import printable
 
 PREFIX = "models--"
@@ -33,8 +34,12 @@ def repos(cache: Path) -> tuple[Repo, ...]:
     """Every model repository in the cache, whole or broken, sorted by name."""
     try:
         entries = list(os.scandir(cache))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
+    except OSError as e:
+        raise PermissionDenied(
+            f"cannot read the cache {cache}: {e.strerror}", hint="check HF_HUB_CACHE and HF_HOME"
+        ) from e
     named = ((e, e.name.removeprefix(PREFIX)) for e in entries if e.name.startswith(PREFIX))
     found = (
         Repo(printable(name).replace("--", "/"), cache / e.name)

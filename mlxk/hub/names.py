@@ -1,5 +1,6 @@
 """From what people type to one model: exact before case-insensitive before a part of the name."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def locate(text: str) -> Place:
     if text.startswith(builtin.PREFIX):
         return _builtin(text)
     if listing.is_path(text):
-        return _folder(text, Path(text).expanduser())
+        return _folder(text, Path(os.path.expanduser(text)))  # noqa: PTH111 -- never raises
     if not is_repo_name(text.partition("@")[0]) and is_folder(text):
         return _folder(text, Path(text))
     spec = parse(text)
@@ -86,7 +87,7 @@ def is_repo_name(name: str) -> bool:
 
 def is_folder(text: str) -> bool:
     """Whether `text` is the path of a model folder, typed without `./`."""
-    return "\0" not in text and workspace.is_model(Path(text))
+    return workspace.is_model(Path(text))
 
 
 def best_matches(name: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -158,7 +159,7 @@ def _builtin(text: str) -> Place:
 
 def _folder(text: str, path: Path) -> Place:
     folder = path.absolute()
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 -- never raises
         raise ModelNotFound(f"no folder {text}", hint="mlxk list", pattern=text)
     return Place(str(folder), None, folder, "workspace", workspace.origin(folder))
 

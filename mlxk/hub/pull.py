@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlxk.contract.errors import DiskFull, ModelUnhealthy
+from mlxk.contract.notes import note
 from mlxk.hub import cache, checksum, client, health, locks, names
 from mlxk.hub.cache import PARTIAL, Repo
 from mlxk.hub.client import RemoteFile, RemoteRepo
@@ -123,9 +124,14 @@ def _fetch_all(repo: Repo, plan: Plan, *, quiet: bool) -> Generator[Progress, No
     different = {file.blob: file for file in plan.needed}.values()
     tasks = [_task(repo, plan.remote, file) for file in different]
     fleet = Fleet(tasks, workers=_WORKERS, done=plan.resumed_bytes)
-    for event in fleet.run():
-        if not quiet:
-            yield event
+    try:
+        for event in fleet.run():
+            if not quiet:
+                yield event
+    except KeyboardInterrupt:
+        total = sum(task.size for task in tasks)
+        note("download_kept", f"{fleet.done} of {total} bytes are kept: pull again to go on")
+        raise
     return fleet.done - plan.resumed_bytes
 
 

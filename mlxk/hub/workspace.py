@@ -1,11 +1,13 @@
 """Editable model folders outside the cache: which they are, and where each came from."""
 
+import os
 from pathlib import Path
 
 import orjson
 
 # The note that `clone` and `convert` leave in a folder.
 PROVENANCE = ".mlxk-origin.json"
+_MARKS = (PROVENANCE, "config.json")
 
 
 def folders(home: Path) -> tuple[Path, ...]:
@@ -18,10 +20,11 @@ def folders(home: Path) -> tuple[Path, ...]:
 
 
 def is_model(folder: Path) -> bool:
-    if (folder / "config.json").is_file() or (folder / PROVENANCE).is_file():
-        return True
-    kinds = ("*.safetensors", "*.gguf", "*.npz")
-    return folder.is_dir() and any(next(folder.glob(kind), None) for kind in kinds)
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except (OSError, ValueError):
+        return False
+    return any(n in _MARKS or n.endswith((".safetensors", ".gguf", ".npz")) for n in names)
 
 
 def origin(folder: Path) -> str | None:

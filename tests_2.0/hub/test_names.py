@@ -156,6 +156,14 @@ def test_the_built_in_model_has_a_name_of_its_own(home):
         resolve("builtin:huge")
 
 
+@pytest.mark.parametrize(
+    "text", ["~nobody-like-this/x", "x" * 5000, "/" + "x" * 5000, "/\0", "\0", "a\0/b", "./\udcff"]
+)
+def test_odd_text_is_an_unknown_model(home, text):
+    with pytest.raises(ModelNotFound):
+        resolve(text)
+
+
 @given(st.text(max_size=40))
 def test_any_text_is_a_model_or_a_clear_error(text):
     with suppress(ModelNotFound):

@@ -162,7 +162,9 @@ def test_an_interrupted_process_leaves_its_bytes_and_says_so(hub_server, hub_cac
             time.sleep(0.02)
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=10)
-    assert (child.returncode, orjson.loads(out)["error"]["type"]) == (130, "interrupted")
+    answer = orjson.loads(out)
+    assert (child.returncode, answer["error"]["type"]) == (130, "interrupted")
+    assert answer["warnings"][0]["code"] == "download_kept"
     assert b"Traceback" not in err
     assert cached_names() == []
     hub_server.faults.clear()
