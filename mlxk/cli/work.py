@@ -1,7 +1,7 @@
 """Carry out an agent's order: one job, or several futures from one point."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,8 +81,19 @@ async def _work(task: Task, listener: Listener) -> Ended:
                     )
                     for session, settings in sessions
                 ]
-                runs = (job.run(task.order, listener) for job in jobs)
-                return _chosen(await asyncio.gather(*runs))
+                return _chosen(await _together([job.run(task.order, listener) for job in jobs]))
+
+
+async def _together(runs: list[Coroutine[Any, Any, Ended]]) -> list[Ended]:
+    """All of them to their ends. A cancelled job returns what it has; gather would lose it."""
+    tasks = [asyncio.create_task(run) for run in runs]
+    try:
+        await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return [task.result() for task in tasks]
 
 
 def _sessions(task: Task, store: Store, start: Start, held: ExitStack) -> list[tuple[Session, Any]]:
