@@ -18,7 +18,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.generate import BatchGenerator
 from mlx_lm.models import qwen3
 from mlx_lm.utils import load_model
-from tokenizers import Tokenizer, decoders, models
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from mlxk.chat.types import Finish, Message, Request, Text
 from mlxk.engine.model import EngineModel
@@ -48,6 +48,7 @@ def build(folder: Path) -> None:
     (folder / "config.json").write_bytes(orjson.dumps(CONFIG))
     words = {f"w{i}": i for i in range(VOCABULARY)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.decoder = decoders.Fuse()
     tokenizer.save(str(folder / "tokenizer.json"))
     mx.random.seed(1)
