@@ -31,8 +31,8 @@ def problems(config: Document, shapes: Mapping[str, Shape]) -> Iterator[str]:
     family = _family(config)
     if family is None:
         return
-    if absent := [name for name in (*_COUNTS, *_MORE[family]) if not count_of(config.get(name))]:
-        yield f"{CONFIG}: {absent[0]} is missing or not a number"
+    if found := _field_problem(config, family):
+        yield f"{CONFIG}: {found}"
         return
     if _number(config, "num_hidden_layers") > _MOST_LAYERS:
         yield f"{CONFIG}: num_hidden_layers is not a number of layers"
@@ -49,6 +49,24 @@ def problems(config: Document, shapes: Mapping[str, Shape]) -> Iterator[str]:
             asked, found = ("x".join(map(str, s)) for s in (expected[name], shapes[name]))
             yield f"{CONFIG}: asks for {name} of {asked}, the file has {found}"
             return
+
+
+def _field_problem(config: Document, family: Family) -> str | None:
+    for name in (*_COUNTS, *_MORE[family]):
+        if not count_of(config.get(name)):
+            return f"{name} is missing or not a number"
+    if not isinstance(config.get("rms_norm_eps"), float | int):
+        return "rms_norm_eps is missing or not a number"
+    if not isinstance(config.get("tie_word_embeddings"), bool | None):
+        return "tie_word_embeddings is neither true nor false"
+    if family == "qwen3":
+        rope = config.get("rope_parameters")
+        nested = rope.get("rope_theta") if isinstance(rope, dict) else None
+        if "tie_word_embeddings" not in config:
+            return "tie_word_embeddings is missing"
+        if config.get("rope_theta") is None and nested is None:
+            return "rope_theta is missing"
+    return None
 
 
 def _family(config: Document) -> Family | None:
@@ -72,7 +90,7 @@ def _expected(config: Document, family: Family) -> dict[str, Shape]:
         prefix = f"model.layers.{n}."
         found.update({prefix + name: shape for name, shape in layer.items()})
     found["model.norm.weight"] = [hidden]
-    if config.get("tie_word_embeddings", True) is False:
+    if not config.get("tie_word_embeddings", True):
         found["lm_head.weight"] = [vocabulary, hidden]
     return found
 

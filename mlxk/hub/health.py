@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mlxk.hub import tokenizer, weights
 from mlxk.hub.inspect import Facts, facts
-from mlxk.hub.reading import CONFIG, GENERATION, Reading, read
+from mlxk.hub.reading import CONFIG, GENERATION, Document, Reading, read
+from mlxk.hub.text import count_of
 
 # Files that loaders look for by themselves; a broken link among the others harms nobody.
 _LOADED = (".json", ".safetensors", ".npz", ".gguf", ".bin", ".model", ".jinja", ".tiktoken")
@@ -69,7 +70,31 @@ def _config(reading: Reading, facts: Facts) -> Iterator[str]:
         return
     if facts.kind != "unknown" and facts.architecture is None:
         yield f"{CONFIG}: has no model_type"
+    elif facts.framework == "MLX" and (found := _field(config)):
+        yield f"{CONFIG}: {found}"
     yield from _generation(reading)
+
+
+def _field(config: Document) -> str | None:
+    """Fields that mlx-lm and transformers read of every model; other types make them fail."""
+    packed, legacy = config.get("quantization"), config.get("quantization_config")
+    if packed is not None and not (
+        isinstance(packed, dict) and {"bits", "group_size"} <= packed.keys()
+    ):
+        return "quantization has no bits or no group_size"
+    if packed is None and legacy and not (isinstance(legacy, dict) and "quant_method" in legacy):
+        return "quantization_config has no quant_method"
+    if not isinstance(config.get("text_config", {}), dict):
+        return "text_config is not an object"
+    if not isinstance(config.get("architectures"), list | str | None):
+        return "architectures is not a list"
+    return None if _are_ids(config.get("eos_token_id")) else "eos_token_id is not a number"
+
+
+def _are_ids(value: object) -> bool:
+    return value is None or all(
+        count_of(v) is not None for v in (value if isinstance(value, list) else [value])
+    )
 
 
 def _generation(reading: Reading) -> Iterator[str]:

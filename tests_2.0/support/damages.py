@@ -89,6 +89,7 @@ def _point_index(folder, name):
 
 
 NORM = "model.norm.weight"
+TENSORS = build.shapes(build.CONFIG)
 VOCAB_MERGES = {
     "vocab.json": build.dumps(build.fast_tokenizer()["model"]["vocab"]),
     "merges.txt": "\n".join(["#version: 0.2", *build.MERGES]).encode(),
@@ -96,6 +97,12 @@ VOCAB_MERGES = {
 }
 WITHOUT_TOKENIZER = {k: v for k, v in build.model().items() if not k.startswith("tokenizer")}
 SHARDED = build.sharded()
+FAST = build.dumps({"tokenizer_class": "PreTrainedTokenizerFast"})
+WORDS = {
+    "vocab.txt": b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb",
+    "tokenizer_config.json": build.dumps({"tokenizer_class": "BertTokenizer"}),
+}
+PIECES = build.sentencepiece(["<unk>", "<s>", "</s>", "\u2581", *"abc"])
 UNINDEXED = build.sharded(index=False)
 
 # What mlx-lm's own loader refuses.
@@ -116,6 +123,10 @@ BROKEN = {
         lambda h: h[NORM].update(data_offsets=[1 << 40, (1 << 40) + 32])
     ),
     "a missing tensor in the only file": _header(lambda h: h.pop(NORM)),
+    "a tensor too few": _write(
+        WEIGHTS, build.safetensors({k: v for k, v in TENSORS.items() if k != NORM})
+    ),
+    "a tensor too many": _write(WEIGHTS, build.safetensors({**TENSORS, "x": (2,)})),
     "no weights": _remove(WEIGHTS),
     "weights under another name": lambda f: (f / WEIGHTS).rename(f / "weights.safetensors"),
     "a dangling link to weights": _link(WEIGHTS, NOWHERE),
@@ -186,7 +197,50 @@ BROKEN = {
         _files({**WITHOUT_TOKENIZER, **VOCAB_MERGES}), _cut("vocab.json", 20)
     ),
     "a web page as a sentencepiece model": _files({**WITHOUT_TOKENIZER, "tokenizer.model": PAGE}),
+    "a cut sentencepiece model": _files({**WITHOUT_TOKENIZER, "tokenizer.model": PIECES[:-2]}),
+    "random bytes as a sentencepiece model": _files(
+        {**WITHOUT_TOKENIZER, "tokenizer.model": b"\x0agarbage" * 9}
+    ),
+    "a web page as a list of words": _files({**WITHOUT_TOKENIZER, **WORDS, "vocab.txt": PAGE}),
+    "a class that needs a file that is not there": _files(
+        {**WITHOUT_TOKENIZER, **VOCAB_MERGES, "tokenizer_config.json": FAST}
+    ),
 }
+
+for name, change in {
+    "a tokenizer class that is a number": {"tokenizer_class": 3},
+    "a quantization without a group size": {"quantization": {"bits": 4}},
+    "an empty quantization": {"quantization": {}},
+    "a quantization of a kind that is not said": {"quantization_config": 3},
+    "a text configuration that is a number": {"text_config": 3},
+    "architectures that are a number": {"architectures": 3},
+    "an end token that is a word": {"eos_token_id": "x"},
+    "a width that is a fraction": {"hidden_size": 16.0},
+    "a number that is a text": {"vocab_size": "32"},
+    "a norm without an epsilon": {"rms_norm_eps": None},
+    "an epsilon that is a text": {"rms_norm_eps": "x"},
+    "rope without a base": {"rope_theta": None},
+    "heads that are null": {"num_key_value_heads": None},
+    "ties that are null": {"tie_word_embeddings": None},
+    "ties that are a word": {"tie_word_embeddings": "no"},
+}.items():
+    file = "tokenizer_config.json" if "tokenizer_class" in change else "config.json"
+    BROKEN[name] = _json(file, lambda value, change=change: {**value, **change})
+
+for name, model in {
+    "unigrams that are a map": {"type": "Unigram", "vocab": {"a": 1}},
+    "a vocabulary that is a list": {"type": "BPE", "vocab": ["a"], "merges": []},
+    "words without an unknown one": {"type": "WordLevel", "vocab": {"a": 0}},
+    "a merge of unknown tokens": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]},
+}.items():
+    BROKEN[name] = _json("tokenizer.json", lambda t, model=model: {**t, "model": model})
+
+for name, change in {
+    "a decoder of unknown type": {"decoder": {"type": "Nope"}},
+    "a decoder that is a number": {"decoder": 3},
+    "an added token without a text": {"added_tokens": [{"id": 3}]},
+}.items():
+    BROKEN[name] = _json("tokenizer.json", lambda t, change=change: {**t, **change})
 
 # What mlx-lm's own loader takes.
 WHOLE = {
@@ -196,13 +250,28 @@ WHOLE = {
     "an index of odd shape beside whole shards": _then(_files(SHARDED), _write(INDEX, b"[]")),
     "an index that is cut beside whole shards": _then(_files(SHARDED), _cut(INDEX, 30)),
     "a stale index beside one whole file": _write(INDEX, SHARDED[INDEX]),
-    "weights that transformers saved": _write(
-        WEIGHTS, build.safetensors(build.shapes(build.CONFIG), format="pt")
-    ),
-    "weights without metadata": _write(
-        WEIGHTS, build.safetensors(build.shapes(build.CONFIG), format=None)
-    ),
+    "weights that transformers saved": _write(WEIGHTS, build.safetensors(TENSORS, format="pt")),
+    "weights without metadata": _write(WEIGHTS, build.safetensors(TENSORS, format=None)),
     "vocabulary and merges": _files({**WITHOUT_TOKENIZER, **VOCAB_MERGES}),
+    "a list of words": _files({**WITHOUT_TOKENIZER, **WORDS}),
+    "a sentencepiece model": _files(
+        {
+            **WITHOUT_TOKENIZER,
+            "tokenizer.model": PIECES,
+            "tokenizer_config.json": build.dumps({"tokenizer_class": "LlamaTokenizer"}),
+        }
+    ),
+    "words of a level": _json(
+        "tokenizer.json",
+        lambda t: {
+            **t,
+            "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"},
+        },
+    ),
+    "a broken sentencepiece model beside a whole tokenizer": _write("tokenizer.model", b"garbage"),
+    "a packed configuration of unpacked weights": _json(
+        "config.json", lambda c: c.update(quantization={"bits": 4, "group_size": 64})
+    ),
     "no tokenizer config": _remove("tokenizer_config.json"),
     "a config with NaN": _json("config.json", lambda c: c.update(extra=float("nan"))),
     "a config with an enormous number": _json("config.json", lambda c: c.update(extra=10**30)),
@@ -222,6 +291,8 @@ STRICTER = {
     "an index that leaves the folder beside whole shards": _then(
         _files(SHARDED), lambda f: _point_index(f, "/etc/passwd")
     ),
+    "an empty sentencepiece model": _files({**WITHOUT_TOKENIZER, "tokenizer.model": b""}),
+    "empty merges": _files({**WITHOUT_TOKENIZER, **VOCAB_MERGES, "merges.txt": b""}),
     "a dangling tokenizer config": _link("tokenizer_config.json", NOWHERE),
     "tensors that overlap": _header(lambda h: h[NORM].update(data_offsets=[0, 32])),
 }
