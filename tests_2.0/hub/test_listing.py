@@ -146,7 +146,7 @@ SEEING = build.dumps({**build.CONFIG, "model_type": "qwen2_vl", "vision_config":
 ODD = {"x": (2,)}
 PT = build.safetensors(ODD, format="pt")
 NO_TEMPLATE = {**build.model(), "tokenizer_config.json": b"{}"}
-SPM = {**build.model(), "tokenizer.model": b"\x0a\x0e\x0a\x05<unk>"}
+SPM = {**build.model(), "tokenizer.model": build.sentencepiece(["<unk>", "a"])}
 del SPM["tokenizer.json"]
 
 
