@@ -23,18 +23,23 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Checkout:
-    """The user's or a session's own. `known` is kept up to date by every look."""
+    """The user's or a session's own. `known` is kept up to date by every look.
 
-    def __init__(self, root: Path, known: Folder, store: Store) -> None:
+    Without `keep` the bytes that are found are not stored.
+    """
+
+    def __init__(self, root: Path, known: Folder, store: Store, *, keep: bool = True) -> None:
+        self._stores = keep
         self.root = root
         self.known = known
         self._store = store
-        self._reader = Reader(root, store)
+        self._reader = Reader(root, store, keep=keep)
         self._found: Found = {}
 
     def scan(self) -> Found:
         """Everything that differs from what was known."""
-        self._found, self._reader = {}, Reader(self.root, self._store)
+        self._found = {}
+        self._reader = Reader(self.root, self._store, keep=self._stores)
         rules = Rules.of(self.root, self._store.common, self._store.config)
         with translated(self.root):
             fd = _top(self.root)

@@ -14,6 +14,7 @@ _SUBJECT, _BODY = 72, 4096
 class Commit:
     tree: bytes  # 20 bytes
     parents: tuple[str, ...]
+    author: str
     when: datetime
     message: str
 
@@ -42,19 +43,22 @@ def encode(
 def decode(data: bytes) -> Commit:
     """Any git commit, other people's included. ValueError."""
     head, _, message = data.partition(b"\n\n")
-    tree, parents, seconds = b"", [], 0
+    tree, parents, author, seconds = b"", [], b"", 0
     for line in head.split(b"\n"):
         key, _, value = line.partition(b" ")
         if key == b"tree":
             tree = bytes.fromhex(value.decode())
         elif key == b"parent":
             parents.append(value.decode())
+        elif key == b"author":
+            author = value.rsplit(b" ", 2)[0]
         elif key == b"committer":
             seconds = int(value.rsplit(b" ", 2)[-2])
     if len(tree) != 20:
         raise ValueError("not a commit")
     when = datetime.fromtimestamp(seconds, UTC)
-    return Commit(tree, tuple(parents), when, message.decode(errors="replace"))
+    by = author.decode(errors="replace")
+    return Commit(tree, tuple(parents), by, when, message.decode(errors="replace"))
 
 
 def message(subject: str, body: str, trailers: Mapping[str, str]) -> str:

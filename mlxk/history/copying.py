@@ -43,6 +43,17 @@ class Copying:
         result.distrust_recent()
         return result
 
+    def replace(self, root: Path, path: bytes, entry: Entry) -> Known:
+        """Write one file of an existing checkout: whole or not at all."""
+        _check(b"", path.rpartition(b"/")[2])
+        target = os.fsencode(root) + b"/" + path
+        temporary = target + b".mlxk.%d" % os.getpid()
+        with translated(root):
+            os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+            known = self._file(temporary, path, entry, None)
+            os.rename(temporary, target)  # noqa: PTH104
+        return Known(signature(os.lstat(target)), known.entry)
+
     def _folder(
         self, tree: RawId, target: bytes, prefix: bytes, result: Folder, known: Folder | None
     ) -> None:

@@ -41,8 +41,8 @@ class Divergence:
 
 def changes(store: Store, old: str | None, new: str) -> tuple[FileChange, ...]:
     """Between two commits (None: from nothing), by path."""
-    pairs = _pairs(store, _tree(store, old), _tree(store, new), b"")
-    return tuple(change(store, pair) for pair in sorted(pairs, key=lambda p: p[0]))
+    found = pairs(store, _tree(store, old), _tree(store, new))
+    return tuple(change(store, pair) for pair in sorted(found, key=lambda p: p[0]))
 
 
 def change(store: Store, pair: Pair) -> FileChange:
@@ -66,13 +66,38 @@ def divergence(store: Store, ours: str, theirs: str) -> Divergence:
     return Divergence(_only_in(store, ours, theirs), _only_in(store, theirs, ours))
 
 
+def pairs(
+    store: Store, old: RawId | None, new: RawId | None, prefix: bytes = b""
+) -> Iterator[Pair]:
+    """Paths that differ between two trees."""
+    before = store.trees.entries(old) if old else {}
+    after = store.trees.entries(new) if new else {}
+    for name in before.keys() | after.keys():
+        a, b = before.get(name), after.get(name)
+        if a == b:
+            continue
+        inner_a = a[1] if a and a[0] == FOLDER else None
+        inner_b = b[1] if b and b[0] == FOLDER else None
+        if inner_a or inner_b:
+            yield from pairs(store, inner_a, inner_b, prefix + name + b"/")
+        leaf_a, leaf_b = (None if inner_a else a), (None if inner_b else b)
+        if leaf_a or leaf_b:
+            yield prefix + name, leaf_a, leaf_b
+
+
 def is_ancestor(store: Store, old: str, new: str) -> bool:
     return can_fast_forward(store.repo, ObjectID(old.encode()), ObjectID(new.encode()))
 
 
+def lines(data: bytes) -> list[bytes]:
+    """As git sees them: only a line feed ends one."""
+    parts = data.split(b"\n")
+    return [part + b"\n" for part in parts[:-1]] + parts[-1:] * bool(parts[-1])
+
+
 def line_counts(a: bytes, b: bytes) -> tuple[int, int]:
     """(additions, deletions) of a shortest edit from `a` to `b`."""
-    old, new = a.splitlines(keepends=True), b.splitlines(keepends=True)
+    old, new = lines(a), lines(b)
     start, limit = 0, min(len(old), len(new))
     while start < limit and old[start] == new[start]:
         start += 1
@@ -98,22 +123,6 @@ def _edit_distance(a: Sequence[bytes], b: Sequence[bytes]) -> int:
             if i >= len(a) and i - k >= len(b):
                 return edits
     return (Counter(a) - Counter(b)).total() + (Counter(b) - Counter(a)).total()
-
-
-def _pairs(store: Store, old: RawId | None, new: RawId | None, prefix: bytes) -> Iterator[Pair]:
-    before = store.trees.entries(old) if old else {}
-    after = store.trees.entries(new) if new else {}
-    for name in before.keys() | after.keys():
-        a, b = before.get(name), after.get(name)
-        if a == b:
-            continue
-        inner_a = a[1] if a and a[0] == FOLDER else None
-        inner_b = b[1] if b and b[0] == FOLDER else None
-        if inner_a or inner_b:
-            yield from _pairs(store, inner_a, inner_b, prefix + name + b"/")
-        leaf_a, leaf_b = (None if inner_a else a), (None if inner_b else b)
-        if leaf_a or leaf_b:
-            yield prefix + name, leaf_a, leaf_b
 
 
 def _status(before: Entry | None, after: Entry | None) -> Status:

@@ -25,6 +25,7 @@ _SECOND = 1_000_000_000
 class Index:
     entries: dict[bytes, Known]  # no signature: assumed unchanged, or not checked out
     conflicts: tuple[bytes, ...]
+    assumed: frozenset[bytes] = frozenset()  # entries that the user told git to assume unchanged
 
 
 def read(path: Path) -> Index:
@@ -40,18 +41,22 @@ def read(path: Path) -> Index:
         raise CorruptState(f"{path} is damaged", path=str(path), hint="git status") from e
 
 
-def write(path: Path, entries: Iterable[tuple[bytes, Known]]) -> None:
+def write(
+    path: Path, entries: Iterable[tuple[bytes, Known]], *, assumed: frozenset[bytes] = frozenset()
+) -> None:
     """Version 2 or 3. What we do not trust is marked so that git looks for itself."""
     ordered = sorted((p, k.signature, k.entry) for p, k in entries if k.entry is not None)
-    version = 3 if any(s is None for _, s, _ in ordered) else 2
+    skipped = {name for name, signature, _ in ordered if signature is None} - assumed
+    version = 3 if skipped else 2
     uid, gid = os.getuid(), os.getgid()
     parts = [struct.pack(">4sII", b"DIRC", version, len(ordered))]
     for name, signature, (mode, raw) in ordered:
-        flags = min(len(name), _NAME) | (0 if signature else _EXTENDED)
+        flags = min(len(name), _NAME) | (_EXTENDED if name in skipped else 0)
+        flags |= _ASSUME_VALID if name in assumed else 0
         mtime, ctime, size, inode = signature if signature and signature != NEVER else (0, 0, 0, 0)
         times = (*divmod(ctime, _SECOND), *divmod(mtime, _SECOND))
         fixed = _FIXED.pack(*_words(times), 0, inode, mode, uid, gid, size & 0xFFFFFFFF, raw, flags)
-        extended = b"" if signature else struct.pack(">H", _SKIP_WORKTREE)
+        extended = struct.pack(">H", _SKIP_WORKTREE) if name in skipped else b""
         length = len(fixed) + len(extended) + len(name)
         parts += (fixed, extended, name, bytes(8 - length % 8))
     body = b"".join(parts)
@@ -68,6 +73,7 @@ def _parse(data: bytes, written: int) -> Index:
         raise ValueError(version)
     entries: dict[bytes, Known] = {}
     conflicts: dict[bytes, None] = {}
+    assumed: set[bytes] = set()
     at, name = 12, b""
     for _ in range(count):
         fields = _FIXED.unpack_from(data, at)
@@ -80,10 +86,11 @@ def _parse(data: bytes, written: int) -> Index:
         elif not extended & _INTENT_TO_ADD:
             pinned = flags & _ASSUME_VALID or extended & _SKIP_WORKTREE
             entry: Entry = fields[6], fields[10]
+            assumed |= {name} if flags & _ASSUME_VALID else set()
             entries[name] = Known(None if pinned else _signature(fields, written), entry)
         at = end
     _refuse_partial(data, at, entries)
-    return Index(entries, tuple(conflicts))
+    return Index(entries, tuple(conflicts), frozenset(assumed))
 
 
 def _plain(data: bytes, at: int, start: int, flags: int) -> tuple[bytes, int]:

@@ -21,7 +21,8 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class Reader:
     """For one look: .gitattributes are read once."""
 
-    def __init__(self, root: Path, store: Store) -> None:
+    def __init__(self, root: Path, store: Store, *, keep: bool = True) -> None:
+        self._keep = keep
         self._root = os.fsencode(root) + b"/"
         self._store = store
         self._modes = store.flag("filemode", default=True)
@@ -46,7 +47,7 @@ class Reader:
     def _saved(self, data: bytes, old: Entry | None) -> RawId:
         """A file that only looks changed needs no new object."""
         raw = object_id(b"blob", data)
-        if old is None or old[1] != raw:
+        if self._keep and (old is None or old[1] != raw):
             self._store.writer.add(b"blob", data)
         return raw
 

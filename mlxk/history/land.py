@@ -1,0 +1,147 @@
+"""Brings what a session changed onto a branch of the user's: all of it or nothing. Asks nobody."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from mlxk.contract.errors import (
+    AlreadyExists,
+    BranchNotFound,
+    InvalidValue,
+    MergeConflict,
+    StaleBranch,
+)
+from mlxk.history import commits, diff, merge, refs
+from mlxk.history.checkout import shown
+from mlxk.history.packs import RawId
+from mlxk.history.record import Place
+from mlxk.history.store import Store
+from mlxk.history.target import Target, targets
+from mlxk.system.files import translated
+
+How = Literal["squash", "merge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to land and where.
+
+    `create` makes `branch` at the commit that the session started from.
+    """
+
+    place: Place
+    branch: str
+    author: str  # `Name <email>`, as the user's git has it
+    when: datetime
+    subject: str = ""
+    body: str = ""
+    how: How = "squash"
+    create: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    branch: str
+    commit: str  # where the branch is now
+    before: str | None
+    files: tuple[diff.FileChange, ...]
+    checkouts: tuple[Path, ...]  # folders whose files were brought up to date
+
+
+def land(store: Store, order: Order) -> Landed:
+    """MergeConflict lists the paths; DirtyMerge names the checkout in the way; both change
+    nothing.
+    """
+    ref = refs.check(f"refs/heads/{order.branch}")
+    before = _before(store, ref, order)
+    tip = before or origin(store, order.place)
+    merged = _merged(store, order, tip)
+    if tip and merged == _tree(store, tip) and before:
+        return Landed(order.branch, before, before, (), ())
+    commit = _commit(store, order, merged, tip)
+    old = _tree(store, before) if before else None
+    there = targets(store, ref)
+    with ExitStack() as stack:
+        for target in there:
+            stack.enter_context(target.held(old, merged))
+        store.writer.flush()
+        for target in there:
+            target.write()
+        if not store.refs.swap(ref, before, commit):
+            raise StaleBranch(f"{order.branch} moved meanwhile", name=order.branch)
+        for target in there:
+            target.write_index()
+    store.writer.release()
+    _write_reflogs(store, order, there, before, commit)
+    files = diff.changes(store, tip, commit)
+    return Landed(order.branch, commit, before, files, tuple(t.root for t in there))
+
+
+def origin(store: Store, place: Place) -> str | None:
+    """The user's own commit that a session started from; None on an unborn branch."""
+    base = place.record.base
+    commit = commits.decode(store.read_commit(base))
+    if commit.author != commits.IDENTITY:
+        return base
+    return commit.parents[0] if commit.parents else None
+
+
+def _before(store: Store, ref: str, order: Order) -> str | None:
+    """Where the target is now; None when it is to be made."""
+    if order.branch.startswith("mlxk/"):
+        raise InvalidValue(f"{order.branch} belongs to a session", name=order.branch)
+    at = store.refs.read(ref)
+    if order.create and at:
+        raise AlreadyExists(f"the branch {order.branch} exists", name=order.branch)
+    if not order.create and at is None:
+        raise BranchNotFound(f"there is no branch {order.branch}", name=order.branch)
+    return at
+
+
+def _merged(store: Store, order: Order, tip: str | None) -> RawId:
+    start, end = order.place.record.base, order.place.code
+    if order.how == "merge" and start != origin(store, order.place):
+        raise InvalidValue(
+            "the session started from uncommitted work, which a merge would commit too",
+            hint="land it squashed",
+        )
+    ours = _tree(store, tip) if tip else None
+    merged = merge.trees(store, _tree(store, start), ours, _tree(store, end))
+    if merged.conflicts:
+        names = [shown(path) for path in merged.conflicts]
+        raise MergeConflict(
+            f"{order.branch} and {order.place.record.branch} both changed {', '.join(names[:5])}",
+            paths=names,
+            hint="land on a new branch and merge there",
+        )
+    return merged.tree
+
+
+def _commit(store: Store, order: Order, tree: RawId, tip: str | None) -> str:
+    record = order.place.record
+    parents = [tip] if tip else []
+    if order.how == "merge":
+        parents.append(order.place.code)
+    facts = {commits.SESSION: record.id, commits.STEP: str(order.place.step)}
+    text = commits.message(order.subject or f"land {record.branch}", order.body, facts)
+    data = commits.encode(tree, parents, order.when, text, author=order.author)
+    return store.writer.add(b"commit", data).hex()
+
+
+def _write_reflogs(
+    store: Store, order: Order, there: list[Target], before: str | None, commit: str
+) -> None:
+    """As git does, so that `git reset --hard HEAD@{1}` takes the landing back."""
+    stamp = f"{order.author} {int(order.when.timestamp())} +0000"
+    line = f"{before or '0' * 40} {commit} {stamp}\tland: {order.place.record.branch}\n"
+    logs = [store.common / "logs" / f"refs/heads/{order.branch}"]
+    for log in logs + [target.control / "logs/HEAD" for target in there]:
+        if log.parent.is_dir() and (log.exists() or log is logs[0]):
+            with translated(log), log.open("a") as file:
+                file.write(line)
+
+
+def _tree(store: Store, commit: str) -> RawId:
+    return commits.decode(store.read_commit(commit)).tree

@@ -1,0 +1,153 @@
+"""A checkout of the user's that has a branch checked out, and is brought up to date when work
+lands there.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mlxk.contract.errors import DirtyMerge, LocksPresent
+from mlxk.history import diff, index
+from mlxk.history.checkout import Checkout, shown
+from mlxk.history.copying import Copying
+from mlxk.history.diff import Pair
+from mlxk.history.folders import Folder, Known
+from mlxk.history.packs import RawId
+from mlxk.history.store import Store
+from mlxk.system.files import translated
+
+
+class Target:
+    """Written only while git's own index lock is held, and only when it is clean."""
+
+    def __init__(self, store: Store, root: Path, control: Path) -> None:
+        self.root = root
+        self.control = control
+        self._store = store
+        self._saved = index.Index({}, ())
+        self._pairs: tuple[Pair, ...] = ()
+        self._new: RawId | None = None
+        self._written: list[Pair] = []
+
+    @contextmanager
+    def held(self, old: RawId | None, new: RawId) -> Iterator[None]:
+        """Locked and clean (DirtyMerge), so that `write` may follow; put back if anything fails."""
+        lock = self.control / "index.lock"
+        with translated(lock):
+            try:
+                os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            except FileExistsError as e:
+                raise LocksPresent(f"git is at work in {self.root}", path=str(lock)) from e
+        try:
+            self._new = new
+            self._saved = index.read(self.control / "index")
+            self._pairs = tuple(diff.pairs(self._store, old, new))
+            self._refuse_dirty(old)
+            yield
+        except BaseException:
+            self._put_back(old)
+            raise
+        finally:
+            lock.unlink(missing_ok=True)
+
+    def write(self) -> None:
+        """The files that differ; what is gone first, it may stand in the way."""
+        if self._new is not None:
+            self._apply(self._new, self._pairs)
+
+    def write_index(self) -> None:
+        path = self.control / "index"
+        index.write(path, self._saved.entries.items(), assumed=self._saved.assumed)
+
+    def _apply(self, tree: RawId, pairs: tuple[Pair, ...]) -> None:
+        copying = Copying(self._store, tree, None, Folder())
+        for pair in sorted(pairs, key=lambda p: p[2] is not None):
+            path, _, after = pair
+            self._written.append(pair)
+            if after is None:
+                self._saved.entries.pop(path, None)
+                self._delete(path)
+            elif self._is_sparse(path):
+                self._saved.entries[path] = Known(None, after)
+            else:
+                self._saved.entries[path] = copying.replace(self.root, path, after)
+
+    def _put_back(self, old: RawId | None) -> None:
+        if old is not None and self._written:
+            back = tuple((path, after, before) for path, before, after in self._written)
+            self._apply(old, back)
+
+    def _delete(self, path: bytes) -> None:
+        file = self.root / os.fsdecode(path)
+        with translated(file), suppress(FileNotFoundError, NotADirectoryError):
+            file.unlink()
+        with suppress(OSError):
+            for folder in file.parents:
+                if folder == self.root:
+                    break
+                folder.rmdir()
+
+    def _is_sparse(self, path: bytes) -> bool:
+        known = self._saved.entries.get(path)
+        return known is not None and known.signature is None and path not in self._saved.assumed
+
+    def _refuse_dirty(self, old: RawId | None) -> None:
+        committed = dict(self._store.trees.walk(old)) if old else {}
+        entries = self._saved.entries
+        known = Folder()
+        for path, entry in entries.items():
+            known.put(path, entry)
+        found = Checkout(self.root, known, self._store, keep=False).scan()
+        dirty = {path for path in found if path in entries} | set(self._saved.conflicts)
+        dirty |= {p for p in committed.keys() | entries.keys() if _staged(entries, committed, p)}
+        for path, before, after in self._pairs:
+            if before is None and after is not None and self._occupied(path, entries):
+                dirty.add(path)
+        if dirty:
+            names = sorted(shown(path) for path in dirty)
+            raise DirtyMerge(
+                f"{self.root} has uncommitted changes in {', '.join(names[:5])}",
+                paths=names,
+                hint="commit or stash them, or land on a new branch",
+            )
+
+    def _occupied(self, path: bytes, entries: dict[bytes, Known]) -> bool:
+        """An untracked file is where a new one, or its folder, must go."""
+        parts = path.split(b"/")
+        places = (b"/".join(parts[:length]) for length in range(1, len(parts) + 1))
+        for at in places:
+            file = self.root / os.fsdecode(at)
+            if at in entries or not os.path.lexists(file):
+                continue
+            is_folder = file.is_dir() and not file.is_symlink()
+            if not is_folder or (at == path and not any(e.startswith(at + b"/") for e in entries)):
+                return True
+        return False
+
+
+def targets(store: Store, ref: str) -> list[Target]:
+    """The main worktree and the linked ones that have `ref` checked out."""
+    found = []
+    if store.common.name == ".git" and not store.flag("bare") and _is_on(store.common, ref):
+        found.append(Target(store, store.common.parent, store.common))
+    for control in sorted((store.common / "worktrees").glob("*")):
+        if _is_on(control, ref) and (control / "gitdir").is_file():
+            root = Path((control / "gitdir").read_text().strip()).parent
+            if root.is_dir():
+                found.append(Target(store, root, control))
+    return found
+
+
+def _is_on(control: Path, ref: str) -> bool:
+    try:
+        return (control / "HEAD").read_text().strip() == f"ref: {ref}"
+    except OSError:
+        return False
+
+
+def _staged(
+    entries: dict[bytes, Known], committed: dict[bytes, tuple[int, RawId]], path: bytes
+) -> bool:
+    known = entries.get(path)
+    return (known.entry if known else None) != committed.get(path)

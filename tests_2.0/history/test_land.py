@@ -1,0 +1,237 @@
+import random
+
+import pytest
+from git_repository import WHEN, GitRepository
+from sessions import started
+
+from mlxk.contract.errors import (
+    AlreadyExists,
+    BranchNotFound,
+    DirtyMerge,
+    InvalidValue,
+    LocksPresent,
+    MergeConflict,
+    StaleBranch,
+)
+from mlxk.history import merge
+from mlxk.history.land import Order, land
+
+ME = "Me <me@localhost>"
+
+
+@pytest.fixture
+def repo(tmp_path, home):
+    repo = GitRepository(tmp_path / "repo")
+    repo.write("a", "".join(f"{n}\n" for n in range(20)))
+    repo.write("src/gone", "bye\n")
+    repo.write("run.sh", "x\n")
+    repo.commit("first")
+    return repo
+
+
+@pytest.fixture
+def session(repo, home):
+    with started(repo, home) as session:
+        yield session
+
+
+def work(session, **files):
+    """A step that writes these files; None deletes."""
+    for name, text in files.items():
+        file = session.worktree / name
+        file.unlink() if text is None else file.write_text(text)
+    session.append(b"x\n", when=WHEN, paths=None)
+
+
+def order(session, branch="main", **options):
+    place = session.record.at(session.record.step)
+    return Order(place, branch, ME, WHEN, **options)
+
+
+def landed(session, *args, **options):
+    return land(session.record.store, order(session, *args, **options))
+
+
+def test_a_session_lands_as_one_commit_of_the_users(session, repo):
+    work(session, new="1\n")
+    work(session, new="2\n")
+    before = repo.git("rev-parse", "main")
+    done = landed(session, subject="add new")
+    told = repo.git("log", "-1", "--format=%an|%ae|%cn|%s|%P", "main")
+    assert told == f"Me|me@localhost|Me|add new|{before}"
+    assert (done.before, done.commit) == (before, repo.git("rev-parse", "main"))
+    assert [f.path for f in done.files] == ["new"]
+
+
+def test_the_checkout_of_the_branch_follows(session, repo):
+    work(session, new="1\n", a="changed\n")
+    (session.worktree / "src/gone").unlink()
+    (session.worktree / "run.sh").chmod(0o755)
+    session.append(b"", when=WHEN, paths=None)
+    assert landed(session).checkouts == (repo.root,)
+    assert repo.git("status", "--porcelain=v2") == ""
+    assert (repo.root / "a").read_text() == "changed\n"
+    assert not (repo.root / "src").exists()
+    assert repo.fsck() == ""
+
+
+def test_one_git_command_takes_the_landing_back(session, repo):
+    work(session, new="1\n")
+    landed(session)
+    repo.git("reset", "-q", "--hard", "HEAD@{1}")
+    assert repo.git("log", "--format=%s") == "first"
+    repo.git("reset", "-q", "--hard", "main@{1}")
+
+
+def test_a_merge_keeps_every_step(session, repo):
+    work(session, new="1\n")
+    repo.commit("meanwhile")
+    landed(session, how="merge")
+    parents = repo.git("log", "-1", "--format=%P").split()
+    assert parents[1] == session.record.code
+    assert "add new (+1 -0)" in repo.git("log", "--format=%s")
+
+
+def test_what_the_user_changed_meanwhile_stays(session, repo):
+    work(session, a="first\n" + "".join(f"{n}\n" for n in range(1, 20)))
+    repo.write("a", "".join(f"{n}\n" for n in range(19)) + "last\n")
+    repo.commit("meanwhile")
+    landed(session)
+    lines = (repo.root / "a").read_text().splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("first", "last", 20)
+
+
+def test_a_conflict_changes_nothing_and_names_the_path(session, repo):
+    work(session, a="theirs\n", new="x\n")
+    repo.write("a", "mine\n")
+    repo.commit("meanwhile")
+    before = repo.footprint()
+    with pytest.raises(MergeConflict) as caught:
+        landed(session)
+    assert caught.value.details["paths"] == ["a"]
+    assert repo.footprint() == before
+
+
+@pytest.mark.parametrize("change", ["edit", "stage", "delete", "untracked", "untracked folder"])
+def test_a_dirty_checkout_is_refused_untouched(session, repo, change):
+    work(session, new="x\n")
+    match change:
+        case "delete":
+            (repo.root / "a").unlink()
+        case "untracked":
+            repo.write("new", "mine\n")
+        case "untracked folder":
+            repo.write("new/x", "mine\n")
+        case _:
+            repo.write("a", "mine\n")
+    if change == "stage":
+        repo.git("add", "a")
+        repo.write("a", "".join(f"{n}\n" for n in range(20)))
+    before = repo.footprint()
+    with pytest.raises(DirtyMerge):
+        landed(session)
+    assert repo.footprint() == before
+
+
+def test_files_that_are_not_in_the_way_may_be_untracked(session, repo):
+    repo.write("notes", "mine\n")
+    work(session, new="x\n")
+    landed(session)
+    assert repo.git("status", "--porcelain") == "?? notes"
+
+
+def test_uncommitted_work_that_the_session_saw_is_not_landed(tmp_path, home):
+    repo = GitRepository(tmp_path / "repo")
+    repo.write("a", "one\n")
+    repo.write("b", "one\n")
+    head = repo.commit("first")
+    repo.write("a", "dirty\n")
+    with started(repo, home) as session:
+        work(session, b="two\n")
+        with pytest.raises(InvalidValue):
+            landed(session, "side", create=True, how="merge")
+        before = repo.footprint()
+        landed(session, "side", create=True)
+    assert repo.git("diff", "--name-only", head, "side") == "b"
+    after = repo.footprint()
+    assert (after["files"], after["index"], after["head"]) == (
+        before["files"], before["index"], before["head"]
+    )  # fmt: skip
+
+
+def test_a_new_branch_starts_where_the_session_did(session, repo):
+    start = repo.git("rev-parse", "HEAD")
+    repo.write("a", "mine\n")
+    repo.commit("meanwhile")
+    work(session, a="theirs\n")
+    landed(session, "side", create=True)
+    assert repo.git("rev-parse", "side^") == start
+
+
+def test_nothing_to_land_moves_nothing(session, repo):
+    before = repo.footprint()
+    assert landed(session).files == ()
+    assert repo.footprint() == before
+
+
+def test_landing_twice_is_landing_once(session, repo):
+    work(session, new="1\n")
+    commit = landed(session).commit
+    assert landed(session).commit == commit
+
+
+def test_names_are_checked(session, repo):
+    with pytest.raises(BranchNotFound):
+        landed(session, "nowhere")
+    with pytest.raises(AlreadyExists):
+        landed(session, "main", create=True)
+    with pytest.raises(InvalidValue):
+        landed(session, "mlxk/try")
+
+
+def test_an_index_that_git_has_locked_is_respected(session, repo):
+    work(session, new="1\n")
+    lock = repo.write(".git/index.lock", "")
+    with pytest.raises(LocksPresent):
+        landed(session)
+    assert lock.exists()
+    assert not (repo.root / "new").exists()
+
+
+def test_a_branch_that_moves_at_the_last_moment_puts_everything_back(session, repo, monkeypatch):
+    work(session, new="1\n", a="changed\n")
+    monkeypatch.setattr(session.record.store.refs, "swap", lambda *_, **__: False)
+    with pytest.raises(StaleBranch):
+        landed(session)
+    assert repo.git("status", "--porcelain") == ""
+    assert not (repo.root / ".git/index.lock").exists()
+
+
+def test_a_linked_worktree_follows_too(session, repo):
+    repo.git("worktree", "add", "-q", "-b", "side", "../linked", "main")
+    work(session, new="1\n")
+    assert landed(session, "side").checkouts == (repo.root.parent / "linked",)
+    assert repo.git("status", "--porcelain", at=repo.root.parent / "linked") == ""
+
+
+def test_merged_text_is_what_git_merge_file_says(tmp_path):
+    repo = GitRepository(tmp_path / "repo")
+    chance = random.Random(3)
+    for _ in range(150):
+        base = [chance.choice("abcdefgh") + "\n" for _ in range(12)]
+        sides = [_edited(base, chance) for _ in range(2)]
+        for name, lines in zip(("base", "ours", "theirs"), (base, *sides), strict=True):
+            repo.write(name, "".join(lines))
+        theirs = repo.git("merge-file", "-p", "ours", "base", "theirs", check=False, text=False)
+        ours = merge.text(*((repo.root / n).read_bytes() for n in ("base", "ours", "theirs")))
+        assert ours is None or ours == theirs or b"<<<<" in theirs
+        if ours is not None:
+            assert b"<<<<" not in theirs
+
+
+def _edited(lines, chance):
+    lines = list(lines)
+    for _ in range(chance.randrange(3)):
+        at = chance.randrange(len(lines))
+        lines[at : at + chance.randrange(2)] = chance.choices(["x\n", "y\n"], k=chance.randrange(3))
+    return lines
