@@ -50,8 +50,8 @@ def session(
     store: Store, begin: Start, prompt: str, *, name: str | None = None, clean: bool = False
 ) -> Session:
     """Make, fork or open the session of a run, held until it is closed."""
-    if name is not None and not _NAME.fullmatch(name):
-        raise InvalidValue(f"{name!r} cannot name a branch", hint="letters, digits, . _ and -")
+    if name is not None:
+        _checked(name)
     place, when, meta = begin.place, clock.now(), to_meta(begin.settings)
     if place is None:
         return _named(
@@ -61,21 +61,26 @@ def session(
         )
     if place.is_last and name is None:
         return Session.open(store, place.record.id, when=when)
-    return _named(
-        name or place.record.name,
-        lambda free: Session.fork(store, place, meta, name=free, when=when),
-        exact=name is not None,
-    )
+    wanted = name or place.record.name
+    return fork(store, place, begin.settings, wanted, when, exact=name is not None)
 
 
-def fork(store: Store, place: Place, settings: Settings, name: str, when: datetime) -> Session:
-    """Another future of `place`, under `name` or the next free one."""
+def fork(
+    store: Store,
+    place: Place,
+    settings: Settings,
+    name: str,
+    when: datetime,
+    *,
+    exact: bool = False,
+) -> Session:
+    """Another future of `place`, under `name` or (unless `exact`) the next free one."""
     meta = to_meta(settings)
 
     def make(free: str) -> Session:
         return Session.fork(store, place, meta, name=free, when=when)
 
-    return _named(name, make, exact=False)
+    return _named(_checked(name), make, exact=exact)
 
 
 @asynccontextmanager
@@ -104,6 +109,12 @@ def _named(name: str, make: Callable[[str], Session], *, exact: bool) -> Session
                 e.hint = f"mlxk agent --resume {name}, or another --branch"
                 raise
     raise AssertionError("count() does not end")
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InvalidValue(f"{name!r} cannot name a branch", hint="letters, digits, . _ and -")
+    return name
 
 
 def _slug(prompt: str) -> str:

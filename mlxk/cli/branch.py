@@ -117,7 +117,7 @@ def branch_list() -> Branches:
     """
     from mlxk.history.record import records
 
-    with _store() as store:
+    with open_store() as store:
         found = tuple(_branch(store, record) for record in records(store))
     return Branches(found, len(found))
 
@@ -141,7 +141,7 @@ def branch_show(rev: Rev) -> Shown:
     from mlxk.history import diff
     from mlxk.history.record import find
 
-    with _store() as store:
+    with open_store() as store:
         place = find(store, rev)
         return Shown(
             _branch(store, place.record),
@@ -169,7 +169,7 @@ def branch_diff(
     from mlxk.history import diff
     from mlxk.history.record import find
 
-    with _store() as store:
+    with open_store() as store:
         first = find(store, a)
         ends = (first.record.base, first.code) if b is None else (first.code, find(store, b).code)
         files = diff.changes(store, *ends)
@@ -193,14 +193,14 @@ def branch_log(rev: Rev) -> Log:
     """
     from mlxk.history.record import find
 
-    with _store() as store:
+    with open_store() as store:
         place = find(store, rev)
         record = place.record
         steps = tuple(_step(step) for step in record.steps() if step.number <= place.step)
     return Log(record.branch, record.id, steps)
 
 
-def _store() -> "Store":
+def open_store() -> "Store":
     from mlxk.history.store import Store
     from mlxk.system import paths
 

@@ -1,5 +1,31 @@
 """Importing this module fills the command table."""
 
-from mlxk.cli import about, agent, branch, doctor, models, serving, storage
+from mlxk.cli import (
+    about,
+    advice,
+    agent,
+    branch,
+    branching,
+    catalog,
+    config,
+    deploy,
+    doctor,
+    models,
+    serving,
+    storage,
+)
 
-__all__ = ["about", "agent", "branch", "doctor", "models", "serving", "storage"]
+__all__ = [
+    "about",
+    "advice",
+    "agent",
+    "branch",
+    "branching",
+    "catalog",
+    "config",
+    "deploy",
+    "doctor",
+    "models",
+    "serving",
+    "storage",
+]

@@ -34,6 +34,7 @@ def lines_of(argv, cwd):
 def compare(golden, steady, repo):
     def check(name, *argv, change=lambda line: line):
         lines = [change(steady.value(line)) for line in lines_of(argv, repo)]
+        assert lines[-1]["status"] == "success", lines[-1]
         golden(f"{name}.jsonl", lines)
 
     return check
@@ -138,3 +139,4 @@ def test_agent_and_its_branch(compare):
     for command in ("list", "show", "diff", "log"):
         rest = [] if command == "list" else ["greet"]
         compare(f"branch-{command}", "branch", command, *rest, "--json")
+    compare("branch-create", "branch", "create", "greet", "again", "--turn", "1", "--json")

@@ -1,0 +1,99 @@
+"""`mlxk branch create`: another future from any step of a session."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlxk.cli.registry import command
+
+if TYPE_CHECKING:
+    from mlxk.history.record import Place, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """`commit` is the code, `step` the last one the new branch shares with `parent`."""
+
+    name: str
+    session: str
+    parent: str
+    step: int
+    commit: str
+    worktree: str
+    resume: str
+
+
+def _created(value: Created, _: dict[str, Any]) -> str:
+    return f"{value.name} goes on from step {value.step} of {value.parent}\nresume  {value.resume}"
+
+
+@command("branch create", _created)
+def branch_create(
+    rev: Annotated[str, typer.Argument(help="A session, branch or commit to start from.")],
+    name: Annotated[str | None, typer.Argument(help="Name of the new branch.")] = None,
+    step: Annotated[int | None, typer.Option(min=0, help="Go back to this step of it.")] = None,
+    turn: Annotated[
+        int | None, typer.Option(min=0, help="Go back to the end of this answer of the model.")
+    ] = None,
+) -> Created:
+    """Start another branch from any step of a session: files and conversation as they were then.
+
+    mlxk branch create greet
+
+    mlxk branch create greet second-try --turn 1 --json | jq -r .data.resume
+    """
+    from mlxk.agent import compose
+    from mlxk.agent.settings import from_meta
+    from mlxk.cli.branch import open_store
+    from mlxk.contract.errors import UsageError
+    from mlxk.history.record import find
+    from mlxk.system.clock import now
+
+    if step is not None and turn is not None:
+        raise UsageError("give a step or a turn, not both", hint="mlxk branch log REV")
+    with open_store() as store:
+        place = find(store, rev)
+        if turn is not None:
+            step = _step_of_turn(place.record, turn)
+        if step is not None:
+            place = place.record.at(step)
+        settings = from_meta(place.meta())
+        wanted = name or place.record.name
+        session = compose.fork(store, place, settings, wanted, now(), exact=name is not None)
+        with session:
+            return _value(session.record, place, str(session.worktree))
+
+
+def _value(record: "Record", place: "Place", worktree: str) -> Created:
+    import shlex
+
+    return Created(
+        name=record.branch,
+        session=record.id,
+        parent=place.record.branch,
+        step=place.step,
+        commit=record.code,
+        worktree=worktree,
+        resume=f'mlxk agent --resume {shlex.quote(record.name)} "…"',
+    )
+
+
+def _step_of_turn(record: "Record", turn: int) -> int:
+    """The step at which the model had answered `turn` times and its calls were done.
+
+    SessionNotFound when it never did.
+    """
+    from mlxk.agent.transcript import from_lines
+    from mlxk.contract.errors import SessionNotFound
+
+    found = 0 if turn == 0 else None
+    for step in record.steps():
+        answers = [m for m in from_lines(record.at(step.number).lines()) if m.role == "assistant"]
+        if len(answers) > turn:
+            break
+        if len(answers) == turn:
+            found = step.number
+    if found is None:
+        raise SessionNotFound(f"{record.branch} has no turn {turn}", hint="mlxk branch log REV")
+    return found
