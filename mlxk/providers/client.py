@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiohttp
+from yarl import URL
 
 from mlxk.chat.fold import unfold
 from mlxk.chat.types import Event, Finish, Request, Start
@@ -109,7 +110,7 @@ class RemoteModel:
         body = endpoint.body(endpoint.format.encode_request(request, stream=True))
         try:
             async with self._session.post(
-                endpoint.url,
+                URL(endpoint.url(request.model), encoded=True),
                 data=encoding.dumps(body),
                 headers={"Content-Type": "application/json", **endpoint.headers()},
                 allow_redirects=False,

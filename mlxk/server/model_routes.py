@@ -119,7 +119,7 @@ async def _tokenize(http: web.Request) -> web.Response:
 async def _detokenize(http: web.Request) -> web.Response:
     body = await read_json(http)
     require("wire/detokenize", body, "request")
-    return reply_json({"text": await _local(http, body).decode(body["tokens"])})
+    return reply_json({"text": await _local(http, body).decode([int(id) for id in body["tokens"]])})
 
 
 def _local(http: web.Request, body: dict[str, Any]) -> Local:

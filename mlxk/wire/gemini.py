@@ -17,7 +17,7 @@ from mlxk.wire.gemini_contents import (
     encode_contents,
     plain_schema,
 )
-from mlxk.wire.reading import checked, in_call_order, refuse, shallow
+from mlxk.wire.reading import checked, in_call_order, refuse, shallow, whole
 
 _SCHEMA = "wire/gemini"
 _SAMPLING = {
@@ -33,7 +33,7 @@ _REFUSED = {"responseLogprobs": "log-probabilities are not offered"}
 
 def decode_request(body: Any) -> Asked:
     body = checked(_SCHEMA, camel(body))
-    config = body.get("generationConfig") or {}
+    config = whole(body.get("generationConfig") or {})
     refuse(config, _REFUSED)
     messages = (
         *decode_system(body.get("systemInstruction")),

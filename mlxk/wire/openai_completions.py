@@ -164,9 +164,13 @@ def _prompts(prompt: Any) -> tuple[str | tuple[int, ...], ...]:
     """A text, several, a list of token ids, or several of those."""
     if isinstance(prompt, str):
         return (prompt,)
-    if all(isinstance(item, int) for item in prompt):
-        return (tuple(prompt),)
-    return tuple(item if isinstance(item, str) else tuple(item) for item in prompt)
+    if all(isinstance(item, int | float) for item in prompt):
+        return (_ids(prompt),)
+    return tuple(item if isinstance(item, str) else _ids(item) for item in prompt)
+
+
+def _ids(numbers: list[float]) -> tuple[int, ...]:
+    return tuple(int(number) for number in numbers)
 
 
 def _reason(wire: str | None) -> FinishReason:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlxk.chat.types import Request, Sampling, Tool, ToolChoice
+from mlxk.contract.errors import InvalidValue
 from mlxk.contract.notes import note
 from mlxk.wire import openai
 from mlxk.wire.frames import Asked, Format, ToolKind
@@ -29,6 +30,8 @@ _CUSTOM_PARAMETERS = {
 def decode_request(body: Any) -> Asked:
     body = checked(_SCHEMA, body)
     refuse(body, _REFUSED)
+    if body.get("input") is None and not body.get("previous_response_id"):
+        raise InvalidValue("there is no input", pointer="/input")
     tools = list(_tools(body.get("tools") or (), "/tools"))
     request = Request(
         model=body.get("model") or "",

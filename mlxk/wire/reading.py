@@ -15,10 +15,18 @@ _DEPTH = 64
 def checked(schema: str, body: Any) -> dict[str, Any]:
     """`body` if it obeys its published schema. Parameters unknown to it leave a note."""
     require(schema, body, "request")
-    request: dict[str, Any] = body
+    request: dict[str, Any] = whole(body)
     for name in sorted(request.keys() - registry.load(schema)["properties"].keys()):
         note("ignored_parameter", f"the parameter {name!r} is unknown and was ignored", f"/{name}")
     return request
+
+
+def whole(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON Schema takes 15.0 for an integer; Python does not."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in values.items()
+    }
 
 
 def refuse(body: dict[str, Any], reasons: dict[str, str]) -> None:

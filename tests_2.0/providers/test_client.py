@@ -6,8 +6,20 @@ import pytest
 from aiohttp import web
 from scripted import CALL, HELLO, Scripted
 
-from mlxk.chat.fold import gather
-from mlxk.chat.types import Finish, Message, Request, Start, Text, TextDelta, Usage
+from mlxk.chat.fold import fold, gather
+from mlxk.chat.types import (
+    Finish,
+    Message,
+    Request,
+    Sampling,
+    Start,
+    Text,
+    TextDelta,
+    ThinkingDelta,
+    Tool,
+    ToolChoice,
+    Usage,
+)
 from mlxk.contract.errors import (
     ContextLengthExceeded,
     InvalidValue,
@@ -19,8 +31,9 @@ from mlxk.contract.errors import (
     RequestTimeout,
 )
 from mlxk.providers.client import Patience, RemoteModel
-from mlxk.providers.endpoints import endpoint
+from mlxk.providers.endpoints import ENDPOINTS, endpoint
 
+THOUGHT = (Start("r1", "m"), ThinkingDelta("Hm."), TextDelta("4"), Finish("length", Usage(5, 2)))
 HI = Request("m", (Message("user", (Text("Hi"),)),))
 CHUNK = b'data: {"id":"r1","model":"m","choices":[{"index":0,"delta":{"content":"Hello"}}]}\n\n'
 END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -69,11 +82,46 @@ async def ask():
         await runner.cleanup()
 
 
-@pytest.mark.parametrize("turn", [HELLO, CALL], ids=["text", "call"])
-async def test_it_says_what_our_own_server_says(serve, turn):
+@pytest.mark.parametrize("turn", [HELLO, CALL, THOUGHT], ids=["text", "call", "thought"])
+@pytest.mark.parametrize("name", ENDPOINTS)
+async def test_it_says_what_our_own_server_says(serve, name, turn):
     http = await serve(Scripted(turn))
-    async with RemoteModel(endpoint("openai", str(http._base_url), {})) as model:
-        assert [event async for event in model.stream(HI)] == list(turn)
+    async with RemoteModel(endpoint(name, str(http._base_url), {})) as model:
+        assert (await gather(model.stream(HI))).reply == fold(turn).reply
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+async def test_our_own_server_is_asked_for_what_was_meant(serve, name):
+    far = Scripted()
+    http = await serve(far)
+    asked = Request(
+        "m",
+        (Message("system", (Text("Be brief."),)), *HI.messages),
+        tools=(Tool("ls", "List.", {"type": "object"}),),
+        tool_choice=ToolChoice("required"),
+        max_tokens=7,
+        sampling=Sampling(temperature=0.5),
+    )
+    async with RemoteModel(endpoint(name, str(http._base_url), {})) as model:
+        await gather(model.stream(asked))
+    assert far.requests == [asked]
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+async def test_refusals_are_understood_in_every_format(serve, name):
+    long = ContextLengthExceeded("long", prompt_tokens=90, context_length=64)
+    http = await serve(Scripted((long,)))
+    async with RemoteModel(endpoint(name, str(http._base_url), {})) as model:
+        with pytest.raises(ContextLengthExceeded):
+            await gather(model.stream(HI))
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+async def test_a_key_is_sent_the_way_our_own_server_reads_it(serve, name):
+    http = await serve(Scripted(), api_key="sesame")
+    place = endpoint(name, str(http._base_url), {"MLXK_API_KEY": "sesame"})
+    async with RemoteModel(place) as model:
+        assert (await gather(model.stream(HI))).reply
 
 
 async def test_an_api_that_does_not_stream_is_understood(ask):
@@ -187,7 +235,7 @@ async def test_closing_the_stream_hangs_up(serve):
     ],
 )
 def test_a_url_may_be_given_in_the_forms_people_type(url, full):
-    assert endpoint("openai", url, {}).url == full
+    assert endpoint("openai", url, {}).url("m") == full
 
 
 def test_a_key_of_our_own_goes_before_the_vendors():

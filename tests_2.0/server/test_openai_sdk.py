@@ -117,7 +117,7 @@ async def test_tool_calls(ask):
     create = client.chat.completions.create
     done = await create(model="m", messages=HI, tools=[TOOL], tool_choice="required")
     call = done.choices[0].message.tool_calls[0]
-    assert (call.id, call.function.name, call.function.arguments) == ("t1", "Read", '{"path": "a"}')
+    assert (call.id, call.function.name, call.function.arguments) == ("t1", "Read", '{"path":"a"}')
     assert done.choices[0].finish_reason == "tool_calls"
 
 
@@ -127,7 +127,7 @@ async def test_streamed_tool_calls(ask):
     async with client.chat.completions.stream(model="m", messages=HI, tools=[strict]) as stream:
         done = await stream.get_final_completion()
     call = done.choices[0].message.tool_calls[0]
-    assert (call.id, call.function.name, call.function.arguments) == ("t1", "Read", '{"path": "a"}')
+    assert (call.id, call.function.name, call.function.arguments) == ("t1", "Read", '{"path":"a"}')
 
 
 async def test_a_failure_in_mid_stream_is_raised(ask):

@@ -71,7 +71,7 @@ async def test_events_are_numbered_and_come_in_order(ask):
 async def test_a_function_call(ask, stream):
     responses = await ask(CALL)
     item = await only_item(responses, stream, FUNCTION)
-    assert (item.type, item.call_id, item.arguments) == ("function_call", "t1", '{"path": "a"}')
+    assert (item.type, item.call_id, item.arguments) == ("function_call", "t1", '{"path":"a"}')
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -8,7 +8,7 @@ HELLO = (Start("r1", "m"), TextDelta("Hello"), TextDelta(" world"), Finish("stop
 CALL = (
     Start("r1", "m"),
     ToolUseStart("t1", "Read"),
-    ToolUseDelta('{"path": "a"}'),
+    ToolUseDelta('{"path":"a"}'),
     Finish("tool_use", Usage(5, 2)),
 )
 
