@@ -11,9 +11,8 @@ from mlxk.contract.errors import UnsafePath
 from mlxk.contract.notes import note
 from mlxk.history.attributes import Attributes
 from mlxk.history.checkout import shown
-from mlxk.history.disk import clone
+from mlxk.history.disk import clone, write_all
 from mlxk.history.folders import NEVER, Folder, Known, signature
-from mlxk.history.objects import write_all
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
 from mlxk.history.trees import EXECUTABLE, FOLDER, LINK, SUBMODULE, Entry
@@ -123,6 +122,18 @@ class Copying:
     def _attributes_file(self, path: bytes) -> bytes | None:
         entry = self._store.trees.find(self._tree, path)
         return self._store.read_blob(entry[1]) if entry and entry[0] not in (FOLDER, LINK) else None
+
+
+def delete(root: Path, path: bytes) -> None:
+    """One file of a checkout, and the folders that it leaves empty."""
+    file = root / os.fsdecode(path)
+    with translated(file), suppress(FileNotFoundError, NotADirectoryError):
+        file.unlink()
+    with suppress(OSError):
+        for folder in file.parents:
+            if folder == root:
+                break
+            folder.rmdir()
 
 
 def _check(prefix: bytes, name: bytes) -> None:

@@ -53,6 +53,13 @@ def barrier(fd: int) -> None:
         os.fsync(fd)
 
 
+def write_all(fd: int, data: bytes) -> None:
+    """A full disk shows as a short write first."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def clone(source: int, target: int) -> bool:
     """Share the source's blocks copy-on-write, where the file system can."""
     if sys.platform != "linux":

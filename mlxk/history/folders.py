@@ -39,6 +39,10 @@ class Folder:
         *folders, name = path.split(b"/")
         self.at(folders).files[name] = known
 
+    def pop(self, path: bytes) -> None:
+        *folders, name = path.split(b"/")
+        self.at(folders).files.pop(name, None)
+
     def at(self, folders: list[bytes]) -> "Folder":
         folder = self
         for name in folders:

@@ -2,20 +2,36 @@
 follows it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from mlxk.contract.errors import AlreadyExists, Locked, StaleBranch
+from mlxk.contract.errors import AlreadyExists, Locked, SessionBusy, StaleBranch
 from mlxk.contract.notes import note
 from mlxk.history import commits, diff, record, refs
 from mlxk.history.packs import RawId
 from mlxk.history.record import SESSIONS, Record
 from mlxk.history.store import Store
+from mlxk.system.files import locked
 
 
 def commit(store: Store, tree: RawId, parents: Sequence[str], when: datetime, message: str) -> str:
     return store.writer.add(b"commit", commits.encode(tree, parents, when, message)).hex()
+
+
+@contextmanager
+def holding(store: Store, session: str) -> Iterator[ExitStack]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(store.home / "locks" / store.key / f"{session}.lock"))
+        except Locked as e:
+            raise SessionBusy(
+                f"another process is writing session {session}",
+                session=session,
+                hint="wait for it, or start a branch from its last step",
+            ) from e
+        yield held
 
 
 def facts(history: Record, step: int) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from mlxk.history import packs
-from mlxk.history.disk import Batch
+from mlxk.history.disk import Batch, write_all
 from mlxk.history.packs import Pack, RawId
 from mlxk.system.files import translated
 from mlxk.system.process import Identity, identity, is_alive
@@ -155,13 +155,6 @@ class Writer:
             path.unlink(missing_ok=True)
             raise
         return fd
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """A full disk shows as a short write first."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _identity(pid: str, started: str, boot: str) -> Identity:

@@ -11,7 +11,7 @@ from dulwich.objects import ObjectID
 from dulwich.refs import Ref, check_ref_format
 
 from mlxk.contract.errors import AlreadyExists, InvalidValue, Locked
-from mlxk.history.disk import barrier
+from mlxk.history.disk import barrier, write_all
 from mlxk.system.files import translated
 
 _PATIENCE = 5.0  # git itself holds a ref lock for milliseconds
@@ -67,17 +67,35 @@ class Refs:
         return True
 
     def drop(self, ref: str, old: str) -> bool:
-        """Delete a loose `ref` that is still at `old`."""
+        """Delete `ref` if it is still at `old`."""
         path = self._common / ref
         with translated(path):
             os.close(self._lock(path, ours=True))
             try:
-                if self._loose(ref) != old:
+                if self.read(ref) != old:
                     return False
-                path.unlink()
+                self._unpack(ref)
+                path.unlink(missing_ok=True)
             finally:
                 Path(f"{path}.lock").unlink()
         return True
+
+    def _unpack(self, ref: str) -> None:
+        """Take `ref` out of the packed refs, as git does before it deletes the loose one."""
+        if Ref(ref.encode()) not in self._packed():
+            return
+        path = self._common / "packed-refs"
+        fd = self._lock(path, ours=False)
+        lock = Path(f"{path}.lock")
+        try:
+            write_all(fd, _without(path.read_bytes(), ref.encode()))
+            barrier(fd)
+            lock.rename(path)
+        except BaseException:
+            lock.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(fd)
 
     def _loose(self, ref: str) -> str | None:
         try:
@@ -111,6 +129,19 @@ def check(ref: str) -> str:
     if ref.isprintable() and check_ref_format(Ref(ref.encode())):
         return ref
     raise InvalidValue(f"{ref!r} is not a name that git accepts for a branch", name=ref)
+
+
+def _without(packed: bytes, ref: bytes) -> bytes:
+    """The file's lines but that of `ref` and the peeled one that may follow it."""
+    kept: list[bytes] = []
+    dropping = False
+    for line in packed.splitlines(keepends=True):
+        dropping = line.startswith(b"^") if dropping else False
+        if line.rstrip(b"\n").endswith(b" " + ref) and not line.startswith(b"#"):
+            dropping = True
+        if not dropping:
+            kept.append(line)
+    return b"".join(kept)
 
 
 def _bury(lock: Path) -> None:

@@ -4,13 +4,13 @@ Knows no messages.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from mlxk.contract.errors import Locked, SessionBusy, StaleBranch
+from mlxk.contract.errors import StaleBranch
 from mlxk.history import commits, diff, ledger, record, snapshot, worktree
 from mlxk.history.checkout import Checkout, Found
 from mlxk.history.diff import FileChange
@@ -19,7 +19,6 @@ from mlxk.history.packs import RawId
 from mlxk.history.record import SESSIONS, Place, Record, Step, transcript_path
 from mlxk.history.store import Store
 from mlxk.history.trees import FILE, FOLDER, Entry
-from mlxk.system.files import locked
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VERBS = {"added": "add", "modified": "edit", "deleted": "delete", "type_changed": "change"}
@@ -96,7 +95,7 @@ class Session:
         """
         place = record.find(store, spec)
         store.writer.sweep()
-        with _holding(store, place.record.id) as held:
+        with ledger.holding(store, place.record.id) as held:
             history = record.load(store, store.refs.read(SESSIONS + place.record.id) or "")
             if place.session_commit != place.record.head:
                 raise StaleBranch(
@@ -113,7 +112,7 @@ class Session:
 
     @classmethod
     def _begin(cls, store: Store, session: str, head: str, known: Folder | None) -> Self:
-        with _holding(store, session) as held:
+        with ledger.holding(store, session) as held:
             history = ledger.publish(store, head)
             try:
                 tree = _tree(store, history.code)
@@ -175,6 +174,20 @@ class Session:
         self._tree, self._lines_tree, self._pending = tree, lines_tree, {}
         return Step(step, code, head, self.id, subject, when, files)
 
+    def undo(self, step: int, *, when: datetime) -> Step:
+        """Files and conversation as they were after `step`: a new step, so that it can be undone.
+
+        SessionNotFound when there is no such step.
+        """
+        place = self.record.at(step)
+        self._recover(when)
+        tree = _tree(self._store, place.code)
+        pairs = sorted(diff.pairs(self._store, self._tree, tree), key=lambda pair: pair[0])
+        worktree.retarget(self._store, self._checkout, tree, pairs)
+        self._lines_tree = _tree(self._store, place.session_commit)
+        self._pending = {path: after for path, _, after in pairs}
+        return self.append(b"", when=when, subject=f"undo to step {step}")
+
     def close(self) -> None:
         """Bring the worktree's index up to date for people and free the lock."""
         with self._held:
@@ -189,7 +202,7 @@ class Session:
 
     def _recover(self, when: datetime) -> None:
         """Nothing a killed run wrote is lost: it becomes a step of its own."""
-        self._pending = self._checkout.scan()
+        self._pending |= self._checkout.scan()
         if self._changes()[0]:
             self.recovered = self.append(b"", when=when, subject="recover unfinished work")
 
@@ -225,20 +238,6 @@ def described(files: tuple[FileChange, ...]) -> str:
         what = f"{len(files)} files: {', '.join(f.path for f in files[:3])}"
         return f"{verb} {what} (+{added} -{deleted})"
     return f"{verb} {what} (+{added} -{deleted})"
-
-
-@contextmanager
-def _holding(store: Store, session: str) -> Iterator[ExitStack]:
-    with ExitStack() as held:
-        try:
-            held.enter_context(locked(store.home / "locks" / store.key / f"{session}.lock"))
-        except Locked as e:
-            raise SessionBusy(
-                f"another process is writing session {session}",
-                session=session,
-                hint="wait for it, or start a branch from its last step",
-            ) from e
-        yield held
 
 
 def _meta(store: Store, meta: bytes) -> dict[bytes, Entry | None]:

@@ -4,13 +4,13 @@ lands there.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlxk.contract.errors import DirtyMerge, LocksPresent
 from mlxk.history import diff, index
 from mlxk.history.checkout import Checkout, shown
-from mlxk.history.copying import Copying
+from mlxk.history.copying import Copying, delete
 from mlxk.history.diff import Pair
 from mlxk.history.folders import Folder, Known
 from mlxk.history.packs import RawId
@@ -67,7 +67,7 @@ class Target:
             self._written.append(pair)
             if after is None:
                 self._saved.entries.pop(path, None)
-                self._delete(path)
+                delete(self.root, path)
             elif self._is_sparse(path):
                 self._saved.entries[path] = Known(None, after)
             else:
@@ -77,16 +77,6 @@ class Target:
         if old is not None and self._written:
             back = tuple((path, after, before) for path, before, after in self._written)
             self._apply(old, back)
-
-    def _delete(self, path: bytes) -> None:
-        file = self.root / os.fsdecode(path)
-        with translated(file), suppress(FileNotFoundError, NotADirectoryError):
-            file.unlink()
-        with suppress(OSError):
-            for folder in file.parents:
-                if folder == self.root:
-                    break
-                folder.rmdir()
 
     def _is_sparse(self, path: bytes) -> bool:
         known = self._saved.entries.get(path)

@@ -6,13 +6,15 @@ Knows no steps.
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlxk.history import index
 from mlxk.history.checkout import Checkout
-from mlxk.history.copying import Copying
+from mlxk.history.copying import Copying, delete
+from mlxk.history.diff import Pair
 from mlxk.history.folders import NEVER, Folder, Known
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
@@ -89,6 +91,17 @@ def reopen(store: Store, session: str, branch: str, tree: RawId) -> Checkout:
     return Checkout(at.folder, known, store)
 
 
+def retarget(store: Store, checkout: Checkout, tree: RawId, pairs: Sequence[Pair]) -> None:
+    """Write into the worktree what `pairs` say differs in `tree`; what goes, goes first."""
+    copying = Copying(store, tree, None, Folder())
+    for path, _, after in sorted(pairs, key=lambda pair: pair[2] is not None):
+        if after is None:
+            delete(checkout.root, path)
+            checkout.known.pop(path)
+        else:
+            checkout.known.put(path, copying.replace(checkout.root, path, after))
+
+
 def save_index(store: Store, session: str, checkout: Checkout) -> None:
     """For people who run git in the worktree, and for the next run, which then reads only what
     changed.
@@ -106,6 +119,18 @@ def remove(store: Store, session: str) -> None:
         shutil.rmtree(at.admin)
     with suppress(OSError):
         at.admin.parent.rmdir()
+
+
+def registered(store: Store) -> set[str]:
+    """Sessions that have a folder or a registration, rightly or not; half-deleted folders go."""
+    found = {p.name.removeprefix("mlxk-") for p in (store.common / "worktrees").glob("mlxk-*")}
+    folders = places(store, "x").folder.parent
+    for folder in folders.iterdir() if folders.is_dir() else ():
+        if folder.name.startswith("."):
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            found.add(folder.name.removesuffix(".building"))
+    return found
 
 
 def discard(folder: Path) -> None:

@@ -1,0 +1,101 @@
+"""Sessions that were removed: kept under refs/mlxk/trash until they are pruned.
+
+Deletes no objects.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mlxk.contract.errors import HistoryCorrupt, SessionBusy, SessionNotFound
+from mlxk.contract.notes import note
+from mlxk.history import commits, ledger, merge, record, worktree
+from mlxk.history.record import SESSIONS, Record
+from mlxk.history.store import Store
+
+TRASH = "refs/mlxk/trash/"
+_STAMP = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    record: Record
+    ref: str
+    when: datetime
+
+
+def is_landed(store: Store, history: Record, onto: str | None) -> bool:
+    """Whether landing on the commit `onto` would change nothing."""
+    base, code = (_tree(store, c) for c in (history.base, history.code))
+    if base == code:
+        return True
+    if onto is None:
+        return False
+    ours = _tree(store, onto)
+    merged = merge.trees(store, base, ours, code)
+    return merged.tree == ours and not merged.conflicts
+
+
+def discard(store: Store, history: Record, when: datetime) -> Discarded:
+    """Take the session's branch, ref and worktree away; the trash keeps its history.
+
+    SessionBusy.
+    """
+    with ledger.holding(store, history.id):
+        ref = f"{TRASH}{when.astimezone(UTC):{_STAMP}}-{history.id}"
+        store.refs.swap(ref, None, history.head, ours=True)
+        if code := store.refs.read(f"refs/heads/{history.branch}"):
+            store.refs.drop(f"refs/heads/{history.branch}", code)
+        store.refs.drop(SESSIONS + history.id, history.head)
+        worktree.remove(store, history.id)
+    return Discarded(history, ref, when)
+
+
+def discarded(store: Store) -> tuple[Discarded, ...]:
+    """What the trash holds, oldest first."""
+    found = []
+    for ref, head in store.refs.under(TRASH):
+        stamp = ref.removeprefix(TRASH).partition("-")[0]
+        when = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+        try:
+            found.append(Discarded(record.load(store, head), ref, when))
+        except HistoryCorrupt as e:
+            note("damaged_session", f"{ref}: {e}")
+    return tuple(found)
+
+
+def restore(store: Store, spec: str) -> Record:
+    """Bring the last discarded session of this id or name back. SessionNotFound, AlreadyExists."""
+    wanted = spec.removeprefix("mlxk/")
+    found = [d for d in discarded(store) if wanted in (d.record.id, d.record.name)]
+    if not found:
+        raise SessionNotFound(f"no session {spec!r} is in the trash", spec=spec)
+    last = found[-1]
+    ledger.refuse_taken(store, last.record.name)
+    history = ledger.publish(store, last.record.head)
+    store.refs.drop(last.ref, last.record.head)
+    return history
+
+
+def prune(store: Store, before: datetime) -> tuple[Discarded, ...]:
+    """Forget what was discarded before then, and sweep up what killed runs left; git's gc does the
+    rest.
+    """
+    gone = tuple(d for d in discarded(store) if d.when < before)
+    for old in gone:
+        store.refs.drop(old.ref, old.record.head)
+    for session in worktree.registered(store):
+        _remove_orphan(store, session)
+    store.writer.sweep()
+    return gone
+
+
+def _remove_orphan(store: Store, session: str) -> None:
+    """The worktree of a session that does not exist and is not just being started."""
+    with suppress(SessionBusy), ledger.holding(store, session):
+        if store.refs.read(SESSIONS + session) is None:
+            worktree.remove(store, session)
+
+
+def _tree(store: Store, commit: str) -> bytes:
+    return commits.decode(store.read_commit(commit)).tree
