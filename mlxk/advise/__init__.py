@@ -1,0 +1,1 @@
+"""Which model fits this machine: profile, catalog, score, fit. Starts no process."""

@@ -1,0 +1,154 @@
+"""The user's settings in `config.json`: eight keys with types and defaults. Knows no deployment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mlxk.contract import encoding
+from mlxk.contract.errors import CorruptState, InvalidDocument, InvalidValue
+from mlxk.system import files
+
+Value = str | int | bool | None
+Kind = Literal["text", "secret", "count", "flag", "choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    name: str
+    kind: Kind
+    default: Value
+    text: str
+    low: int = 0
+    high: int = 1 << 31
+    choices: tuple[str, ...] = ()
+
+
+KEYS: tuple[Key, ...] = (
+    Key("openrouter-key", "secret", None, "name of the variable that holds the OpenRouter key"),
+    Key("default-quant", "choice", "int4", "quantisation", choices=("int4", "int8", "bf16")),
+    Key("memory-budget-pct", "count", 40, "share of the memory for models", 1, 100),
+    Key("gateway-port", "count", 4000, "port of the gateway", 1, 65535),
+    Key("model-dir", "text", None, "folder of models beside the cache"),
+    Key("auto-health-check", "flag", True, "probe deployments after a start"),
+    Key("log-max-size-mb", "count", 50, "size at which a log is archived", 1, 10_000),
+    Key("log-max-files", "count", 5, "archives kept of each log", 0, 1000),
+)
+ALIASES = {"litellm-port": "gateway-port"}
+STACK = "stack"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    key: str
+    value: Value
+    default: Value
+    is_default: bool
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the file says over the defaults; `stack` names the active stack."""
+
+    values: Mapping[str, Any]
+
+    def get(self, name: str) -> Value:
+        key = key_of(name)
+        value: Value = self.values.get(key.name, key.default)
+        return value
+
+    def count(self, name: str) -> int:
+        value = self.get(name)
+        return value if isinstance(value, int) else 0
+
+    def rows(self) -> tuple[Setting, ...]:
+        return tuple(self.row(key.name) for key in KEYS)
+
+    def row(self, name: str) -> Setting:
+        key = key_of(name)
+        is_default = key.name not in self.values
+        return Setting(key.name, self.get(key.name), key.default, is_default, key.text)
+
+    @property
+    def stack(self) -> str | None:
+        value = self.values.get(STACK)
+        return value if isinstance(value, str) else None
+
+
+def load(home: Path) -> Settings:
+    path = _path(home)
+    try:
+        value = encoding.loads(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        return Settings({})
+    except InvalidDocument as e:
+        raise CorruptState(str(e), hint="mlxk config reset", path=str(path)) from e
+    if not isinstance(value, dict):
+        raise CorruptState(f"{path} is not a JSON object", hint="mlxk config reset")
+    return Settings(value)
+
+
+def save(home: Path, settings: Settings) -> None:
+    """Secrets may be in it: nobody else reads it."""
+    data = encoding.dumps(dict(settings.values), newline=True, indent=True)
+    files.write_atomic(_path(home), data, mode=0o600)
+
+
+def changed(settings: Settings, name: str, text: str) -> Settings:
+    key = key_of(name)
+    return Settings({**settings.values, key.name: parsed(key, text)})
+
+
+def with_stack(settings: Settings, name: str | None) -> Settings:
+    rest = {k: v for k, v in settings.values.items() if k != STACK}
+    return Settings({**rest, STACK: name} if name else rest)
+
+
+def without(settings: Settings, name: str | None) -> Settings:
+    """Back to the default: one key, or all; the active stack stays."""
+    gone = {key_of(name).name} if name else {key.name for key in KEYS}
+    return Settings({k: v for k, v in settings.values.items() if k not in gone})
+
+
+def key_of(name: str) -> Key:
+    wanted = ALIASES.get(name, name)
+    for key in KEYS:
+        if key.name == wanted:
+            return key
+    known = ", ".join(key.name for key in KEYS)
+    raise InvalidValue(f"no setting is called {name!r}", hint=f"one of {known}", key=name)
+
+
+def parsed(key: Key, text: str) -> Value:
+    match key.kind:
+        case "count":
+            return _count(key, text)
+        case "flag":
+            return _flag(key, text)
+        case "choice" if text not in key.choices:
+            raise InvalidValue(f"{key.name} is one of {', '.join(key.choices)}", value=text)
+        case "secret" if not text.replace("_", "").isalnum() or text[:1].isdigit():
+            hint = f"mlxk config set {key.name} OPENROUTER_API_KEY"
+            raise InvalidValue(f"{key.name} names an environment variable", hint=hint)
+        case _:
+            return text
+
+
+def _count(key: Key, text: str) -> int:
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+    if not key.low <= value <= key.high:
+        raise InvalidValue(f"{key.name} is a number from {key.low} to {key.high}", value=text)
+    return value
+
+
+def _flag(key: Key, text: str) -> bool:
+    words = {"true": True, "yes": True, "on": True, "1": True}
+    words |= {"false": False, "no": False, "off": False, "0": False}
+    if text.lower() not in words:
+        raise InvalidValue(f"{key.name} is true or false", value=text)
+    return words[text.lower()]
+
+
+def _path(home: Path) -> Path:
+    return home / "config.json"

@@ -1,0 +1,93 @@
+"""What a deployment's model weighs: from its files, by the one estimate. Starts nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlxk.advise import catalog
+from mlxk.advise.memory import Cache, Estimate, estimate
+from mlxk.contract.errors import AmbiguousMatch, ModelNotFound, NotFound, RevisionNotFound
+from mlxk.contract.validate import Problem
+from mlxk.deploy.document import Deployment
+from mlxk.hub import inspect, names, reading
+from mlxk.hub.inspect import Metadata
+
+_DEFAULT_TOKENS = 32768
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The model of a deployment on this machine."""
+
+    name: str
+    folder: Path
+    weight_bytes: int
+    metadata: Metadata
+
+
+def reference(deployment: Deployment, home: Path) -> str:
+    """What the model is called by the other commands: a repository, a folder, a builtin."""
+    if deployment.is_path:
+        path = Path(deployment.model).expanduser()
+        return str(path if path.is_absolute() else home / path)
+    if "/" in deployment.model or deployment.model.startswith("builtin:"):
+        return deployment.model
+    try:
+        entry = catalog.load().find(deployment.model)
+    except NotFound:
+        return deployment.model
+    quant = deployment.quant or "int4"
+    source = entry.sources.get(quant) or next(iter(entry.sources.values()))
+    return source.hf_repo
+
+
+def find(deployment: Deployment, home: Path) -> Found | None:
+    """None when the model is not on this machine."""
+    wanted = reference(deployment, home)
+    try:
+        place = names.resolve(wanted)
+    except (ModelNotFound, RevisionNotFound, AmbiguousMatch):
+        return None
+    # A deployment says what it means: a part of a name is not enough to serve a model by.
+    exact = deployment.is_path or place.name.lower() == wanted.partition("@")[0].lower()
+    if not (exact or place.name.rpartition("/")[2].lower() == wanted.partition("@")[0].lower()):
+        return None
+    read = reading.read(place.folder, thorough=False)
+    size = sum(f.size for f in read.contents.files if f.name.endswith((".safetensors", ".npz")))
+    return Found(place.name, place.folder, size, inspect.metadata(read))
+
+
+def weigh(deployment: Deployment, found: Found | None) -> Estimate | None:
+    """The document's own figure, else weights and cache; None when nothing is known."""
+    if deployment.memory_gb is not None:
+        return Estimate(0.0, 0.0, deployment.memory_gb)
+    if found is None:
+        return None
+    return estimate(found.weight_bytes, _cache(deployment, found.metadata))
+
+
+def problems(deployment: Deployment, found: Found) -> tuple[Problem, ...]:
+    """What the document asks of this model that it cannot do."""
+    cache, dimension = deployment.kv_cache, found.metadata.head_dim
+    if cache and cache.bits and dimension and dimension % cache.group_size:
+        message = f"{cache.group_size} does not divide the model's head dimension {dimension}"
+        return (Problem("/kv_cache/group_size", message),)
+    return ()
+
+
+def total_gb(parts: list[Estimate | None]) -> float:
+    return round(sum(part.total_gb for part in parts if part), 3)
+
+
+def _cache(deployment: Deployment, about: Metadata) -> Cache | None:
+    if not (about.num_layers and about.num_key_value_heads and about.head_dim):
+        return None
+    longest = about.context_length or _DEFAULT_TOKENS
+    kv = deployment.kv_cache
+    return Cache(
+        layers=about.num_layers,
+        kv_heads=about.num_key_value_heads,
+        head_dim=about.head_dim,
+        tokens=min(deployment.context or longest, longest),
+        bits=kv.bits if kv else None,
+        group_size=kv.group_size if kv else 64,
+    )
