@@ -8,7 +8,6 @@ Knows token ids only.
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +18,11 @@ from mlxk.engine.archive import Archive
 from mlxk.engine.group import Group, Row, dispatch
 from mlxk.engine.matcher import Grammars, Guide
 from mlxk.engine.pace import Pace
-from mlxk.engine.prefix_cache import PrefixCache, common, packed
+from mlxk.engine.prefixes import Prefixes
 from mlxk.engine.protocol import Job, Step
 
 _STEPS_PER_CLEARING = 512
 _GROWTH = 512
-_WORTH_LENDING = 64
-_DISK_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +48,11 @@ class BatchRunner:
         archive: Archive | None = None,
     ) -> None:
         self._model = model
-        self._make = make
+        self._prefixes = Prefixes(make, limits.kept_bytes, archive)
         self._geometry = geometry
         self._limits = limits
         self._grammars = grammars
-        self._archive = archive
         self._can_merge = caches.can_merge(make())
-        self._is_sliceable = caches.is_sliceable(make())
-        self._kept = PrefixCache(limits.kept_bytes)
         self._pace = Pace(limits.step_tokens)
         self._prompts: deque[Row] = deque()
         self._groups: list[Group] = []
@@ -90,7 +84,7 @@ class BatchRunner:
     def remove(self, uid: int) -> None:
         for row in [row for row in self._prompts if row.job.uid == uid]:
             self._prompts.remove(row)
-            self._keep(row.read, row.caches)
+            self._prefixes.keep(row.read, row.caches)
         for group in self._groups:
             self._leave(group, [row for row in group.rows if row.job.uid == uid])
         self._groups = [group for group in self._groups if group.rows]
@@ -98,7 +92,7 @@ class BatchRunner:
     def reset(self) -> None:
         self._prompts.clear()
         self._groups.clear()
-        self._kept.clear()
+        self._prefixes.clear()
         mx.clear_cache()
 
     def step(self) -> Sequence[Step]:
@@ -110,8 +104,7 @@ class BatchRunner:
         self._groups = [group for group in self._groups if group.rows]
         self._note_time()
         self._chunk = self._prefill()
-        if self._archive:
-            self._archive.advance()
+        self._prefixes.advance()
         self._steps += 1
         if self._steps % _STEPS_PER_CLEARING == 0:
             mx.clear_cache()
@@ -127,7 +120,8 @@ class BatchRunner:
 
     @property
     def archived(self) -> int:
-        return self._archive.files if self._archive else 0
+        """Files of the prefix cache."""
+        return self._prefixes.files
 
     def _rows(self) -> list[Row]:
         return [*self._prompts, *(row for group in self._groups for row in group.rows)]
@@ -143,7 +137,8 @@ class BatchRunner:
         share = left = self._pace.share(is_decoding=bool(self._groups))
         while left > 0 and self._prompts:
             if (row := self._choose()) is None:
-                self._wait_for_disk()
+                if not self._groups:
+                    self._prefixes.wait(self._prompts)
                 break
             left -= self._advance(row, left)
             if len(row.pending) == 1:
@@ -152,34 +147,8 @@ class BatchRunner:
         return share - left
 
     def _begin(self, row: Row) -> bool:
-        """Start from the longest prefix that was read before; false while the disk looks for it."""
-        if row.loan and not row.loan.bodies.done():
-            return False
-        wanted = row.tokens[:-1]
-        length, held = self._kept.fetch(wanted)
-        longer, lent = self._lend(wanted, max(length, _WORTH_LENDING))
-        if lent:
-            length, held = longer, lent
-        if self._archive and not row.loan and (loan := self._archive.ask(wanted, length)):
-            row.loan = loan
-            return False
-        if self._archive and row.loan and row.loan.length > length:
-            arrived = self._archive.caches(row.loan)
-            length, held = (row.loan.length, arrived) if arrived else (length, held)
-        self._start(row, length, held or self._make())
-        return True
-
-    def _wait_for_disk(self) -> None:
-        """With nothing else to do, sleep a moment instead of asking again at once."""
-        loans = [row.loan.bodies for row in self._prompts if row.loan]
-        if loans and not self._groups:
-            wait(loans, timeout=_DISK_S, return_when=FIRST_COMPLETED)
-
-    def _start(self, row: Row, length: int, held: caches.Caches) -> None:
-        row.caches = held
-        row.cached = min(length, len(row.job.prompt))
-        for _ in range(length):
-            row.pending.popleft()
+        others = [other for other in self._prompts if other is not row]
+        return self._prefixes.begin(row, others, self._groups)
 
     def _choose(self) -> Row | None:
         """The oldest and the shortest prompt in turn: short ones are quick, long ones end."""
@@ -200,12 +169,7 @@ class BatchRunner:
         return count
 
     def _join(self, row: Row) -> None:
-        if row.read and not self._is_sliceable:
-            # What cannot be cut later is kept where the next prompt is likely to part ways.
-            length = len(row.read)
-            self._keep(row.read, caches.prefix(row.caches, length, length) or [])
-        elif row.read and self._archive:
-            self._archive.offer(row.read, row.caches)
+        self._prefixes.mark(row)
         group = Group(self._model, row)
         if self._can_merge and self._groups:
             self._groups[0].extend(group)
@@ -217,26 +181,8 @@ class BatchRunner:
             return
         for row in rows:
             if not row.is_fresh:
-                self._keep(*group.extract(row))
+                self._prefixes.keep(*group.extract(row))
         group.keep([row for row in group.rows if row not in rows])
-
-    def _keep(self, tokens: list[int], held: caches.Caches) -> None:
-        if held and not held[0].empty():
-            dispatch([cache.state for cache in held])
-            self._kept.store(tokens, held)
-            if self._archive:
-                self._archive.offer(tokens, held)
-
-    def _lend(self, tokens: list[int], least: int) -> tuple[int, caches.Caches | None]:
-        """A prefix longer than `least` from a sequence that is still running."""
-        wanted = packed(tokens)
-        for group in self._groups:
-            for row in group.rows:
-                length = common(packed(row.tokens[:-1]), wanted)
-                if not row.is_fresh and length > least:
-                    held, own = group.extract(row)
-                    return length, caches.prefix(own, length, len(held))
-        return 0, None
 
 
 def _reserve(job: Job, made: int) -> int:

@@ -38,6 +38,13 @@ class Row:
             return "stop"
         return "length" if len(self.made) >= self.job.max_tokens else None
 
+    def start(self, length: int, held: Caches) -> None:
+        """Begin with caches that hold the first `length` tokens."""
+        self.caches = held
+        self.cached = min(length, len(self.job.prompt))
+        for _ in range(length):
+            self.pending.popleft()
+
     @property
     def tokens(self) -> list[int]:
         return [*self.job.prompt, *self.made]

@@ -7,27 +7,18 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from mlxk.chat.types import Event, Finish, FinishReason, Request, Start, Usage
-from mlxk.contract.errors import ContextLengthExceeded, EngineMissing, InvalidValue
-from mlxk.engine.answer import AnswerParser
-from mlxk.engine.markup import hidden, is_thinking, markup
-from mlxk.engine.measures import Measures
+from mlxk.chat.types import Event, Request, Start
+from mlxk.contract.errors import EngineMissing
+from mlxk.engine.answering import Question, answer
+from mlxk.engine.jobs import job_of
 from mlxk.engine.options import EngineOptions, EngineStats, Phase, Timings
-from mlxk.engine.policy import policy
-from mlxk.engine.prompt import Prompt, Prompter, offered
-from mlxk.engine.protocol import Job
+from mlxk.engine.prompt import Prompt, Prompter
 from mlxk.engine.supervisor import Supervisor
-from mlxk.engine.text import Detokenizer
-from mlxk.engine.tickets import Ticket
 from mlxk.engine.tokenizer import TextModel, load_text
 from mlxk.system import hardware, paths
 
-if TYPE_CHECKING:
-    from mlxk.engine.grammar import Grammar
-
-_MOST_LOGPROBS = 20
 _UNKNOWN_CONTEXT = 4096
 
 
@@ -95,8 +86,8 @@ class EngineModel:
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Start, deltas, one Finish. Errors before the first event: InvalidValue,
         ContextLengthExceeded, OverCapacity, ModelUnhealthy, EngineFailed."""
-        _, prompter = await self._loaded()
-        async with aclosing(self._answer(request, prompter.prompt(request))) as events:
+        prompt = await self._prompt(request)
+        async with aclosing(self._answer(request, prompt)) as events:
             async for event in events:
                 yield event
 
@@ -109,8 +100,7 @@ class EngineModel:
 
     async def count_tokens(self, request: Request) -> int:
         """Prompt tokens after the chat template, tools included."""
-        _, prompter = await self._loaded()
-        return len(prompter.prompt(request).ids)
+        return len((await self._prompt(request)).ids)
 
     async def encode(self, text: str) -> list[int]:
         known, _ = await self._loaded()
@@ -145,71 +135,20 @@ class EngineModel:
 
     async def _answer(self, request: Request, prompt: Prompt) -> AsyncGenerator[Event, None]:
         text, _ = await self._loaded()
-        job = await self._job(request, prompt, text)
+        job = await asyncio.to_thread(job_of, request, prompt, text, self._context(text))
         await self._supervisor.ready()
         ticket = self._supervisor.submit(job)
         try:
             yield Start(self._new_id("msg"), self.name)
-            async for event in self._events(request, prompt, text, ticket):
+            async for event in answer(Question(request, prompt, text), ticket, self._new_id):
                 yield event
         finally:
             ticket.close()
 
-    async def _events(
-        self, request: Request, prompt: Prompt, text: TextModel, ticket: Ticket
-    ) -> AsyncGenerator[Event, None]:
-        marks = markup(text, request)
-        parser = AnswerParser(
-            marks,
-            tools=offered(request),
-            stops=request.stop,
-            is_thinking=is_thinking(marks, prompt.text),
-            new_id=self._new_id,
-        )
-        pieces = Detokenizer(text, prompt.ids, hidden(text, marks))
-        measures = Measures(text)
-        made, ended = 0, None
-        while ended is None and parser.stop is None:
-            for step in await ticket.steps():
-                ended = step.ended
-                is_text = ended != "stop"
-                made += is_text
-                measures.note(step)
-                for event in parser.feed(pieces.feed((step.token,)) if is_text else ""):
-                    yield measures.attach(event)
-                if parser.stop is not None:
-                    break
-        if parser.stop is None:
-            for event in (*parser.feed(pieces.flush()), *parser.flush()):
-                yield measures.attach(event)
-        yield Finish(
-            _reason(ended, parser), Usage(len(prompt.ids), made, ticket.cached), parser.stop
-        )
-
-    async def _job(self, request: Request, prompt: Prompt, text: TextModel) -> Job:
-        limit = self._context(text)
-        room = limit - len(prompt.ids)
-        if room < 1 or not prompt.ids:
-            raise _unfit(len(prompt.ids), limit)
-        if request.max_tokens is not None and request.max_tokens < 1:
-            raise InvalidValue("max_tokens must be at least 1", field="max_tokens")
-        rule = await asyncio.to_thread(_rule, request, prompt, text) if is_ruled(request) else None
-        return Job(
-            uid=0,
-            prompt=prompt.ids,
-            made=(),
-            max_tokens=min(request.max_tokens or room, room),
-            stop=text.stop,
-            policy=policy(
-                request.sampling,
-                text.defaults,
-                vocabulary=text.vocabulary,
-                seed=secrets.randbits(64),
-            ),
-            grammar=rule.text if rule else None,
-            grammar_after=rule.after if rule else (),
-            top_logprobs=_checked_top(request.top_logprobs),
-        )
+    async def _prompt(self, request: Request) -> Prompt:
+        """A long conversation takes milliseconds that other streams would have to wait."""
+        _, prompter = await self._loaded()
+        return await asyncio.to_thread(prompter.prompt, request)
 
     def _context(self, text: TextModel) -> int:
         limits = (self._options.context, text.context)
@@ -224,42 +163,6 @@ class EngineModel:
 def _load(folder: Path) -> tuple[TextModel, Prompter]:
     text = load_text(folder)
     return text, Prompter(text)
-
-
-def _checked_top(count: int | None) -> int | None:
-    if count is not None and not 0 <= count <= _MOST_LOGPROBS:
-        raise InvalidValue(f"top_logprobs must be 0 to {_MOST_LOGPROBS}", field="top_logprobs")
-    return count
-
-
-def _rule(request: Request, prompt: Prompt, text: TextModel) -> "Grammar | None":
-    """llguidance is imported for those who need it, on a thread that may take its time."""
-    from mlxk.engine.grammar import grammar  # noqa: PLC0415
-
-    marks = markup(text, request)
-    return grammar(request, marks, text, is_thinking=is_thinking(marks, prompt.text))
-
-
-def is_ruled(request: Request) -> bool:
-    """Whether the answer must have a certain form."""
-    is_forced = request.tool_choice.mode in ("required", "named")
-    return is_forced or request.response_format.kind != "text"
-
-
-def _reason(ended: str | None, parser: AnswerParser) -> FinishReason:
-    if parser.has_called and ended != "length":
-        return "tool_use"
-    return "length" if ended == "length" and parser.stop is None else "stop"
-
-
-def _unfit(prompt_tokens: int, limit: int) -> InvalidValue | ContextLengthExceeded:
-    if not prompt_tokens:
-        return InvalidValue("the prompt is empty", field="messages")
-    return ContextLengthExceeded(
-        f"the prompt has {prompt_tokens} tokens, the model's context is {limit}",
-        prompt_tokens=prompt_tokens,
-        context_length=limit,
-    )
 
 
 def _install() -> str:

@@ -32,6 +32,7 @@ from mlxk.engine.protocol import (
 )
 from mlxk.engine.roster import Roster
 from mlxk.engine.tickets import Ticket
+from mlxk.engine.watchdog import Watchdog
 
 _BACK_OFF_S = (0.0, 0.2, 1.0, 5.0, 15.0)
 _LOADS = 3
@@ -69,12 +70,13 @@ class Supervisor:
         self._failure: MlxkError | None = None
         self._deaths = 0
         self._gave_up = 0.0
-        self._beat = Beat(0, 0, 0.0)
-        self._heard = time.monotonic()
+        self._watchdog = Watchdog(
+            silence_s=options.silence_s, hang_s=options.hang_s, on_stall=self._end_stalled
+        )
 
     async def start(self) -> None:
         await self._launch()
-        self._spawn(self._watch())
+        self._spawn(self._watchdog.run())
 
     async def close(self) -> None:
         self.phase = "stopped"
@@ -119,20 +121,20 @@ class Supervisor:
 
     @property
     def stats(self) -> EngineStats:
-        active = min(self._beat.active, len(self._roster))
+        beat = self._watchdog.beat
+        active = min(beat.active, len(self._roster))
         return EngineStats(
             phase=self.phase,
             active_sequences=active,
             queued=len(self._roster) - active,
             restarts=self.restarts,
-            silent_s=time.monotonic() - self._heard,
-            prefix_cache_files=self._beat.archived,
+            silent_s=self._watchdog.silent_s,
+            prefix_cache_files=beat.archived,
         )
 
     async def _launch(self) -> None:
         self.phase = "loading"
-        self._heard = time.monotonic()
-        self._beat = Beat(0, 0, 0.0)
+        self._watchdog.reset()
         self._child = Child(self._hear, self._mourn)
         await self._child.start(self._program, self._log, on_cpu=self._on_cpu)
         options = self._options
@@ -150,7 +152,7 @@ class Supervisor:
         )
 
     def _hear(self, report: Report) -> None:
-        self._heard = time.monotonic()
+        self._watchdog.hear()
         match report:
             case Steps(steps):
                 for step in steps:
@@ -158,7 +160,7 @@ class Supervisor:
                 if self._roster.has_trial:
                     self._send_unsent()
             case Beat():
-                self._beat = report
+                self._watchdog.beat = report
             case Ready():
                 self.facts = self.facts or report
                 self.phase = "ready"
@@ -212,20 +214,9 @@ class Supervisor:
         rested = time.monotonic() - self._gave_up > _REVIVAL_S
         return self.phase == "failed" and isinstance(self._failure, EngineFailed) and rested
 
-    async def _watch(self) -> None:
-        """Kill a process that says nothing, or whose one step takes for ever.
-
-        When this very loop did not run for seconds (we were stopped, not the child), what the
-        child said meanwhile is still unread and nothing can be concluded.
-        """
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(1.0)
-            now = time.monotonic()
-            silent = now - self._heard > self._options.silence_s
-            stuck = self._beat.step_s > self._options.hang_s
-            if self._child and now - before < 3.0 and (silent or stuck):
-                self._child.kill()
+    def _end_stalled(self) -> None:
+        if self._child:
+            self._child.kill()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -36,8 +36,8 @@ def said_and_cached(runner, prompt=PROMPT, count=8):
 
 def settle(runner):
     """Let the thread that writes finish."""
-    runner._archive.advance()
-    while any(not future.done() for future in runner._archive._writing):
+    runner._prefixes._archive.advance()
+    while any(not future.done() for future in runner._prefixes._archive._writing):
         time.sleep(0.01)
 
 

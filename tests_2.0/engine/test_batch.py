@@ -149,9 +149,9 @@ def test_a_kept_prefix_changes_nothing_but_the_work(runner, family):
     assert forked[1] == (30 if family in SLICEABLE else 0)
 
 
-def finish_alone(runner, prompt):
+def finish_alone(runner, prompt, count=12):
     runner.reset()
-    return said_and_cached(runner, prompt)[0]
+    return said_and_cached(runner, prompt, count)[0]
 
 
 def test_a_running_sequence_lends_its_prefix(runner):
@@ -168,6 +168,21 @@ def test_a_running_sequence_lends_its_prefix(runner):
         steps += [step for step in device.step() if step.uid == 8]
     assert [step.token for step in steps] == wanted
     assert steps[0].cached == 100
+
+
+def test_prompts_that_arrive_together_are_read_once(runner):
+    device = runner("qwen3")
+    shared = [random.Random(10).randrange(3, 259) for _ in range(120)]
+    prompts = {uid: (*shared, *range(uid + 3, uid + 9)) for uid in range(1, 5)}
+    wanted = {uid: finish_alone(device, prompt, 8) for uid, prompt in prompts.items()}
+    device.reset()
+    for uid, prompt in prompts.items():
+        device.add(Job(uid, prompt, (), 8, (), Policy()))
+    steps = []
+    while sum(step.ended is not None for step in steps) < len(prompts):
+        steps += device.step()
+    assert {u: [s.token for s in steps if s.uid == u] for u in prompts} == wanted
+    assert sorted(step.cached for step in steps if step.cached) == [120, 120, 120]
 
 
 def test_quantised_caches_run_in_groups_of_one(runner):

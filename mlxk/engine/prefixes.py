@@ -1,0 +1,110 @@
+"""Where a new sequence can start from: what ended, what still runs, what is on disk.
+
+Belongs to the engine's thread. A row that waits for the disk, or for another row that is reading
+the same words, is not ready yet.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+
+from mlxk.engine import caches
+from mlxk.engine.archive import Archive
+from mlxk.engine.group import Group, Row, dispatch
+from mlxk.engine.prefix_cache import PrefixCache, common, packed
+
+_WORTH_WAITING = 64
+_DISK_S = 0.01
+
+
+class Prefixes:
+    def __init__(
+        self, make: Callable[[], caches.Caches], kept_bytes: int, archive: Archive | None
+    ) -> None:
+        self._make = make
+        self._kept = PrefixCache(kept_bytes)
+        self._archive = archive
+        self._is_sliceable = caches.is_sliceable(make())
+
+    @property
+    def files(self) -> int:
+        return self._archive.files if self._archive else 0
+
+    def begin(self, row: Row, others: Sequence[Row], groups: Sequence[Group]) -> bool:
+        """Start from the longest prefix that was read before; false while that may get longer."""
+        if row.loan and not row.loan.bodies.done():
+            return False
+        wanted = row.tokens[:-1]
+        length, held = self._kept.fetch(wanted)
+        least = max(length, _WORTH_WAITING)
+        if _is_being_read(wanted, least, others, groups):
+            return False
+        longer, lent = _lent(wanted, least, others, groups)
+        if lent:
+            length, held = longer, lent
+        if self._archive and not row.loan and (loan := self._archive.ask(wanted, length)):
+            row.loan = loan
+            return False
+        if self._archive and row.loan and row.loan.length > length:
+            arrived = self._archive.caches(row.loan)
+            length, held = (row.loan.length, arrived) if arrived else (length, held)
+        row.start(length, held or self._make())
+        return True
+
+    def wait(self, rows: Iterable[Row]) -> None:
+        """With nothing else to do, sleep a moment instead of asking again at once."""
+        if loans := [row.loan.bodies for row in rows if row.loan]:
+            wait(loans, timeout=_DISK_S, return_when=FIRST_COMPLETED)
+
+    def keep(self, tokens: list[int], held: caches.Caches) -> None:
+        """The caches are given away: nobody may write to them any more."""
+        if tokens and held and not held[0].empty():
+            dispatch([cache.state for cache in held])
+            self._kept.store(tokens, held)
+            if self._archive:
+                self._archive.offer(tokens, held)
+
+    def mark(self, row: Row) -> None:
+        """A prompt was read. What cannot be cut later is copied here, where the next prompt is
+        likely to part ways; the rest can be cut from the whole when it ends."""
+        length = len(row.read)
+        if not self._is_sliceable:
+            self.keep(row.read, caches.prefix(row.caches, length, length) or [] if length else [])
+        elif length and self._archive:
+            self._archive.offer(row.read, row.caches)
+
+    def advance(self) -> None:
+        if self._archive:
+            self._archive.advance()
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+
+def _is_being_read(
+    tokens: list[int], least: int, others: Sequence[Row], groups: Sequence[Group]
+) -> bool:
+    """Whether somebody else will soon have read more than `least` of these tokens."""
+    wanted = packed(tokens)
+    fresh = [row for group in groups for row in group.rows if row.is_fresh]
+    if any(common(packed(row.tokens[:-1]), wanted) > least for row in fresh):
+        return True
+    shared = [(common(packed(row.tokens), wanted), row) for row in others if row.caches]
+    return any(length > least and len(row.read) < length for length, row in shared)
+
+
+def _lent(
+    tokens: list[int], least: int, others: Sequence[Row], groups: Sequence[Group]
+) -> tuple[int, caches.Caches | None]:
+    """A prefix longer than `least` from a sequence that is being read or answered."""
+    wanted = packed(tokens)
+    for row in others:
+        length = common(packed(row.read), wanted) if row.caches else 0
+        if length > least:
+            return length, caches.prefix(row.caches, length, len(row.read))
+    for group in groups:
+        for row in group.rows:
+            length = common(packed(row.tokens[:-1]), wanted)
+            if length > least:
+                held, own = group.extract(row)
+                return length, caches.prefix(own, length, len(held))
+    return 0, None
