@@ -1,4 +1,4 @@
-"""GGUF files, and the zip archives in which numpy and PyTorch keep arrays: whole or cut?"""
+"""The zip archives in which numpy and PyTorch keep arrays: whole or cut?"""
 
 import os
 import struct
@@ -27,25 +27,11 @@ def _look(file: BinaryIO, path: str, size: int) -> str | None:
         return "is empty"
     if found := text.impostor(head):
         return found
-    if path.endswith(".gguf"):
-        return _gguf(head, size)
     if head.startswith(b"PK\x03\x04"):
         return _zip(file, size)
     # PyTorch before 1.6 wrote a bare pickle.
     legacy = head.startswith(_PICKLE) and not path.endswith(".npz")
     return None if legacy else "is neither a zip archive nor a pickle"
-
-
-def _gguf(head: bytes, size: int) -> str | None:
-    if head[:4] != b"GGUF":
-        return "is not a GGUF file"
-    if len(head) < 24:
-        return "cut short: the header is not whole"
-    version, tensors = struct.unpack_from("<IQ", head, 4)
-    if version not in (1, 2, 3):
-        return f"has an unknown GGUF version {version}"
-    # A tensor's entry takes at least a name's length, a count of dimensions, a type and an offset.
-    return "cut short: the header is not whole" if tensors * 32 > size else None
 
 
 def _zip(file: BinaryIO, size: int) -> str | None:

@@ -14,9 +14,30 @@ Framework = Literal["MLX", "GGUF", "PyTorch", "Unknown"]
 Kind = Literal["chat", "base", "embedding", "unknown"]
 
 _EMBEDDERS = frozenset(
-    ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "modernbert", "nomic_bert", "albert")
+    (
+        "bert",
+        "nomic-bert",
+        "roberta",
+        "xlm-roberta",
+        "distilbert",
+        "mpnet",
+        "modernbert",
+        "nomic_bert",
+        "albert",
+    )
 ) | frozenset(("deberta-v2", "electra", "camembert", "jina_bert_v2", "gte", "new"))
 _LISTENERS = frozenset(("whisper", "wav2vec2", "parakeet", "voxtral", "speecht5", "kokoro"))
+_GGUF = (
+    ("max_position_embeddings", "context_length"),
+    ("hidden_size", "embedding_length"),
+    ("intermediate_size", "feed_forward_length"),
+    ("num_hidden_layers", "block_count"),
+    ("num_attention_heads", "attention.head_count"),
+    ("num_key_value_heads", "attention.head_count_kv"),
+    ("head_dim", "attention.key_length"),
+    ("vocab_size", "vocab_size"),
+    ("num_experts", "expert_count"),
+)
 _POOLING = ("modules.json", "1_Pooling/config.json", "config_sentence_transformers.json")
 _CHAT_NAME = re.compile(r"(^|[-_./])(instruct|chat|it|assistant)($|[-_./0-9])", re.IGNORECASE)
 _EMBEDDING_NAME = re.compile(r"(^|[-_./])(embed\w*|bge|gte|e5|minilm)($|[-_./0-9])", re.IGNORECASE)
@@ -60,17 +81,17 @@ class Metadata:
 
 def facts(reading: Reading, name: str) -> Facts:
     kind = _kind(reading, name)
-    architecture = text_of(reading.config.get("model_type"))
+    architecture = text_of(reading.config.get("model_type")) or _gguf_text(reading, "architecture")
     return Facts(framework(reading, name), kind, _capabilities(reading, kind), architecture)
 
 
 def metadata(reading: Reading) -> Metadata:
-    parts = tuple(_parts(reading.config))
+    parts = (*_parts(reading.config), _from_gguf(reading))
     heads = _count(parts, "num_attention_heads", "n_head", "num_heads")
     hidden = _count(parts, "hidden_size", "n_embd", "d_model", "dim")
     tied = reading.config.get("tie_word_embeddings")
     return Metadata(
-        architecture=text_of(reading.config.get("model_type")),
+        architecture=text_of(parts[0].get("model_type")) or _gguf_text(reading, "architecture"),
         context_length=_context_length(reading, parts),
         hidden_size=hidden,
         intermediate_size=_count(parts, "intermediate_size", "n_inner", "ffn_dim"),
@@ -140,12 +161,13 @@ def _kind(reading: Reading, name: str) -> Kind:
     if model_type in _LISTENERS:
         return "unknown"
     pooled = any(reading.has(part) for part in _POOLING)
-    if pooled or model_type in _EMBEDDERS or _EMBEDDING_NAME.search(name):
+    packed = _gguf_text(reading, "architecture")
+    if pooled or {model_type, packed} & _EMBEDDERS or _EMBEDDING_NAME.search(name):
         return "embedding"
     if _template(reading) is not None or _CHAT_NAME.search(name):
         return "chat"
     generates = any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in architectures(config))
-    return "base" if generates or runs_on_mlx_lm(config) else "unknown"
+    return "base" if generates or packed or runs_on_mlx_lm(config) else "unknown"
 
 
 def _capabilities(reading: Reading, kind: Kind) -> tuple[str, ...]:
@@ -171,6 +193,8 @@ def _capabilities(reading: Reading, kind: Kind) -> tuple[str, ...]:
 
 def _template(reading: Reading) -> str | None:
     """The chat template's text; "" when there is one that was not read."""
+    if found := text_of(reading.front.fields.get("tokenizer.chat_template")):
+        return found
     inline = reading.document(TOKENIZER_CONFIG).get("chat_template")
     if inline:
         return inline if isinstance(inline, str) else str(inline)
@@ -180,6 +204,17 @@ def _template(reading: Reading) -> str | None:
         return Path(reading.contents.path("chat_template.jinja")).read_text("utf-8", "replace")
     except OSError:
         return ""
+
+
+def _gguf_text(reading: Reading, name: str) -> str | None:
+    return text_of(reading.front.fields.get(f"general.{name}"))
+
+
+def _from_gguf(reading: Reading) -> Document:
+    """What a GGUF file says, in the words of a config.json."""
+    fields = reading.front.fields
+    prefix = _gguf_text(reading, "architecture")
+    return {name: fields[key] for name, suffix in _GGUF if (key := f"{prefix}.{suffix}") in fields}
 
 
 def _parts(config: Document) -> Iterator[Document]:

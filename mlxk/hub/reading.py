@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlxk.hub import safetensors, text
+from mlxk.hub import gguf, safetensors, text
 from mlxk.hub.contents import Contents, scan
+from mlxk.hub.gguf import Front
 from mlxk.hub.safetensors import Header
 
 Document = dict[str, object]
@@ -25,6 +26,7 @@ class Reading:
     contents: Contents
     documents: dict[str, Document | str]
     headers: dict[str, Header]
+    fronts: dict[str, Front]
     thorough: bool
 
     def document(self, name: str) -> Document:
@@ -35,6 +37,12 @@ class Reading:
     @property
     def config(self) -> Document:
         return self.document(CONFIG)
+
+    @property
+    def front(self) -> Front:
+        """That of the first GGUF file that can be read; without fields when there is none."""
+        whole = (f for _, f in sorted(self.fronts.items()) if f.problem is None and f.fields)
+        return next(whole, Front({}))
 
     def named(self, *endings: str) -> tuple[str, ...]:
         """The names of the files beside config.json with one of these endings."""
@@ -50,13 +58,19 @@ def read(folder: Path, *, thorough: bool = True) -> Reading:
     contents = scan(folder)
     documents: dict[str, Document | str] = {}
     headers: dict[str, Header] = {}
+    fronts: dict[str, Front] = {}
     for file in contents.files:
         if file.name in _DOCUMENTS:
             documents[file.name] = file.problem or text.objects(contents.path(file.name))
+        elif file.name.endswith(".gguf") and "/" not in file.name:
+            path = contents.path(file.name)
+            fronts[file.name] = (
+                Front({}, file.problem) if file.problem else gguf.read(path, thorough=thorough)
+            )
         elif file.name.endswith(".safetensors") and "/" not in file.name:
             headers[file.name] = (
                 Header({}, None, file.problem)
                 if file.problem
                 else safetensors.read(contents.path(file.name))
             )
-    return Reading(contents, documents, headers, thorough)
+    return Reading(contents, documents, headers, fronts, thorough)

@@ -18,7 +18,9 @@ _NOT_WEIGHTS = ("training_args.bin", "optimizer.pt", "scheduler.pt", "optimizer.
 def problems(reading: Reading, facts: Facts) -> Iterator[str]:
     match facts.framework:
         case "GGUF":
-            yield from _each(reading, reading.named(".gguf"))
+            broken = ((name, front.problem) for name, front in reading.fronts.items())
+            yield from (f"{name}: {problem}" for name, problem in broken if problem)
+            yield from _absent_shards(reading.fronts)
         case "MLX" if not reading.named(".npz"):
             found = tuple(_safetensors(reading, _loaded(reading, facts)))
             yield from found or _architecture(reading)

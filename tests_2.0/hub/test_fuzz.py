@@ -14,7 +14,7 @@ from mlxk.contract import encoding
 from mlxk.contract.envelope import Envelope
 from mlxk.contract.errors import MlxkError
 from mlxk.contract.validate import problems
-from mlxk.hub import index, safetensors
+from mlxk.hub import gguf, index, safetensors
 
 MODEST = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -112,6 +112,15 @@ def test_any_header_length(tmp_path_factory, length, data):
     path = tmp_path_factory.mktemp("x") / "x.safetensors"
     path.write_bytes(struct.pack("<Q", length) + data)
     assert safetensors.read(str(path)).problem
+
+
+@MODEST
+@given(st.binary(max_size=80), st.integers(0, 120))
+def test_any_gguf(tmp_path_factory, data, kept):
+    path = tmp_path_factory.mktemp("x") / "x.gguf"
+    path.write_bytes(build.gguf()[:kept] + data)
+    for thorough in (True, False):
+        assert gguf.read(str(path), thorough=thorough).problem
 
 
 @MODEST

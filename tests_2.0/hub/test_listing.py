@@ -137,7 +137,6 @@ def test_strict_health_is_a_gate_that_shows_everything(hub_cache):
     assert commands.health("good", strict=True).summary.total == 1
 
 
-GGUF = b"GGUF" + (3).to_bytes(4, "little") + bytes(16) + bytes(64)
 ZIP = b"PK\x03\x04" + bytes(40) + b"PK\x05\x06" + bytes(18)
 BERT = build.dumps({"model_type": "bert", "architectures": ["BertModel"]})
 NEW = build.dumps({**build.CONFIG, "model_type": "zzz"})
@@ -153,7 +152,7 @@ del SPM["tokenizer.json"]
 @pytest.mark.parametrize(
     ("name", "files", "expected"),
     [
-        ("org/x-gguf", {"x.gguf": GGUF}, ("GGUF", "unknown", True, False)),
+        ("org/x-gguf", {"x.gguf": build.gguf()}, ("GGUF", "base", True, False)),
         ("org/x", {**build.tokenizer(), "config.json": BERT, "pytorch_model.bin": ZIP},
          ("PyTorch", "embedding", True, False)),
         ("org/x", {**build.tokenizer(), "config.json": BERT, "model.safetensors": PT},

@@ -168,6 +168,29 @@ def fast_tokenizer():
     }
 
 
+def gguf(tensors=((2, 32),), *, kind=0, size=4, **fields):
+    """A GGUF file: text and whole numbers as fields, zero tensors of one type."""
+    known = {"general.architecture": "llama", "llama.context_length": 128, **fields}
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(known))
+    for name, value in known.items():
+        is_text = isinstance(value, str)
+        number = b"" if is_text else struct.pack("<I", value)
+        head += _text(name) + struct.pack("<I", 8 if is_text else 4)
+        head += _text(value) if is_text else number
+    offset = 0
+    for n, shape in enumerate(tensors):
+        head += (
+            _text(f"t{n}") + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape)
+        )
+        head += struct.pack("<IQ", kind, offset)
+        offset += shape[0] * shape[1] * size
+    return head + bytes(-len(head) % 32) + bytes(offset)
+
+
+def _text(value):
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
 def sentencepiece(pieces):
     """A sentencepiece model, field by field: pieces, then the trainer's and normalizer's notes."""
     types = {"<unk>": 2, "<s>": 3, "</s>": 3}
