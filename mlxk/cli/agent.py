@@ -86,6 +86,9 @@ def agent(
     futures: Annotated[
         int, typer.Option(min=1, max=16, help="Try so many times at once; name the best.")
     ] = 1,
+    land: Annotated[
+        bool, typer.Option("--land", help="Bring the result to your checked-out branch.")
+    ] = False,
     permissions: Annotated[
         str | None, typer.Option(help="read, workspace (default), all, or ask.")
     ] = None,
@@ -160,6 +163,7 @@ def agent(
         futures=futures,
         ask=ask,
         skills=tuple(skill or ()),
+        land=land,
     )
     ended = yield from carry_out(task)
     if ended.error is None:

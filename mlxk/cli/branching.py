@@ -1,13 +1,14 @@
-"""`mlxk branch create`: another future from any step of a session."""
+"""`mlxk branch create` and `land`: another future from any step, and work brought home."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
+    from mlxk.history.diff import FileChange
     from mlxk.history.record import Place, Record
 
 
@@ -22,6 +23,20 @@ class Created:
     commit: str
     worktree: str
     resume: str
+
+
+@dataclass(frozen=True, slots=True)
+class LandedWork:
+    """`commit` is where `into` is now; `before` where it was (null: it is new)."""
+
+    name: str
+    session: str
+    into: str
+    before: str | None
+    commit: str
+    files_changed: "tuple[FileChange, ...]"
+    checkouts: tuple[str, ...]
+    undo: str
 
 
 def _created(value: Created, _: dict[str, Any]) -> str:
@@ -63,6 +78,68 @@ def branch_create(
         session = compose.fork(store, place, settings, wanted, now(), exact=name is not None)
         with session:
             return _value(session.record, place, str(session.worktree))
+
+
+def _landed(value: LandedWork, _: dict[str, Any]) -> str:
+    if value.before == value.commit:
+        return f"{value.into} has all of {value.name} already"
+    count = len(value.files_changed)
+    files = "1 file" if count == 1 else f"{count} files"
+    return f"{value.into} is at {value.commit[:12]} ({files})\nundo    {value.undo}"
+
+
+@command("branch land", _landed)
+def branch_land(
+    rev: Annotated[str, typer.Argument(help="A session, branch or commit of one.")],
+    into: Annotated[
+        str | None, typer.Option(help="Your branch to land on; default: the one checked out.")
+    ] = None,
+    branch: Annotated[str | None, typer.Option(help="Land on a new branch of this name.")] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge/--squash", help="Keep each step, or make one commit (default).")
+    ] = False,
+) -> LandedWork:
+    """Bring a session's work to a branch of yours: one commit under your name, or a merge.
+
+    Everything is checked before anything is written: with a conflict, or uncommitted work in the
+    way, nothing changes.
+
+    mlxk branch land greet
+
+    mlxk branch land greet --branch add-greeting --json | jq -r .data.commit
+    """
+    from mlxk.agent.landing import bring
+    from mlxk.cli.branch import open_store
+    from mlxk.contract.errors import UsageError
+    from mlxk.history.record import find
+    from mlxk.system.clock import now
+
+    if into is not None and branch is not None:
+        raise UsageError("--into an existing branch, or a new --branch: not both")
+    with open_store() as store:
+        place = find(store, rev)
+        how: Literal["merge", "squash"] = "merge" if merge else "squash"
+        landed = bring(store, place, now(), into=into, new=branch, how=how)
+    return LandedWork(
+        name=place.record.branch,
+        session=place.record.id,
+        into=landed.branch,
+        before=landed.before,
+        commit=landed.commit,
+        files_changed=landed.files,
+        checkouts=tuple(map(str, landed.checkouts)),
+        undo=_undo(landed.branch, landed.before, checked_out=bool(landed.checkouts)),
+    )
+
+
+def _undo(branch: str, before: str | None, *, checked_out: bool) -> str:
+    if before is None:
+        return f"git branch -D {branch}"
+    return (
+        f"git reset --keep {before[:12]}"
+        if checked_out
+        else f"git branch -f {branch} {before[:12]}"
+    )
 
 
 def _value(record: "Record", place: "Place", worktree: str) -> Created:

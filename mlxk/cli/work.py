@@ -11,13 +11,14 @@ from mlxk.agent import compose, skills
 from mlxk.agent.compose import Start
 from mlxk.agent.events import Event
 from mlxk.agent.job import Bounds, Ended, Job, Order
-from mlxk.agent.report import Future
+from mlxk.agent.landing import bring
+from mlxk.agent.report import Future, Landed
 from mlxk.agent.tools.base import AgentTool
 from mlxk.cli import local
 from mlxk.cli.answers import answers
 from mlxk.cli.drive import drive_task
 from mlxk.cli.main import Terminated
-from mlxk.contract.errors import Interrupted
+from mlxk.contract.errors import Interrupted, MlxkError
 from mlxk.history.record import find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
@@ -40,6 +41,7 @@ class Task:
     futures: int = 1
     ask: str | None = None
     skills: tuple[Path, ...] = ()
+    land: bool = False
 
 
 def carry_out(task: Task) -> Generator[Event, None, Ended]:
@@ -81,7 +83,8 @@ async def _work(task: Task, listener: Listener) -> Ended:
                     )
                     for session, settings in sessions
                 ]
-                return _chosen(await _together([job.run(task.order, listener) for job in jobs]))
+                ended = _chosen(await _together([job.run(task.order, listener) for job in jobs]))
+                return _landed(store, ended) if task.land and ended.error is None else ended
 
 
 async def _together(runs: list[Coroutine[Any, Any, Ended]]) -> list[Ended]:
@@ -94,6 +97,16 @@ async def _together(runs: list[Coroutine[Any, Any, Ended]]) -> list[Ended]:
             task.cancel()
         await asyncio.wait(tasks)
     return [task.result() for task in tasks]
+
+
+def _landed(store: Store, ended: Ended) -> Ended:
+    """The work on the user's own branch; a conflict is the run's failure, the branch is kept."""
+    try:
+        landed = bring(store, find(store, ended.report.session), clock.now())
+    except MlxkError as e:
+        return Ended(ended.report, e)
+    where = Landed(landed.branch, landed.commit)
+    return Ended(replace(ended.report, landed=where), None)
 
 
 def _sessions(task: Task, store: Store, start: Start, held: ExitStack) -> list[tuple[Session, Any]]:

@@ -3,9 +3,9 @@
 from dulwich.config import StackedConfig
 
 
-def user_identity() -> str | None:
-    """`Name <email>` from git's global and system configuration, or None when it is not set."""
-    config = StackedConfig.default()
+def user_identity(config: StackedConfig | None = None) -> str | None:
+    """`Name <email>` from a repository's configuration, else the user's; None when not set."""
+    config = config or StackedConfig.default()
     try:
         name, email = config.get((b"user",), b"name"), config.get((b"user",), b"email")
     except KeyError:

@@ -139,4 +139,5 @@ def test_agent_and_its_branch(compare):
     for command in ("list", "show", "diff", "log"):
         rest = [] if command == "list" else ["greet"]
         compare(f"branch-{command}", "branch", command, *rest, "--json")
+    compare("branch-land", "branch", "land", "greet", "--branch", "landed", "--json")
     compare("branch-create", "branch", "create", "greet", "again", "--turn", "1", "--json")

@@ -63,3 +63,49 @@ def test_a_branch_starts_at_any_step_or_turn(repo, run, greet, argv, files):
 )
 def test_a_branch_that_cannot_be_is_named(run, greet, argv, error):
     assert run("branch", "create", *argv)["error"]["type"] == error
+
+
+def test_landing_makes_one_commit_under_the_users_name(repo, run, greet):
+    landed = run("branch", "land", "greet")["data"]
+    assert landed["into"] == "main"
+    assert checkout.git(repo, "log", "-1", "--format=%an %s") == (
+        "A User Create a file hello.txt containing Hello world"
+    )
+    assert (repo / "hello.txt").read_text() == "Hello world"
+    assert checkout.git(repo, "status", "--porcelain") == ""
+    subprocess.run(landed["undo"].split(), cwd=repo, check=True, capture_output=True)
+    assert not (repo / "hello.txt").exists()
+    assert checkout.git(repo, "rev-parse", "main") == landed["before"]
+
+
+def test_landing_twice_changes_nothing_more(run, greet):
+    first = run("branch", "land", "greet")["data"]
+    second = run("branch", "land", "greet")["data"]
+    assert (second["commit"], second["files_changed"]) == (first["commit"], [])
+
+
+def test_landing_on_a_new_branch_leaves_the_checkout(repo, run, greet):
+    before = checkout.fingerprint(repo)[2]
+    landed = run("branch", "land", "greet", "--branch", "idea")["data"]
+    assert checkout.git(repo, "show", "idea:hello.txt") == "Hello world"
+    assert checkout.fingerprint(repo)[2] == before
+    assert landed["undo"] == "git branch -D idea"
+
+
+@pytest.mark.parametrize("how", ["committed", "uncommitted"])
+def test_what_is_in_the_way_is_named_and_nothing_changes(repo, run, greet, how):
+    (repo / "hello.txt").write_text("mine\n")
+    if how == "committed":
+        checkout.git(repo, "add", "-A")
+        checkout.git(repo, "commit", "-qm", "mine")
+    before = checkout.fingerprint(repo)
+    error = run("branch", "land", "greet")["error"]
+    assert error["type"] == ("merge_conflict" if how == "committed" else "dirty_merge")
+    assert "hello.txt" in error["message"]
+    assert checkout.fingerprint(repo) == before
+
+
+def test_agent_land_does_it_in_one_go(repo, run):
+    data = run("agent", "Create a file hello.txt containing Hello world", "--land")["data"]
+    assert data["landed"] == {"branch": "main", "commit": checkout.git(repo, "rev-parse", "main")}
+    assert (repo / "hello.txt").read_text() == "Hello world"

@@ -1,0 +1,42 @@
+"""Bring a session's work to a branch of the user's, under the user's own name."""
+
+from datetime import datetime
+from typing import Literal
+
+from mlxk.agent.transcript import from_lines
+from mlxk.contract.errors import InvalidValue
+from mlxk.history.identity import user_identity
+from mlxk.history.land import Landed, Order, land
+from mlxk.history.record import Place
+from mlxk.history.store import Store
+
+_SUBJECT = 72
+
+
+def bring(
+    store: Store,
+    place: Place,
+    when: datetime,
+    *,
+    into: str | None = None,
+    new: str | None = None,
+    how: Literal["squash", "merge"] = "squash",
+) -> Landed:
+    """Onto `into` (default: the branch that is checked out), or a `new` one.
+
+    The commit says what was asked for. InvalidValue without an identity or a branch to land on;
+    MergeConflict and DirtyMerge change nothing.
+    """
+    author = user_identity(store.config)
+    if author is None:
+        hint = "git config user.name and user.email"
+        raise InvalidValue("your git configuration names nobody to commit as", hint=hint)
+    branch = new or into or store.head_name()
+    if branch is None:
+        raise InvalidValue("HEAD is on no branch", hint="--into BRANCH or --branch NEW")
+    asked = [m.text for m in from_lines(place.lines()) if m.role == "user"]
+    subject = " ".join(asked[0].split()) if asked else f"land {place.record.branch}"
+    short = subject if len(subject) <= _SUBJECT else subject[: _SUBJECT - 1] + "…"
+    body = "\n\n".join(asked) if len(asked) > 1 or short != subject else ""
+    order = Order(place, branch, author, when, short, body, how, create=new is not None)
+    return land(store, order)
