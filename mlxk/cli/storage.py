@@ -63,8 +63,8 @@ def remove(
     from mlxk.hub import remove as hub_remove
 
     chosen = hub_remove.targets(models, globs=force)
-    if not force:
-        _confirm(chosen)
+    if not force and not _is_confirmed(chosen):
+        return hub_remove.summary([], 0)
     return hub_remove.remove(chosen)
 
 
@@ -179,13 +179,12 @@ def _located(text: str) -> "Generator[Progress, None, Place]":
     return names.locate(text)
 
 
-def _confirm(chosen: "tuple[Target, ...]") -> None:
-    from mlxk.contract.errors import ConfirmationRequired, Interrupted
+def _is_confirmed(chosen: "tuple[Target, ...]") -> bool:
+    from mlxk.contract.errors import ConfirmationRequired
 
     labels = ", ".join(target.label for target in chosen)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfirmationRequired(
             f"this deletes {labels}", hint="add --force", models=[t.label for t in chosen]
         )
-    if not typer.confirm(f"Delete {labels}?", err=True):
-        raise Interrupted("nothing was deleted", exit_code=1)
+    return typer.confirm(f"Delete {labels}?", err=True)

@@ -71,6 +71,7 @@ def shown(value: "Shown", _: dict[str, Any]) -> str:
         ("Runs here", "yes" if model.runtime_compatible else "no"),
         ("Reason", model.reason),
         ("Origin", model.origin),
+        ("Edited", value.workspace and (", ".join(value.workspace.changed) or "no")),
         ("Architecture", metadata.architecture),
         ("Context", metadata.context_length),
         ("Layers", metadata.num_layers),
@@ -114,6 +115,8 @@ def pulled(value: "Pulled", _: dict[str, Any]) -> str:
 
 
 def removed(value: "Removed", _: dict[str, Any]) -> str:
+    if not value.removed:
+        return "Nothing was deleted."
     lines = [f"Removed {m.name}{f'@{m.hash[:8]}' if m.hash else ''}" for m in value.removed]
     return "\n".join([*lines, f"{size(value.freed_bytes)} freed."])
 

@@ -66,6 +66,7 @@ class Fleet:
                 if event.file is None and not is_alive:
                     raise RuntimeError("every worker ended before the work did")
                 yield event
+            yield Progress("progress", None, self.done, self._total)
         finally:
             self._stopped.set()
 

@@ -109,7 +109,7 @@ def _matching(spec: str, known: dict[str, Repo], *, globs: bool) -> tuple[Target
         raise ModelNotFound(f"no cached model matches {spec!r}", hint="mlxk list", pattern=spec)
     if not globs:
         raise ConfirmationRequired(
-            f"{spec!r} matches {len(found)} models: a pattern needs --force",
+            f"{spec!r} is a pattern, it matches {len(found)}: that needs --force",
             hint=f"mlxk rm '{spec}' --force",
             matches=found,
         )
@@ -198,7 +198,7 @@ def _discard(things: list[Path], repo: Repo) -> int:
         trash = Path(mkdtemp(dir=home))
         for number, thing in enumerate(things):
             thing.rename(trash / str(number))
-    shutil.rmtree(trash, onerror=_make_writable)
+    _delete(trash)
     with suppress(OSError):
         home.rmdir()
     if trash.exists():
@@ -227,10 +227,13 @@ def _sweep(stored: list[Path], repo: Repo) -> int:
     return sum(_shared_blobs.sweep_shared_blob(path, cache_dir=cache_dir) for path in stored)
 
 
-def _make_writable(_: object, path: str, __: object) -> None:
-    with suppress(OSError):
-        Path(path).parent.chmod(stat.S_IRWXU)
-        Path(path).unlink()
+def _delete(folder: Path) -> None:
+    """As much as may be deleted; folders that nobody may write are opened first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, _, _ in os.walk(folder):
+        with suppress(OSError):
+            Path(path).chmod(stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _size(thing: Path) -> int:
