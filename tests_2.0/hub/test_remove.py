@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import subprocess
 import sys
 from contextlib import suppress
 
@@ -224,13 +225,11 @@ def test_whatever_is_typed_only_whole_names_and_forced_globs_delete(tmp_path_fac
 @pytest.mark.parametrize(("answer", "gone"), [(b"y\n", True), (b"n\n", False)], ids=["yes", "no"])
 def test_on_a_terminal_the_user_is_asked(hub_cache, answer, gone):
     hub_cache.add("org/m")
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "mlxk", "rm", "org/m"])
-    os.write(terminal, answer)
-    with suppress(OSError):  # how Linux says that the other side of a terminal is gone
-        while os.read(terminal, 1024):
-            pass
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-m", "mlxk", "rm", "org/m"]
+    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as child:
+        os.write(ours, answer)
+        assert child.wait(timeout=30) == 0
+    os.close(theirs)
+    os.close(ours)
     assert hub_cache.folder("org/m").exists() is not gone
