@@ -38,13 +38,22 @@ def plain_schema(schema: Any) -> Any:
         return [plain_schema(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    plain = {key: plain_schema(value) for key, value in schema.items() if key != "nullable"}
+    plain = {key: _plain(key, value) for key, value in schema.items()}
     kind = plain.get("type")
-    if kind in _TYPES:
+    if isinstance(kind, str) and kind in _TYPES:
         plain["type"] = kind.lower()
-    if schema.get("nullable") is True and isinstance(kind, str):
+    if plain.pop("nullable", None) is True and isinstance(kind, str):
         plain["type"] = [plain["type"], "null"]
     return plain
+
+
+def _plain(key: str, value: Any) -> Any:
+    """Below `properties` stand names of the user's own, below `enum` and its like values."""
+    if key in ("enum", "const", "default", "example"):
+        return value
+    if key in ("properties", "$defs") and isinstance(value, dict):
+        return {name: plain_schema(schema) for name, schema in value.items()}
+    return plain_schema(value)
 
 
 def decode_system(content: Any) -> Iterator[Message]:
