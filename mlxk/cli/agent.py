@@ -25,10 +25,15 @@ def _text(report: "Report", _: dict[str, Any]) -> str:
         f"  {c.status[0].upper()} {c.path} (+{c.additions} -{c.deletions})"
         for c in report.files_changed
     ]
-    lines.append(f"branch  {report.branch}  ({report.turns} turns, {len(report.commits)} commits)")
+    turns, commits = _count(report.turns, "turn"), _count(len(report.commits), "commit")
+    lines.append(f"branch  {report.branch}  ({turns}, {commits})")
     lines.append(f"diff    git diff {report.base[:12]} {report.branch}")
     lines.append(f"resume  {report.resume}")
     return "\n".join(lines)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _live(out: TextIO | None, err: TextIO) -> "Callable[[Event], None]":

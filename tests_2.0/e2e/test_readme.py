@@ -12,6 +12,9 @@ import pytest
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 PIPELINES = re.search(r"```bash\n(.*?)```", README, re.DOTALL).group(1).splitlines()
+AGENT = (Path(__file__).parents[2] / "docs" / "agent.md").read_text(encoding="utf-8")
+AGENT_PIPELINES = re.search(r"```bash\n(.*?)```", AGENT, re.DOTALL).group(1).splitlines()
+PYTHON = re.search(r"```python\n(.*?)```", AGENT, re.DOTALL).group(1)
 
 
 @pytest.fixture
@@ -53,6 +56,27 @@ def test_a_pipeline_of_the_readme_works(shell, line):
     done = shell(line.replace('"…"', '"Create a file hello.txt containing Hello world"'))
     assert done.returncode == 0, done.stderr
     assert "health" in line or done.stdout.strip() not in ("", "null")
+
+
+@pytest.mark.parametrize("line", AGENT_PIPELINES)
+def test_a_pipeline_of_the_agents_page_works(shell, line):
+    done = shell(line)
+    if "max-turns" in line:  # the run itself ends with 4, as it should
+        assert done.stdout == "true\n"
+    else:
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() not in ("", "null", "false")
+
+
+def test_the_python_of_the_agents_page_works(shell):
+    imports, body = PYTHON.split("\n\n", 1)
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    end = "    assert [len(r.files_changed) for r in [report, *futures]] == [1, 1, 1]"
+    program = (
+        f"import asyncio\n{imports}\n\nasync def main():\n{lines}\n{end}\n\nasyncio.run(main())\n"
+    )
+    done = shell(f"python - <<'END'\n{program}END")
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_two_set_up_commands_are_where_ci_looks_for_them():
