@@ -87,13 +87,20 @@ def make_plan(repo: Repo, remote: RemoteRepo, *, force: bool = False) -> Plan:
     is_suspect = folder.is_dir() and not health.judge(folder, name=repo.name).healthy
     wrong, absent = [], []
     for file in remote.files:
-        blob = repo.folder / "blobs" / file.blob
+        blob = _blob(repo, remote, file)
         if not blob.exists():
             absent.append(file)
         elif force or not _is_right(blob, file, thorough=is_suspect):
             wrong.append(file)
     partial = sum(_size(_partial(repo, file)) for file in absent)
     return Plan(remote, (*wrong, *absent), 0 if force else len(wrong), partial)
+
+
+def _blob(repo: Repo, remote: RemoteRepo, file: RemoteFile) -> Path:
+    """Where the bytes are: in a blob, or in the snapshot itself where links are switched off."""
+    plain = repo.folder / "snapshots" / remote.commit / file.name
+    is_plain = plain.is_file() and not plain.is_symlink()
+    return plain if is_plain else repo.folder / "blobs" / file.blob
 
 
 def _is_right(blob: Path, file: RemoteFile, *, thorough: bool) -> bool:
@@ -163,8 +170,11 @@ def _link(repo: Repo, remote: RemoteRepo) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     for file in remote.files:
         link = folder / file.name
+        blob = repo.folder / "blobs" / file.blob
         link.parent.mkdir(parents=True, exist_ok=True)
-        target = os.path.relpath(repo.folder / "blobs" / file.blob, link.parent)
+        if link.is_file() and not link.is_symlink() and not blob.exists():
+            continue
+        target = os.path.relpath(blob, link.parent)
         if not link.is_symlink() or link.readlink() != Path(target):
             link.unlink(missing_ok=True)
             link.symlink_to(target)

@@ -221,10 +221,11 @@ def _sweep(stored: list[Path], repo: Repo) -> int:
     """Delete what no other repository refers to, by huggingface_hub's own bookkeeping."""
     if not stored:
         return 0
-    from huggingface_hub.utils import _shared_blobs
-
-    cache_dir = repo.folder.parent
-    return sum(_shared_blobs.sweep_shared_blob(path, cache_dir=cache_dir) for path in stored)
+    try:
+        from huggingface_hub.utils._shared_blobs import sweep_shared_blob
+    except ImportError:  # before 2.4 there was no such store to write, but there may be one to read
+        return 0
+    return sum(sweep_shared_blob(path, cache_dir=repo.folder.parent) for path in stored)
 
 
 def _delete(folder: Path) -> None:

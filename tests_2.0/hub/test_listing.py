@@ -5,6 +5,7 @@ import hub_cache as build
 import pytest
 
 from mlxk.cli import models as commands
+from mlxk.cli import storage
 from mlxk.contract.errors import ModelNotFound, ModelUnhealthy
 from mlxk.hub import inspect, listing
 from mlxk.hub.model import describe
@@ -101,6 +102,18 @@ def test_names_that_are_not_utf8_can_be_listed(hub_cache):
     (folder / "caf\udce9.txt").write_bytes(b"")
     (hub_cache.root / "models--caf\udce9").mkdir()
     assert [m.name for m in commands.list_models().models if m.cached] == ["caf�", "org/m"]
+
+
+def test_files_that_repositories_share_are_inside_the_cache(hub_cache):
+    folder = hub_cache.add("org/m")
+    blob = (folder / "model.safetensors").resolve()
+    stored = hub_cache.root / "blobs" / "ab" / ("ab" * 32)
+    stored.parent.mkdir(parents=True)
+    blob.rename(stored)
+    blob.symlink_to(f"../../blobs/ab/{stored.name}")
+    assert commands.health("org/m").summary.healthy_count == 1
+    storage.remove(["org/m"], force=True)
+    assert cached(commands.list_models()) == {}
 
 
 def test_other_things_in_the_cache_are_no_models(hub_cache):

@@ -198,6 +198,18 @@ def test_damage_of_the_right_size_is_found_when_the_model_is_unhealthy(hub_serve
     assert pull().download_status == "repaired"
 
 
+def test_a_cache_without_links_is_left_as_it_is(hub_server, hub_cache):
+    hub_server.add("org/m")
+    folder = hub_cache.add("org/m")
+    for path in folder.iterdir():
+        build.replace(path, path.read_bytes())
+    shutil.rmtree(hub_cache.folder("org/m") / "blobs")
+    assert pull().download_status == "already_exists"
+    build.replace(folder / "config.json", b"{")
+    assert pull().download_status == "repaired"
+    assert commands.health("org/m").summary.healthy_count == 1
+
+
 def test_a_missing_link_is_repaired_without_a_download(hub_server, hub_cache):
     hub_server.add("org/m")
     pull()
