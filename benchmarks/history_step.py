@@ -3,7 +3,8 @@
     python benchmarks/history_step.py [FILES...]
 
 Both sides record the same edit of three known files. Ours also stores the conversation and syncs
-it to disk; git runs with its defaults, which sync less. Prints one JSON document.
+everything to disk. git runs with its defaults, which sync less; `durable_git_ms` is the same with
+`core.fsync=all`. Prints one JSON document.
 """
 
 import json
@@ -20,7 +21,7 @@ from pathlib import Path
 from mlxk.history.session import Session
 from mlxk.history.store import Store
 
-ROUNDS = 15
+ROUNDS = 21
 LINES = b'{"role":"assistant","content":"%s"}\n' % (b"x" * 600)
 
 
@@ -33,47 +34,48 @@ def main() -> None:
 def measured(files: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        repo = _repository(home / "repo", files)
-        _git(home, "clone", "-q", "--no-local", str(repo), "theirs")
+        repo = make_repository(home / "repo", files)
+        git(home, "clone", "-q", "--no-local", str(repo), "theirs")
         theirs = home / "theirs"
         store = Store.open(repo, home / "home")
         began = time.perf_counter()
-        with Session.create(store, b"{}", name="bench", when=_now()) as session:
+        with Session.create(store, b"{}", name="bench", when=now()) as session:
             created = time.perf_counter() - began
             os.sync()  # what building the repositories left behind belongs to neither side
             times = _interleaved(session, theirs, files)
-    ours, git, scan = (statistics.median(t) for t in times)
+    ours, usual, durable, scan = (statistics.median(t) * 1e3 for t in times)
     return {
         "files": files,
         "create_ms": round(created * 1e3, 1),
-        "git_ms": round(git * 1e3, 2),
-        "known_paths_ms": round(ours * 1e3, 2),
-        "full_scan_ms": round(scan * 1e3, 2),
-        "known_paths_ratio": round(ours / git, 3),
-        "full_scan_ratio": round(scan / git, 3),
+        "git_ms": round(usual, 2),
+        "durable_git_ms": round(durable, 2),
+        "known_paths_ms": round(ours, 2),
+        "full_scan_ms": round(scan, 2),
+        "known_paths_ratio": round(ours / usual, 3),
+        "full_scan_ratio": round(scan / usual, 3),
+        "known_paths_ratio_to_durable_git": round(ours / durable, 3),
     }
 
 
-def _interleaved(
-    session: Session, theirs: Path, files: int
-) -> tuple[list[float], list[float], list[float]]:
-    ours: list[float] = []
-    git: list[float] = []
-    scan: list[float] = []
+def _interleaved(session: Session, theirs: Path, files: int) -> tuple[list[float], ...]:
+    times: tuple[list[float], ...] = ([], [], [], [])
     for turn in range(ROUNDS + 2):
         paths = _chosen(files, turn)
-        _edit(theirs, paths, turn)
-        git.append(_timed(lambda: _commit_with_git(theirs)))
-        _edit(session.worktree, paths, turn)
-        ours.append(_timed(lambda known=paths: session.append(LINES, when=_now(), paths=known)))
-        _edit(session.worktree, paths, -turn)
-        scan.append(_timed(lambda: session.append(LINES, when=_now(), paths=None)))
-    return ours[2:], git[2:], scan[2:]
+        arms: list[tuple[Path, Callable[[], object]]] = [
+            (session.worktree, lambda known=paths: session.append(LINES, when=now(), paths=known)),
+            (theirs, lambda: _commit_with_git(theirs)),
+            (theirs, lambda: _commit_with_git(theirs, "-c", "core.fsync=all")),
+            (session.worktree, lambda: session.append(LINES, when=now(), paths=None)),
+        ]
+        for taken, (root, work) in zip(times, arms, strict=True):
+            _edit(root, paths, turn)
+            taken.append(timed(work))
+    return tuple(taken[2:] for taken in times)
 
 
-def _commit_with_git(repo: Path) -> None:
-    _git(repo, "add", "-A")
-    _git(repo, "commit", "-q", "-m", "step")
+def _commit_with_git(repo: Path, *options: str) -> None:
+    git(repo, *options, "add", "-A")
+    git(repo, *options, "commit", "-q", "-m", "step")
 
 
 def _chosen(files: int, turn: int) -> list[str]:
@@ -86,15 +88,15 @@ def _edit(root: Path, paths: list[str], turn: int) -> None:
             file.write(f"turn {turn} {time.time_ns()}\n")
 
 
-def _repository(root: Path, files: int) -> Path:
+def make_repository(root: Path, files: int) -> Path:
     for number in range(files):
         path = root / _path(number)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"line {number} {n}\n" for n in range(30)))
-    _git(root, "init", "-q")
-    _git(root, "add", "-A")
-    _git(root, "commit", "-q", "-m", "first")
-    _git(root, "gc", "-q")
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "first")
+    git(root, "gc", "-q")
     return root
 
 
@@ -102,20 +104,20 @@ def _path(number: int) -> str:
     return f"src/p{number // 1000:03d}/m{number // 50 % 20:02d}/file_{number:06d}.py"
 
 
-def _git(root: Path, *args: str) -> None:
+def git(root: Path, *args: str) -> None:
     identity = {"GIT_AUTHOR_NAME": "b", "GIT_AUTHOR_EMAIL": "b@localhost"}
     identity |= {"GIT_COMMITTER_NAME": "b", "GIT_COMMITTER_EMAIL": "b@localhost"}
     env = os.environ | identity | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     subprocess.run(["git", "-c", "gc.auto=0", *args], cwd=root, env=env, check=True)
 
 
-def _timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
-def _now() -> datetime:
+def now() -> datetime:
     return datetime.now(UTC)
 
 

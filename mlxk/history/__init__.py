@@ -8,9 +8,13 @@
         session.append(lines, when=now(), paths=None)  any file may have changed (after a shell)
     Session.open(store, "fix-typo", when=now())        go on at the end; .recovered: leftovers
     Session.fork(store, place, meta, name="other", when=now())
+    session.undo(1, when=now())                        a new step like step 1
+    land(store, Order(place, "main", author, now()))   MergeConflict, DirtyMerge: nothing changed
+    trash.discard(store, record, now())                trash.restore, trash.prune, trash.is_landed
 
 Reading takes no lock: `records(store)` lists sessions, `find(store, spec)` gives a Place in one,
 `record.at(step)` another; both have `lines()` and `meta()`, a record also has `steps()`.
 `diff` compares code commits: `changes`, `patch`, `divergence`.
-Everything is imported from its own module: `store`, `session`, `record`, `diff`, `worktree`.
+A store belongs to one thread: sessions that run at once have one each.
+Everything is imported from its own module: store, session, record, diff, land, trash, worktree.
 """
