@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mlxk.chat.types import FinishReason, Usage
     from mlxk.cli.question import Question
-    from mlxk.engine.options import EngineOptions
+    from mlxk.cli.residents import Wanted
     from mlxk.server.state import ServerOptions
 
 
@@ -136,11 +136,22 @@ def serve(
     max_concurrency: Annotated[
         int | None, typer.Option(min=1, help="Answers made at the same time; others wait.")
     ] = None,
+    keep_alive: Annotated[
+        str | None, typer.Option(help="Unload a model idle so long: 5m, 1h; -1 is never.")
+    ] = None,
+    memory_gb: Annotated[
+        float | None, typer.Option(min=0.001, help="Memory that all weights may hold together.")
+    ] = None,
     log: Annotated[
         str, typer.Option(help="Where a line about each request goes; `-` is standard error.")
     ] = "-",
+    deployment: Annotated[
+        str | None, typer.Option(help="Serve what this document declares; it decides everything.")
+    ] = None,
 ) -> "Ongoing":
-    """Serve models to OpenAI clients; the answer is printed once, when they are ready.
+    """Serve models to OpenAI, Anthropic and Gemini clients; printed once, when they are ready.
+
+    Of several models those that fit are loaded now, the others when they are asked for.
 
     mlxk serve mlx-community/Qwen3-4B-4bit
 
@@ -148,40 +159,56 @@ def serve(
     """
     from mlxk.cli import local
     from mlxk.cli.drive import drive
+    from mlxk.cli.residents import Wanted
     from mlxk.contract.notes import note
     from mlxk.engine.options import EngineOptions
     from mlxk.server.middleware import is_loopback
     from mlxk.server.state import ServerOptions
 
+    model_id, kv_bits = None, None
+    if deployment is not None:
+        from mlxk.cli.declared import declared
+
+        asked = declared(deployment)
+        models, host, port, api_key_env = [asked.model], asked.host, asked.port, asked.api_key_env
+        context, max_concurrency = asked.context, asked.max_concurrency
+        model_id, kv_bits, keep_alive = asked.model_id, asked.kv_bits, asked.keep_alive
     number = _port(port)
     options = ServerOptions(host=host, api_key=_key(api_key_env), log=_log(log))
     if not is_loopback(host) and options.api_key is None:
         note("open_server", f"anyone who reaches {host} may use this server: set --api-key-env")
-    limits = EngineOptions(context=context, rows=max_concurrency or EngineOptions().rows)
-    names = models or [local.named(None)]
-    service = drive(_service(names, number, options, limits))
-    return Ongoing(next(service), service)
+    rows = max_concurrency or EngineOptions().rows
+    limits = EngineOptions(context=context, rows=rows, kv_bits=kv_bits)
+    names = tuple(models or [local.named(None)])
+    wanted = Wanted(names, limits, keep_alive, memory_gb, model_id)
+    service = drive(_service(wanted, number, options))
+    value = next(service)
+    if deployment is not None:
+        from mlxk.cli.declared import adopt
+
+        adopt(deployment, value.port)
+    return Ongoing(value, service)
 
 
 async def _service(
-    names: list[str], port: int, options: "ServerOptions", limits: "EngineOptions"
+    wanted: "Wanted", port: int, options: "ServerOptions"
 ) -> "AsyncGenerator[Served, None]":
     """Yields once, when a token can be made; then serves until it is cancelled."""
     import asyncio
     from contextlib import AsyncExitStack
 
-    from mlxk.engine.named import engine as named_engine
+    from mlxk.cli.residents import residents
     from mlxk.server.app import drain, listening, make_app
 
-    engines = {engine.name: engine for engine in (named_engine(name, limits) for name in names)}
-    app = make_app(engines, options)
+    lodgers, first = residents(wanted)
+    app = make_app({each.name: each for each in lodgers}, options)
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(listening(app, port))
-        for engine in engines.values():
-            await stack.enter_async_context(engine)
-        await asyncio.gather(*(engine.ready() for engine in engines.values()))
-        ready = tuple(ServedModel(name, "ready") for name in engines)
-        yield Served(address.url, address.host, address.port, os.getpid(), ready)
+        for each in lodgers:
+            stack.push_async_callback(each.close)
+        await asyncio.gather(*(each.ready() for each in first))
+        states = tuple(ServedModel(each.name, each.stats.phase) for each in lodgers)
+        yield Served(address.url, address.host, address.port, os.getpid(), states)
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError as e:

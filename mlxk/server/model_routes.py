@@ -64,13 +64,17 @@ async def _model(http: web.Request) -> web.Response:
 
 
 async def _health(http: web.Request) -> web.Response:
-    """200 only when a token can be made, else 503 and the phase."""
+    """200 only when a token can be made, else 503 and the phase.
+
+    A model that sleeps is loaded when it is asked: with it a token can be made too.
+    """
     state = http.app[STATE]
     stats = list(state.stats().values())
-    phases = ["stopped"] if state.draining else [each.phase for each in stats] or ["ready"]
+    phases = [each.phase for each in stats] or ["ready"]
     phase = "ready" if "ready" in phases else phases[0]
+    able = phase in ("ready", "stopped") and not state.draining
     body = {
-        "status": "ok" if phase == "ready" else "unavailable",
+        "status": "ok" if able else "unavailable",
         "model": next(iter(state.models), None),
         "active_sequences": sum(each.active_sequences for each in stats) if stats else state.active,
         "queued": sum(each.queued for each in stats),
@@ -78,7 +82,7 @@ async def _health(http: web.Request) -> web.Response:
         "phase": phase,
         "uptime_s": round(state.elapsed(), 3),
     }
-    return reply_json(body, status=200 if phase == "ready" else 503)
+    return reply_json(body, status=200 if able else 503)
 
 
 async def _metrics(http: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from processes import MLXK, Server, gone
 
 from mlxk.contract.validate import problems
+from mlxk.hub import builtin
 
 HI = {"messages": [{"role": "user", "content": "hello"}]}
 LONG = HI | {"stream": True, "temperature": 1.5, "max_tokens": 4000, "logit_bias": {"0": -100}}
@@ -215,3 +217,19 @@ class Screen:
         while text not in self._seen:
             self._seen += os.read(self._terminal, 1000).decode(errors="replace")
         self._seen = self._seen.partition(text)[2]
+
+
+def test_two_models_are_served_and_one_that_does_not_fit_waits(server, tmp_path):
+    """Both are the demo model, which weighs four megabytes; six are allowed."""
+    copy = tmp_path / "copy"
+    shutil.copytree(builtin.folder("builtin:tiny"), copy)
+    one = server("builtin:tiny", str(copy), "--port", "auto", "--memory-gb", "0.006").ready()
+    states = {model["name"]: model["state"] for model in one.envelope["data"]["models"]}
+    assert states == {"builtin:tiny": "ready", str(copy): "stopped"}
+    for name in (str(copy), "builtin:tiny"):
+        with one.post("/v1/chat/completions", HI | {"model": name}) as response:
+            assert orjson.loads(response.read())["choices"][0]["message"]["content"]
+    children = one.children()
+    one.send(signal.SIGTERM)
+    assert one.ended() == 0
+    assert gone(children)
