@@ -37,12 +37,11 @@ def mlx():
 @pytest.mark.parametrize(
     ("options", "bits", "group_size"),
     [
-        ({"bits": 4}, 4, 64),
         ({"bits": 8, "group_size": 32}, 8, 32),
         ({"mode": "mxfp4"}, 4, 32),
         ({"dtype": "float32"}, None, None),
     ],
-    ids=["4 bits", "8 bits in small groups", "mxfp4", "another dtype"],
+    ids=["8 bits in small groups", "mxfp4", "another dtype"],
 )
 def test_a_converted_model_is_healthy_and_of_that_precision(
     mlx, hub_cache, tmp_path, options, bits, group_size

@@ -16,7 +16,7 @@ from mlxk.contract.errors import MlxkError
 from mlxk.contract.validate import problems
 from mlxk.hub import gguf, index, safetensors
 
-MODEST = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+MODEST = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just(10**400)
