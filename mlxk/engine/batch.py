@@ -15,9 +15,10 @@ import mlx.core as mx
 
 from mlxk.engine import caches
 from mlxk.engine.archive import Archive
-from mlxk.engine.group import Group, Row, dispatch
+from mlxk.engine.group import Group, Row
 from mlxk.engine.matcher import Grammars, Guide
 from mlxk.engine.pace import Pace
+from mlxk.engine.prefill import Prefill
 from mlxk.engine.prefixes import Prefixes
 from mlxk.engine.protocol import Job, Step
 
@@ -54,7 +55,7 @@ class BatchRunner:
         self._grammars = grammars
         self._can_merge = caches.can_merge(make())
         self._pace = Pace(limits.step_tokens)
-        self._prompts: deque[Row] = deque()
+        self._prompts = Prefill(model, self._prefixes, can_merge=self._can_merge)
         self._groups: list[Group] = []
         self._steps = 0
         self._chunk = 0
@@ -79,18 +80,16 @@ class BatchRunner:
 
     def add(self, job: Job) -> None:
         row = Row(job, list(job.made), deque((*job.prompt, *job.made)), self._guide(job))
-        self._prompts.append(row)
+        self._prompts.rows.append(row)
 
     def remove(self, uid: int) -> None:
-        for row in [row for row in self._prompts if row.job.uid == uid]:
-            self._prompts.remove(row)
-            self._prefixes.keep(row.read, row.caches)
+        self._prompts.drop(uid)
         for group in self._groups:
             self._leave(group, [row for row in group.rows if row.job.uid == uid])
         self._groups = [group for group in self._groups if group.rows]
 
     def reset(self) -> None:
-        self._prompts.clear()
+        self._prompts.rows.clear()
         self._groups.clear()
         self._prefixes.clear()
         mx.clear_cache()
@@ -124,7 +123,7 @@ class BatchRunner:
         return self._prefixes.files
 
     def _rows(self) -> list[Row]:
-        return [*self._prompts, *(row for group in self._groups for row in group.rows)]
+        return [*self._prompts.rows, *(row for group in self._groups for row in group.rows)]
 
     def _note_time(self) -> None:
         now = time.monotonic()
@@ -134,47 +133,14 @@ class BatchRunner:
 
     def _prefill(self) -> int:
         """Spend this step's share of tokens on the prompts; how many it was."""
-        share = left = self._pace.share(is_decoding=bool(self._groups))
-        while left > 0 and self._prompts:
-            if (row := self._choose()) is None:
-                if not self._groups:
-                    self._prefixes.wait(self._prompts)
-                break
-            left -= self._advance(row, left)
-            if len(row.pending) == 1:
-                self._prompts.remove(row)
-                self._join(row)
-        return share - left
-
-    def _begin(self, row: Row) -> bool:
-        others = [other for other in self._prompts if other is not row]
-        return self._prefixes.begin(row, others, self._groups)
-
-    def _choose(self) -> Row | None:
-        """The oldest and the shortest prompt in turn: short ones are quick, long ones end."""
-        ready = [row for row in self._prompts if row.caches or self._begin(row)]
-        if not ready or self._steps % 2:
-            return next(iter(ready), None)
-        return min(ready, key=lambda row: len(row.pending))
-
-    def _advance(self, row: Row, most: int) -> int:
-        """Push up to `most` tokens, never the last one: decoding begins with it."""
-        count = min(most, len(row.pending) - 1)
-        if count:
-            chunk = [row.pending.popleft() for _ in range(count)]
-            self._model(mx.array([chunk]), cache=row.caches)
-            # Only the caches are evaluated, so the logits of a prompt are never computed; and not
-            # waited for, so that the tokens read before are published first.
-            dispatch([cache.state for cache in row.caches])
+        share = self._pace.share(is_decoding=bool(self._groups))
+        count, arrived = self._prompts.advance(share, self._groups)
+        for group in arrived:
+            if self._can_merge and self._groups:
+                self._groups[0].extend(group)
+            else:
+                self._groups.append(group)
         return count
-
-    def _join(self, row: Row) -> None:
-        self._prefixes.mark(row)
-        group = Group(self._model, row)
-        if self._can_merge and self._groups:
-            self._groups[0].extend(group)
-        else:
-            self._groups.append(group)
 
     def _leave(self, group: Group, rows: list[Row]) -> None:
         if not rows:

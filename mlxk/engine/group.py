@@ -57,22 +57,28 @@ class Row:
 
 
 class Group:
-    """`_next` [B] are tokens that were chosen, but perhaps not computed yet."""
+    """`_next` [B] are tokens that were chosen, but perhaps not computed yet.
 
-    def __init__(self, model: Any, row: Row) -> None:
-        self.rows = [row]
+    Rows arrive with their prompts read but for the last token, either each with its own caches
+    or all with `held`, which are merged ones.
+    """
+
+    def __init__(self, model: Any, rows: list[Row], held: Caches | None = None) -> None:
+        self.rows = rows
         self._model = model
-        self._caches = row.caches
-        self._next = mx.array([row.pending.popleft()])
+        alone = rows[0].caches if len(rows) == 1 else None
+        self._caches = held or alone or merged([row.caches for row in rows])
+        self._next = mx.array([row.pending.popleft() for row in rows])
         self._sampler: Sampler | None = None
         self._is_ahead = False
         self._asked: list[Row] = []
         self._logprobs: Logprobs | None = None
 
     def extend(self, other: "Group") -> None:
-        if len(self.rows) == 1:
-            self._caches = _merged([self._caches])
-        for mine, theirs in zip(self._caches, _merged([other._caches]), strict=True):
+        for group in (self, other):
+            if len(group.rows) == 1:
+                group._caches = merged([group._caches])
+        for mine, theirs in zip(self._caches, other._caches, strict=True):
             mine.extend(theirs)
         self.rows += other.rows
         self._next = mx.concatenate([self._next, other._next])
@@ -178,6 +184,6 @@ def _with_logprobs(steps: list[Step], asked: list[Row], logprobs: Logprobs) -> l
     ]
 
 
-def _merged(rows: list[Caches]) -> Caches:
+def merged(rows: list[Caches]) -> Caches:
     """One batched cache a layer from the rows' own caches."""
     return [layer[0].merge(list(layer)) for layer in zip(*rows, strict=True)]

@@ -23,7 +23,7 @@ class Prefixes:
         self._make = make
         self._kept = PrefixCache(kept_bytes)
         self._archive = archive
-        self._is_sliceable = caches.is_sliceable(make())
+        self.is_sliceable = caches.is_sliceable(make())
 
     @property
     def files(self) -> int:
@@ -67,7 +67,7 @@ class Prefixes:
         """A prompt was read. What cannot be cut later is copied here, where the next prompt is
         likely to part ways; the rest can be cut from the whole when it ends."""
         length = len(row.read)
-        if not self._is_sliceable:
+        if not self.is_sliceable:
             self.keep(row.read, caches.prefix(row.caches, length, length) or [] if length else [])
         elif length and self._archive:
             self._archive.offer(row.read, row.caches)

@@ -234,3 +234,15 @@ def test_log_probabilities_are_the_models_and_only_for_those_who_ask(runner):
     assert all(step.logprob is None for step in silent)
     assert all(step.logprob < 0 and step.top == () for step in warm)
     assert [step.token for step in greedy] == [step.token for step in silent]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_crowd_that_comes_at_once_is_answered_as_if_one_by_one(runner, family):
+    dice = random.Random(11)
+    device = runner(family)
+    jobs = some_jobs(dice, 8)
+    wanted = {job.uid: alone(device, job) for job in jobs}
+    device.reset()
+    for job in jobs:
+        device.add(job)
+    assert finish(device, {job.uid: [] for job in jobs}) == wanted

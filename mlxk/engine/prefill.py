@@ -1,0 +1,102 @@
+"""Prompts on their way to the batch: read in chunks, several short ones in one pass.
+
+Knows what to read next and how much; what was read before, `prefixes` knows.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+
+from mlxk.engine.group import Group, Row, dispatch, merged
+from mlxk.engine.prefixes import Prefixes
+
+_TOGETHER = 16
+
+
+class Prefill:
+    """`rows` have not been read to their end; what has been leaves as groups."""
+
+    def __init__(self, model: Any, prefixes: Prefixes, *, can_merge: bool) -> None:
+        self.rows: list[Row] = []
+        self._model = model
+        self._prefixes = prefixes
+        self._can_merge = can_merge
+        self._turn = 0
+
+    def drop(self, uid: int) -> None:
+        """What was read of it is kept: whoever asks again goes on from there."""
+        for row in [row for row in self.rows if row.job.uid == uid]:
+            self.rows.remove(row)
+            self._prefixes.keep(row.read, row.caches)
+
+    def advance(self, share: int, groups: Sequence[Group]) -> tuple[int, list[Group]]:
+        """Spend `share` tokens; how many were read, and who is ready to answer."""
+        left = share
+        arrived: list[Group] = []
+        self._turn += 1
+        while left > 0 and (ready := self._ready([*groups, *arrived])):
+            if len(rows := self._alike(ready, left)) > 1:
+                left -= self._read_together(rows, arrived)
+            else:
+                left -= self._read_on(self._choose(ready), left, arrived)
+        if self.rows and not (groups or arrived) and left == share:
+            self._prefixes.wait(self.rows)
+        return share - left, arrived
+
+    def _ready(self, groups: Sequence[Group]) -> list[Row]:
+        """Those that need not wait, for the disk or for a row that reads the same words."""
+        return [row for row in self.rows if row.caches or self._begin(row, groups)]
+
+    def _begin(self, row: Row, groups: Sequence[Group]) -> bool:
+        others = [other for other in self.rows if other is not row]
+        return self._prefixes.begin(row, others, groups)
+
+    def _choose(self, ready: Sequence[Row]) -> Row:
+        """The oldest and the shortest prompt in turn: short ones are quick, long ones end."""
+        return ready[0] if self._turn % 2 else min(ready, key=lambda row: len(row.pending))
+
+    def _alike(self, ready: Sequence[Row], most: int) -> list[Row]:
+        """Prompts of about one length that fit into one pass to their ends, padding included."""
+        if not (self._can_merge and self._prefixes.is_sliceable):
+            return []
+        rows = sorted((row for row in ready if len(row.pending) > 1), key=_unread)[:_TOGETHER]
+        while len(rows) > 1 and _unread(rows[-1]) * len(rows) > most:
+            rows.pop()
+        return [row for row in rows if _unread(row) * 2 >= _unread(rows[-1])]
+
+    def _read_together(self, rows: list[Row], arrived: list[Group]) -> int:
+        """One pass to the end of several prompts, padded on the right to the longest."""
+        held = merged([row.caches for row in rows])
+        chunks = [[row.pending.popleft() for _ in range(_unread(row))] for row in rows]
+        lengths = [len(chunk) for chunk in chunks]
+        padding = [max(lengths) - length for length in lengths]
+        for cache in held if any(padding) else ():
+            cache.prepare(lengths=lengths, right_padding=padding)
+        padded = [chunk + [0] * pad for chunk, pad in zip(chunks, padding, strict=True)]
+        self._model(mx.array(padded), cache=held)
+        for cache in held if any(padding) else ():
+            cache.finalize()
+        dispatch([cache.state for cache in held])
+        self.rows = [row for row in self.rows if row not in rows]
+        arrived.append(Group(self._model, rows, held))
+        return max(lengths) * len(rows)
+
+    def _read_on(self, row: Row, most: int, arrived: list[Group]) -> int:
+        """Up to `most` tokens of one prompt, never the last one: decoding begins with it."""
+        count = min(most, _unread(row))
+        if count:
+            chunk = [row.pending.popleft() for _ in range(count)]
+            self._model(mx.array([chunk]), cache=row.caches)
+            # Only the caches are evaluated, so the logits of a prompt are never computed; and not
+            # waited for, so that the tokens read before are published first.
+            dispatch([cache.state for cache in row.caches])
+        if not _unread(row):
+            self.rows.remove(row)
+            self._prefixes.mark(row)
+            arrived.append(Group(self._model, [row]))
+        return max(count, 1)
+
+
+def _unread(row: Row) -> int:
+    return len(row.pending) - 1
