@@ -22,6 +22,7 @@ _ENVIRONMENT = (
     "NVIDIA_VISIBLE_DEVICES", "METAL_DEVICE_WRAPPER_TYPE",
 )  # fmt: skip
 _GRACE_S = 2.0
+_LOG_BYTES = 1 << 20
 
 WORKER = (sys.executable, "-P", "-m", "mlxk.engine.worker")
 
@@ -87,7 +88,8 @@ def _spawn(
     argv = [*program, str(theirs.fileno()), str(os.getpid())]
     with translated(log):
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as stderr:
+        is_long = log.exists() and log.stat().st_size > _LOG_BYTES
+        with log.open("wb" if is_long else "ab") as stderr:
             return subprocess.Popen(
                 argv,
                 pass_fds=(theirs.fileno(),),

@@ -24,7 +24,7 @@ from mlxk.contract.errors import (
     OutOfMemory,
     RuntimeIncompatible,
 )
-from mlxk.hub import health, provenance
+from mlxk.hub import health, locks, provenance
 from mlxk.hub.contents import scan
 from mlxk.hub.inspect import metadata
 from mlxk.hub.model import Place, Report, describe
@@ -96,7 +96,8 @@ def convert(place: Place, folder: Path, recipe: Recipe) -> Converted:
         scratch = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         made = scratch / "model"
-        _run(place.folder, made, recipe)
+        with locks.reading(place.folder):
+            _run(place.folder, made, recipe)
         verdict = health.judge(made, name=place.name)
         if not verdict.healthy:
             raise EngineFailed(f"the converted model would not load: {verdict.reason}")

@@ -28,6 +28,11 @@ class Roster:
     def __len__(self) -> int:
         return len(self._tickets)
 
+    @property
+    def sent(self) -> int:
+        """How many the process has, in its batch or in its own queue."""
+        return sum(t.is_sent and not t.is_over for t in self._tickets.values())
+
     def enter(self, job: Job) -> Ticket:
         ticket = Ticket(replace(job, uid=next(self._uids)), self._leave)
         self._tickets[ticket.uid] = ticket

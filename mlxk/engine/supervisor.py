@@ -122,7 +122,7 @@ class Supervisor:
     @property
     def stats(self) -> EngineStats:
         beat = self._watchdog.beat
-        active = min(beat.active, len(self._roster))
+        active = max(self._roster.sent - beat.queued, 0)
         return EngineStats(
             phase=self.phase,
             active_sequences=active,

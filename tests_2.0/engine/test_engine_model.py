@@ -144,6 +144,14 @@ async def test_the_answer_ends_where_the_context_ends(engine):
         assert folded.finish.usage.completion_tokens <= 5
 
 
+async def test_the_figures_follow_at_once(engine):
+    async with engine() as model, aclosing(model.stream(ask(max_tokens=400))) as stream:
+        await anext(stream)
+        assert (model.stats.active_sequences, model.stats.queued) == (1, 0)
+        await stream.aclose()
+        assert (model.stats.active_sequences, model.stats.queued) == (0, 0)
+
+
 async def test_beyond_the_queue_requests_are_turned_away(engine):
     async with (
         engine(rows=1, queue=0) as model,
