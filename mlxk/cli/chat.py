@@ -11,7 +11,7 @@ from mlxk.chat.fold import Fold
 from mlxk.chat.types import Event, Message, Text, TextDelta, ThinkingDelta, Usage
 from mlxk.cli.portal import Portal
 from mlxk.cli.question import Question
-from mlxk.cli.serving import Answered, Said, Timings
+from mlxk.cli.run import Answered, Said, Timings
 from mlxk.engine.named import engine as named_engine
 
 _HELP = """\

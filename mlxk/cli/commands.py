@@ -11,6 +11,7 @@ from mlxk.cli import (
     deploy,
     doctor,
     models,
+    run,
     serving,
     storage,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "deploy",
     "doctor",
     "models",
+    "run",
     "serving",
     "storage",
 ]

@@ -18,7 +18,7 @@ from mlxk.chat.types import (
     Text,
     Usage,
 )
-from mlxk.cli.serving import Answered, Timings
+from mlxk.cli.run import Answered, Timings
 from mlxk.contract import encoding
 from mlxk.contract.errors import EngineFailed, InvalidDocument, NotFound, SchemaMismatch
 from mlxk.contract.validate import compiled, problems_of

@@ -1,49 +1,20 @@
-"""`mlxk run` and `mlxk serve`: compose hub, engine and server."""
+"""`mlxk serve`: compose hub, engines and server, until a signal."""
 
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlxk.cli.registry import Ongoing, command
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable
 
-    from mlxk.chat.types import FinishReason, Usage
-    from mlxk.cli.question import Question
     from mlxk.cli.residents import Wanted
     from mlxk.server.state import ServerOptions
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    load_s: float | None = None
-    ttft_s: float | None = None
-    prompt_tps: float | None = None
-    generation_tps: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """`finish_reason` is null when the answer was interrupted."""
-
-    model: str
-    response: str
-    finish_reason: "FinishReason | None"
-    usage: "Usage"
-    timings: Timings
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One piece of an answer, as `--events` shows it."""
-
-    type: Literal["text", "thinking"]
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,65 +30,6 @@ class Served:
     port: int
     pid: int
     models: tuple[ServedModel, ...]
-
-
-def _answer_text(value: Answered, arguments: dict[str, Any]) -> str:
-    """What was streamed is on the screen already."""
-    return value.response if arguments["no_stream"] else ""
-
-
-def _live(out: TextIO | None, err: TextIO) -> "Callable[[Said], None]":
-    def show(event: Said) -> None:
-        if out is not None and event.type == "text":
-            out.write(event.text)
-            out.flush()
-
-    return show
-
-
-@command("run", _answer_text, live=_live)
-def run(
-    model: Annotated[str, typer.Argument(help="A model: its name, a folder, builtin:tiny.")],
-    prompt: Annotated[
-        str | None, typer.Argument(help="The question; `-` or a pipe reads standard input.")
-    ] = None,
-    system: Annotated[str | None, typer.Option(help="System prompt.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0, max=100, help="0 is greedy.")] = None,
-    top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Nucleus sampling.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same answer.")] = None,
-    stop: Annotated[list[str] | None, typer.Option(help="End before this text.")] = None,
-    no_stream: Annotated[
-        bool, typer.Option("--no-stream", help="Print the answer when it is complete.")
-    ] = False,
-    schema: Annotated[
-        Path | None, typer.Option(help="Answer with JSON that obeys this JSON schema.")
-    ] = None,
-) -> "Generator[Said, None, Answered]":
-    """Ask a model; without a question, on a terminal, chat with it.
-
-    mlxk run mlx-community/Qwen3-4B-4bit "What is a monad?"
-
-    git diff | mlxk run Qwen3-4B-4bit - --system "Review this diff." --json | jq -r .data.response
-    """
-    from mlxk.chat.types import Sampling
-    from mlxk.cli.question import Question, read_schema
-
-    question = Question(
-        model=model,
-        prompt=_prompt(prompt),
-        system=system,
-        max_tokens=max_tokens,
-        sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed),
-        stop=tuple(stop or ()),
-        schema=read_schema(schema) if schema else None,
-        stream=not no_stream,
-    )
-    if question.prompt is None:
-        from mlxk.cli.chat import chat
-
-        return (yield from chat(question))
-    return (yield from _carry_out(question))
 
 
 @command("serve", lambda value, _: _greeting(value))
@@ -141,6 +53,10 @@ def serve(
     ] = None,
     memory_gb: Annotated[
         float | None, typer.Option(min=0.001, help="Memory that all weights may hold together.")
+    ] = None,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=MODEL", help="Another name of a model; `*=…` is any other."),
     ] = None,
     log: Annotated[
         str, typer.Option(help="Where a line about each request goes; `-` is standard error.")
@@ -174,7 +90,9 @@ def serve(
         context, max_concurrency = asked.context, asked.max_concurrency
         model_id, kv_bits, keep_alive = asked.model_id, asked.kv_bits, asked.keep_alive
     number = _port(port)
-    options = ServerOptions(host=host, api_key=_key(api_key_env), log=_log(log))
+    options = ServerOptions(
+        host=host, api_key=_key(api_key_env), aliases=_aliases(alias or []), log=_log(log)
+    )
     if not is_loopback(host) and options.api_key is None:
         note("open_server", f"anyone who reaches {host} may use this server: set --api-key-env")
     rows = max_concurrency or EngineOptions().rows
@@ -215,45 +133,6 @@ async def _service(
             await drain(app, patient="SIGTERM" not in e.args)
 
 
-def _carry_out(question: "Question") -> "Generator[Said, None, Answered]":
-    from mlxk.chat.types import TextDelta, ThinkingDelta
-    from mlxk.cli.drive import drive
-    from mlxk.cli.question import Answering
-    from mlxk.contract.errors import Interrupted
-
-    answering = Answering(question)
-    try:
-        for event in drive(answering.stream()):
-            match event:
-                case TextDelta(text) if question.stream:
-                    yield Said("text", text)
-                case ThinkingDelta(text) if question.stream:
-                    yield Said("thinking", text)
-        if question.stream:
-            yield Said("text", "\n")
-    except KeyboardInterrupt as e:
-        code = 143 if type(e) is not KeyboardInterrupt else 130
-        data = answering.answer if answering.began else None
-        raise Interrupted("interrupted", data=data, exit_code=code) from None
-    return answering.checked()
-
-
-def _prompt(prompt: str | None) -> str | None:
-    """The question, or None for a chat on a terminal."""
-    from mlxk.cli.options import take_options
-    from mlxk.contract.errors import UsageError
-
-    if prompt in (None, "-"):
-        if prompt is None and sys.stdin.isatty():
-            if take_options(sys.argv[1:], os.environ)[0].json or not sys.stdout.isatty():
-                raise UsageError("nothing to ask: give a prompt", hint='mlxk run MODEL "…"')
-            return None
-        prompt = sys.stdin.buffer.read().decode(errors="replace")
-    if not (prompt or "").strip():
-        raise UsageError("the prompt is empty", hint='mlxk run MODEL "…"')
-    return prompt
-
-
 def _port(text: str) -> int:
     from mlxk.contract.errors import UsageError
 
@@ -272,6 +151,16 @@ def _key(variable: str | None) -> str | None:
     if not (key := os.environ.get(variable)):
         raise InvalidValue(f"the environment variable {variable} is not set or empty")
     return key
+
+
+def _aliases(texts: list[str]) -> dict[str, str]:
+    from mlxk.contract.errors import UsageError
+
+    pairs = [text.partition("=")[::2] for text in texts]
+    for text, (name, model) in zip(texts, pairs, strict=True):
+        if not name or not model:
+            raise UsageError(f"{text!r} is no alias", hint="--alias gpt-5=builtin:tiny")
+    return dict(pairs)
 
 
 def _log(place: str) -> "Callable[[bytes], object]":

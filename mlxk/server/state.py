@@ -18,7 +18,7 @@ from mlxk.system.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """`host` decides whose names are trusted.
+    """`host` decides whose names are trusted. `aliases` are other names of models, `*` any other.
 
     At shutdown answers have `drain_s` to end, or `hurry_s` when there is no time.
     `patience_s` is how long headers wait for the first event, so that errors can have a status;
@@ -32,6 +32,7 @@ class ServerOptions:
     patience_s: float = 3.0
     heartbeat_s: float = 10.0
     stalled_s: float = 60.0
+    aliases: Mapping[str, str] = field(default_factory=dict)
     log: Callable[[bytes], object] | None = None
     drain_s: float = 60.0
     hurry_s: float = 3.0
@@ -110,12 +111,14 @@ class ServerState:
         return int(self.clock().timestamp())
 
     def pick(self, wanted: str) -> tuple[str, ChatModel]:
-        """By name, by the last part of a name, or the only one there is when none is named."""
-        tails = [name for name in self.models if name.rpartition("/")[2] == wanted]
-        name = wanted if wanted in self.models else tails[0] if len(tails) == 1 else None
-        if not wanted and len(self.models) == 1:
-            name = next(iter(self.models))
-        if name is None:
+        """By name, by an alias, by the last part of a name, or the only one if none is named."""
+        aliases, only = self.options.aliases, len(self.models) == 1
+        name = aliases.get(wanted, wanted)
+        if name not in self.models:
+            tails = [known for known in self.models if known.rpartition("/")[2] == name]
+            alone = next(iter(self.models)) if only and not wanted else None
+            name = tails[0] if len(tails) == 1 else alone or aliases.get("*", "")
+        if name not in self.models:
             served = ", ".join(self.models)
             raise ModelNotFound(f"the model {wanted!r} is not served here", hint=f"try {served}")
         return name, self.models[name]
