@@ -19,7 +19,7 @@ class Server:
     """`mlxk serve … --json`: `envelope` is what it printed when it was ready."""
 
     def __init__(self, *argv, env=None):
-        self._errors = TemporaryFile()
+        self._errors = TemporaryFile()  # noqa: SIM115 -- lives as long as the server
         self.process = subprocess.Popen(
             [*MLXK, "serve", *argv, "--json"],
             stdout=subprocess.PIPE,
