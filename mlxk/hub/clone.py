@@ -14,7 +14,7 @@ from tempfile import mkdtemp
 from typing import Literal
 
 from mlxk.contract.errors import AlreadyExists, DiskFull, ModelUnhealthy
-from mlxk.hub import health, provenance
+from mlxk.hub import health, locks, provenance
 from mlxk.hub.contents import Contents, scan
 from mlxk.hub.fleet import Fleet, Progress, Task, Tick
 from mlxk.hub.model import Place
@@ -58,7 +58,8 @@ def clone(place: Place, folder: Path) -> Generator[Progress, None, Cloned]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        method = yield from _copy_all(source, scratch)
+        with locks.reading(place.folder):
+            method = yield from _copy_all(source, scratch)
         provenance.write(scan(scratch), place.name, place.hash)
         scratch.chmod(0o755)
         with suppress(FileNotFoundError):

@@ -25,15 +25,28 @@ def exclusive(repo: Repo) -> Iterator[None]:
 
 
 @contextmanager
-def shared(repo: Repo) -> Iterator[None]:
-    """For whoever reads the model for long, like an engine: removal waits for all of them."""
-    folder(repo).mkdir(parents=True, exist_ok=True)
-    fd = os.open(folder(repo) / _OURS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+def reading(model: Path) -> Iterator[None]:
+    """For whoever uses a model's files for long, like an engine: `rm` refuses meanwhile.
+
+    Does nothing for a folder outside the cache, or in a cache that may not be written.
+    """
+    repo = Repo(model.name, model.parent.parent)
+    if model.parent.name != "snapshots" or (fd := _opened(folder(repo))) is None:
+        yield
+        return
     try:
         fcntl.flock(fd, fcntl.LOCK_SH)
         yield
     finally:
         os.close(fd)
+
+
+def _opened(locks: Path) -> int | None:
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+        return os.open(locks / _OURS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+    except OSError:
+        return None
 
 
 def files(repo: Repo) -> tuple[Path, ...]:

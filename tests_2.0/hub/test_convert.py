@@ -1,6 +1,10 @@
 """Conversion by mlx_lm in a process of its own, and new indexes that invent nothing."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import damages
 import hub_cache as build
@@ -69,6 +73,19 @@ def test_what_mlx_lm_refuses_is_an_error_and_leaves_nothing(mlx, hub_cache, tmp_
     hub_cache.add("org/m", {**build.model(), "config.json": build.dumps(config)})
     with pytest.raises(EngineFailed, match="mlx_lm"):
         convert("org/m", tmp_path / "out", bits=4)
+    assert [p.name for p in tmp_path.iterdir()] == ["home"]
+
+
+def test_an_interrupted_conversion_leaves_nothing_and_nobody(mlx, hub_cache, tmp_path):
+    hub_cache.add("org/m", build.model(**WIDE))
+    argv = [sys.executable, "-m", "mlxk", "convert", "org/m", str(tmp_path / "out"), "--json"]
+    with subprocess.Popen([*argv, "--bits", "4"], stdout=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.glob(".out.*")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    assert (process.returncode, json.loads(out)["error"]["type"]) == (130, "interrupted")
     assert [p.name for p in tmp_path.iterdir()] == ["home"]
 
 

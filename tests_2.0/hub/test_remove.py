@@ -149,9 +149,15 @@ def test_a_live_lock_refuses_and_a_stale_one_does_not(hub_cache):
 
 
 def test_a_model_that_somebody_reads_stays(hub_cache):
-    hub_cache.add("org/m")
-    with locks.shared(cache.repo(hub_cache.root, "org/m")), pytest.raises(LocksPresent):
+    folder = hub_cache.add("org/m")
+    with locks.reading(folder), locks.reading(folder), pytest.raises(LocksPresent):
         rm("org/m")
+    rm("org/m")
+
+
+def test_reading_a_folder_outside_the_cache_locks_nothing(hub_cache, tmp_path):
+    with locks.reading(tmp_path):
+        assert hub_cache.names() == []
 
 
 def test_a_broken_model_can_be_deleted(hub_cache):
