@@ -13,7 +13,9 @@ from mlxk.cli import (
     models,
     run,
     serving,
+    stack,
     storage,
+    watching,
 )
 
 __all__ = [
@@ -29,5 +31,7 @@ __all__ = [
     "models",
     "run",
     "serving",
+    "stack",
     "storage",
+    "watching",
 ]

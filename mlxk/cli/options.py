@@ -4,6 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _TRUE = {"1", "true", "yes", "on"}
+# Names that people know from other programs.
+_ALIASES = {
+    "models": ["catalog", "list"],
+    "list-deployments": ["deploy", "list"],
+    "start": ["up"],
+    "start-all": ["up", "--all"],
+    "stop": ["down"],
+    "stop-all": ["down", "--all"],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +33,6 @@ def take_options(argv: Sequence[str], env: Mapping[str, str]) -> tuple[Options, 
     rest = [a for a in before if a not in {"--json", "--events"}]
     if rest[:1] == ["--version"]:
         rest[0] = "version"
+    rest[:1] = _ALIASES.get(rest[0], rest[:1]) if rest else []
     options = Options(as_json, events, env.get("MLXK_VALIDATE", "1").lower() != "0")
     return options, [*rest, *argv[stop:]]

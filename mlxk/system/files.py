@@ -4,8 +4,9 @@ import errno
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mlxk.contract.errors import DiskFull, Locked, MlxkError, PermissionDenied
@@ -44,6 +45,22 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def locked_within(path: Path, seconds: float) -> Iterator[None]:
+    """Like `locked`, but somebody who is nearly done is waited for."""
+    deadline = time.monotonic() + seconds
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(path))
+                break
+            except Locked:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.02)
+        yield
 
 
 @contextmanager

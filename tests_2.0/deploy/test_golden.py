@@ -5,6 +5,7 @@ import sys
 
 import orjson
 import pytest
+from stack_home import StackHome
 from steady import Steady
 
 from mlxk.system.process import child_environment
@@ -133,3 +134,44 @@ def test_a_document_is_validated(compare, tmp_path):
 def test_a_document_is_imported(compare, tmp_path):
     (tmp_path / "old.yaml").write_text("name: old\nmodel: builtin:tiny\nserver: {port: 8000}\n")
     compare("deploy-import", "deploy", "import", "old.yaml")
+
+
+@pytest.fixture
+def stack(a_mac):
+    made = StackHome(a_mac)
+    made.add("standard")
+    value = {"name": "mine", "deployments": ["standard"], "routes": {"standard": "standard"}}
+    made.store.save_stack(value)
+    (a_mac / "config.json").write_text('{"stack": "mine"}')
+    yield made
+    made.close()
+
+
+def test_up_and_down(compare, stack):
+    compare("up", "up")
+    compare("restart", "restart", "standard")
+    compare("down", "down")
+
+
+def test_status(compare, stack):
+    def fixed(line):
+        line["data"]["services"][0]["memory_gb"] = 4.2
+        return line
+
+    stack.up("standard")
+    compare("status", "status", change=fixed)
+
+
+def test_watch(compare, stack):
+    def fixed(line):
+        line["data"]["polls"] = 1
+        line["data"]["services"][0]["memory_gb"] = 4.2
+        return line
+
+    stack.up("standard")
+    compare("watch", "watch", "standard", "--until", "ready", change=fixed)
+
+
+def test_logs(compare, stack):
+    stack.up("standard")
+    compare("logs", "logs", "standard", "--tail", "2")

@@ -1,0 +1,193 @@
+"""Logs of deployments: read, follow, archive. Lines are the server's own, as it wrote them."""
+
+import gzip
+import os
+import re
+import shutil
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+
+from mlxk.contract.errors import InvalidValue, NotFound
+from mlxk.deploy.record import Record
+from mlxk.system import files
+
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(Z?)")
+_EVENT = re.compile(r'\{"ts":"([^"]+)"')
+_SINCE = re.compile(r"(\d+)(s|m|h|d)")
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    name: str
+    path: str
+    size_bytes: int
+    archives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`ts` is what the line itself, or the last one before it that has one, says."""
+
+    ts: str | None
+    stream: str
+    text: str
+
+
+def path_of(home: Path, name: str) -> Path:
+    return home / "logs" / ("events.ndjson" if name == "events" else f"{name}.log")
+
+
+def size(home: Path, name: str) -> int:
+    with suppress(OSError):
+        return path_of(home, name).stat().st_size
+    return 0
+
+
+def listing(home: Path) -> tuple[LogFile, ...]:
+    folder = home / "logs"
+    found = sorted((*folder.glob("*.log"), *folder.glob("*.ndjson"))) if folder.is_dir() else []
+    return tuple(
+        LogFile(p.stem, str(p), p.stat().st_size, tuple(map(str, archives(p)))) for p in found
+    )
+
+
+def archives(path: Path) -> list[Path]:
+    """Oldest first."""
+    found = path.parent.glob(f"{path.name}.*.gz")
+    return sorted((p for p in found if _number(p)), key=_number, reverse=True)
+
+
+def lines(
+    home: Path, name: str, *, tail: int, since: str | None = None, whole: bool = False
+) -> tuple[tuple[Line, ...], bool]:
+    """The last lines, and whether earlier ones were left out. `whole`: archives, too."""
+    path = path_of(home, name)
+    if not path.exists():
+        raise NotFound(f"{name} has no log", hint="mlxk logs", name=name)
+    kept: deque[Line] = deque(maxlen=max(1, tail) if tail else None)
+    count = 0
+    for line in _stamped(_texts(path, whole=whole), _stream(name)):
+        if since is None or (line.ts is not None and line.ts >= since):
+            kept.append(line)
+            count += 1
+    return tuple(kept), count > len(kept)
+
+
+def follow(home: Path, name: str, offset: int) -> Iterator[Line]:
+    """New lines for ever; a log that became shorter was archived, and begins again."""
+    path = path_of(home, name)
+    rest = b""
+    while True:
+        now = size(home, name)
+        if now < offset:
+            offset, rest = 0, b""
+        if now > offset:
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read(1 << 20)
+            offset += len(data)
+            *whole, rest = (rest + data).split(b"\n")
+            yield from _stamped((text.decode(errors="replace") for text in whole), _stream(name))
+        else:
+            time.sleep(0.2)
+
+
+def moment(text: str, now: float) -> str:
+    """`10m` before now, or a time as it is written in RFC 3339."""
+    if found := _SINCE.fullmatch(text):
+        unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}[found.group(2)]
+        return _iso(now - int(found.group(1)) * unit)
+    if _STAMP.match(text):
+        return text.replace(" ", "T").removesuffix("Z") + "Z"
+    raise InvalidValue(f"{text!r} is no time", hint="10m, 2h, or 2026-01-31T12:00:00Z")
+
+
+def rotate(home: Path, name: str, keep: int, known: Record | None = None) -> Path | None:
+    """Archive a log and empty it. The writer is halted for the moment in which lines get lost."""
+    path = path_of(home, name)
+    if size(home, name) == 0:
+        return None
+    copy = path.with_name(f".{path.name}.copy")
+    with files.translated(path), path.open("rb+") as log, copy.open("wb") as out:
+        shutil.copyfileobj(log, out, 1 << 20)
+        with _halted(known):
+            shutil.copyfileobj(log, out, 1 << 20)
+            log.truncate(0)
+    target = _shift(path, keep)
+    if target is not None:
+        with copy.open("rb") as source, gzip.open(f"{target}.tmp", "wb", 6) as packed:
+            shutil.copyfileobj(source, packed, 1 << 20)
+        Path(f"{target}.tmp").replace(target)
+    copy.unlink()
+    return target
+
+
+@contextmanager
+def _halted(known: Record | None) -> Iterator[None]:
+    who = known.identity if known is not None and known.is_alive() else None
+    if who is None:
+        yield
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(who.pid, SIGSTOP)
+    try:
+        _settle(who.pid)
+        yield
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(who.pid, SIGCONT)
+
+
+def _settle(pid: int) -> None:
+    """A signal is only sent: wait until the kernel says that the process stands."""
+    for _ in range(50):
+        with suppress(OSError, IndexError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt":
+                return
+        time.sleep(0.001)
+
+
+def _shift(path: Path, keep: int) -> Path | None:
+    """`.1.gz` is the newest; what would be more than `keep` goes."""
+    for old in archives(path):
+        if _number(old) >= keep:
+            old.unlink()
+        else:
+            old.rename(path.with_name(f"{path.name}.{_number(old) + 1}.gz"))
+    return path.with_name(f"{path.name}.1.gz") if keep else None
+
+
+def _number(path: Path) -> int:
+    text = path.name.removesuffix(".gz").rpartition(".")[2]
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _texts(path: Path, *, whole: bool) -> Iterator[str]:
+    for archive in archives(path) if whole else ():
+        with gzip.open(archive, "rt", encoding="utf-8", errors="replace") as packed:
+            yield from (line.rstrip("\n") for line in packed)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        yield from (line.rstrip("\n") for line in file)
+
+
+def _stamped(texts: Iterator[str], stream: str) -> Iterator[Line]:
+    last: str | None = None
+    for text in texts:
+        if found := _EVENT.match(text):
+            last = found.group(1)
+        elif found := _STAMP.match(text):
+            last = f"{found.group(1)}T{found.group(2)}Z"
+        yield Line(last, stream, text)
+
+
+def _stream(name: str) -> str:
+    return "events" if name == "events" else "log"
+
+
+def _iso(when: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
