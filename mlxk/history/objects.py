@@ -37,6 +37,7 @@ class Writer:
         self._memory: OrderedDict[RawId, tuple[bytes, bytes]] = OrderedDict()
         self._memory_bytes = 0
         self._kept: list[Path] = []
+        self._released: list[Path] = []
         self._small: dict[Path, Pack] = {}
         self._serial = count()
 
@@ -56,34 +57,45 @@ class Writer:
 
     def flush(self) -> None:
         """Write out what was added; the ref's own barrier then makes it durable."""
+        self.unmark()
+        if len(self._small) >= _JOIN_AT:
+            self.join()
         if self._fresh:
             self._write(packs.build((raw, packs.entry(*o)) for raw, o in self._fresh.items()))
             self._remember()
         self._batch.wait()
 
     def release(self) -> None:
-        """The ref has moved: from here on git may repack what was written."""
-        while self._kept:
-            self._kept.pop().unlink(missing_ok=True)
-        if len(self._small) >= _JOIN_AT:
-            self.join()
+        """The ref has moved: git may repack what was written.
+
+        The marks go with the next write: just after a sync, deleting waits for the disk.
+        """
+        self._released += self._kept
+        self._kept = []
 
     def join(self) -> None:
         """Make one pack of the small ones. What git is reading just now, it holds open."""
-        small = {base: pack for base, pack in self._small.items() if _there(base)}
-        self._small = small
+        self.unmark()
+        self._small = {base: pack for base, pack in self._small.items() if _there(base)}
+        held = {keep.with_suffix("") for keep in self._kept}
+        small = {base: pack for base, pack in self._small.items() if base not in held}
         if len(small) < 2 or self._others_read:
             return
         objects = {raw: data for pack in small.values() for raw, data in packs.entries(pack)}
-        self._small = {}
+        self._small = {base: self._small[base] for base in self._small.keys() - small.keys()}
         joined = self._write(packs.build(objects.items()))
         self._batch.wait(durable=True)
         for base in small.keys() - {joined}:
             for suffix in (".idx", ".pack"):
                 with translated(self._folder):
                     base.with_suffix(suffix).unlink(missing_ok=True)
-        while self._kept:
-            self._kept.pop().unlink(missing_ok=True)
+        joined.with_suffix(".keep").unlink(missing_ok=True)
+        self._kept.remove(joined.with_suffix(".keep"))
+
+    def unmark(self) -> None:
+        """Take away the marks of packs whose ref has moved."""
+        while self._released:
+            self._released.pop().unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Take away the `.keep` marks of processes that were killed."""

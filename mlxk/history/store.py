@@ -83,6 +83,7 @@ class Store:
         return value.removeprefix(prefix).decode() if value.startswith(prefix) else None
 
     def close(self) -> None:
+        self.writer.unmark()
         self.repo.close()
 
     def __enter__(self) -> Self:

@@ -163,6 +163,7 @@ def test_a_prune_between_writing_and_moving_the_ref_takes_nothing(repo, home):
         repo.git("gc", "-q", "--prune=now")
         assert repo.git("cat-file", "blob", raw.hex()) == "not reachable yet"
         store.writer.release()
+        store.writer.join()
         repo.git("gc", "-q", "--prune=now")
         assert repo.git("cat-file", "-t", raw.hex(), check=False) == ""
 
