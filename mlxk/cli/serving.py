@@ -156,11 +156,13 @@ def _key(variable: str | None) -> str | None:
 def _aliases(texts: list[str]) -> dict[str, str]:
     from mlxk.contract.errors import UsageError
 
-    pairs = [text.partition("=")[::2] for text in texts]
-    for text, (name, model) in zip(texts, pairs, strict=True):
+    aliases: dict[str, str] = {}
+    for text in texts:
+        name, _, model = text.partition("=")
         if not name or not model:
             raise UsageError(f"{text!r} is no alias", hint="--alias gpt-5=builtin:tiny")
-    return dict(pairs)
+        aliases[name] = model
+    return aliases
 
 
 def _log(place: str) -> "Callable[[bytes], object]":

@@ -80,7 +80,8 @@ def _sampling(config: dict[str, Any]) -> Sampling:
 
 
 def _tools(body: dict[str, Any]) -> Iterator[Tool]:
-    for i, group in enumerate(body.get("tools") or ()):
+    groups: list[dict[str, Any]] = body.get("tools") or []
+    for i, group in enumerate(groups):
         for name in sorted(group.keys() - {"functionDeclarations"}):
             note("ignored_tool", f"the tool {name!r} does not run here and was left out")
         for tool in group.get("functionDeclarations") or ():
