@@ -10,6 +10,8 @@ from mlxk.contract.errors import InvalidValue
 T = TypeVar("T")
 
 _MASK = (1 << 64) - 1
+# Dividing by less than this would leave the range of the device's numbers.
+_COLD = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Policy:
 
     @property
     def is_greedy(self) -> bool:
-        return self.temperature == 0 or self.top_k == 1
+        return self.temperature < _COLD or self.top_k == 1
 
     @property
     def is_truncated(self) -> bool:

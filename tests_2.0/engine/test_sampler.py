@@ -50,6 +50,21 @@ def test_top_k_one_is_greedy(logits):
 
 
 @pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(temperature=1e-45),
+        Policy(temperature=1e-6, top_p=0.5),
+        Policy(temperature=1.0, top_p=0.0),
+        Policy(temperature=1.0, min_p=1.0),
+        Policy(temperature=100.0, top_k=1),
+    ],
+    ids=str,
+)
+def test_the_extremes_of_every_field_are_greedy(logits, policy):
+    assert sampled([policy] * 4, logits) == sampled([Policy()] * 4, logits)
+
+
+@pytest.mark.parametrize(
     ("policy", "allowed"),
     [
         (Policy(temperature=1.0, top_k=3), 3),
