@@ -68,9 +68,8 @@ def is_unfinished(repo: Repo) -> bool:
 
 def default(repo: Repo) -> Snapshot:
     """The revision that the bare name means: `refs/main`; without it, the only snapshot."""
-    main = repo.folder / "refs" / "main"
     try:
-        commit = _read(main)
+        commit = _read(f"{repo.folder}/refs/main")
     except FileNotFoundError:
         return _only(repo)
     except OSError as e:
@@ -82,7 +81,7 @@ def at(repo: Repo, commit: str, origin: str) -> Snapshot:
     """The snapshot of a commit that `origin` (a ref, or what was typed) names."""
     if not is_commit(commit):
         return Snapshot(repo, None, repo.folder, f"{origin}: not a commit hash")
-    folder = repo.folder / "snapshots" / commit
+    folder = Path(f"{repo.folder}/snapshots/{commit}")
     if not os.path.isdir(folder):  # noqa: PTH112 -- called for every model of a listing
         return Snapshot(repo, commit, folder, f"snapshots/{commit}: missing, {origin} names it")
     return Snapshot(repo, commit, folder)
@@ -96,7 +95,7 @@ def refs(repo: Repo) -> dict[str, str]:
         for name in names:
             path = Path(folder) / name
             try:
-                found[path.relative_to(top).as_posix()] = _read(path)
+                found[path.relative_to(top).as_posix()] = _read(str(path))
             except OSError:
                 continue
     return dict(sorted(found.items()))
@@ -123,5 +122,6 @@ def _only(repo: Repo) -> Snapshot:
     return Snapshot(repo, None, repo.folder, problem)
 
 
-def _read(path: Path) -> str:
-    return path.read_bytes()[:200].decode("ascii", "replace").strip()
+def _read(path: str) -> str:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        return file.read(200).decode("ascii", "replace").strip()

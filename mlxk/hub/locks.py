@@ -9,7 +9,9 @@ from pathlib import Path
 from mlxk.hub.cache import Repo
 from mlxk.system.files import locked
 
-_OURS = "mlxk.lock"
+# Two files: a download may add a revision while an engine reads another.
+_WRITER = "mlxk-write.lock"
+_READERS = "mlxk-read.lock"
 
 
 def folder(repo: Repo) -> Path:
@@ -20,7 +22,7 @@ def folder(repo: Repo) -> Path:
 @contextmanager
 def exclusive(repo: Repo) -> Iterator[None]:
     """For whoever writes the model: raises Locked while another process does."""
-    with locked(folder(repo) / _OURS):
+    with locked(folder(repo) / _WRITER):
         yield
 
 
@@ -44,7 +46,7 @@ def reading(model: Path) -> Iterator[None]:
 def _opened(locks: Path) -> int | None:
     try:
         locks.mkdir(parents=True, exist_ok=True)
-        return os.open(locks / _OURS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+        return os.open(locks / _READERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
     except OSError:
         return None
 

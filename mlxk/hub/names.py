@@ -61,8 +61,8 @@ def locate(text: str) -> Place:
     if not found:
         hint = f"mlxk pull {text}" if "/" in text else "mlxk list --all"
         raise ModelNotFound(f"no model matches {text!r}", hint=hint, pattern=text)
-    if len(found) > 1:
-        raise _ambiguous(text, [c.name for c in found])
+    if len(best) > 1:
+        raise _ambiguous(text, list(best))
     return _revised(found[0], spec)
 
 

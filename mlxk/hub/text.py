@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 from typing import TypeVar
 
 import orjson
@@ -37,7 +36,8 @@ def objects(path: str) -> dict[str, object] | str:
 
 def content(path: str) -> bytes | str:
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 -- thousands in a listing
+            return file.readall()
     except OSError as e:
         return (e.strerror or str(e)).lower()
 

@@ -150,6 +150,15 @@ def test_a_workspace_is_found_by_its_name(hub_cache, home, monkeypatch):
         resolve("my-model@main")
 
 
+def test_the_cache_comes_before_a_workspace_of_the_same_name(hub_cache, home, monkeypatch):
+    hub_cache.add("gpt2")
+    folder = home / "workspaces" / "gpt2"
+    folder.mkdir(parents=True)
+    build.replace(folder / "config.json", b"{}")
+    monkeypatch.setenv("MLXK_WORKSPACE_HOME", str(folder.parent))
+    assert resolve("gpt2").source == "cache"
+
+
 def test_the_built_in_model_has_a_name_of_its_own(home):
     assert resolve("builtin:tiny").source == "builtin"
     with pytest.raises(ModelNotFound, match="builtin:huge"):

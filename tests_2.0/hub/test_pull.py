@@ -316,6 +316,14 @@ def test_two_pulls_of_one_model_do_not_mix(hub_server, hub_cache):
         pull()
 
 
+def test_a_model_that_an_engine_reads_can_be_updated(hub_server, hub_cache):
+    hub_server.add("org/m")
+    pull()
+    hub_server.add("org/m", {**build.model(), "README.md": b"new"}, commit=build.OTHER)
+    with locks.reading(resolve("org/m").folder):
+        assert pull().hash == build.OTHER
+
+
 def test_events_are_lines_before_the_envelope(hub_server, hub_cache):
     from mlxk.contract.validate import problems
 
