@@ -1,5 +1,6 @@
 """What is served and how it is: models for each audience, health, tokens, greeting."""
 
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from mlxk.contract.errors import InvalidValue
 from mlxk.contract.validate import require
 from mlxk.server.body import read_json, reply_json
 from mlxk.server.openapi import document
+from mlxk.server.residency import Resident
 from mlxk.server.state import STATE, Local, Observed, ServerState
 from mlxk.system.clock import stamp
 
@@ -91,21 +93,27 @@ async def _metrics(http: web.Request) -> web.Response:
 
 
 async def _resident(http: web.Request) -> web.Response:
-    """What is loaded and how busy it is; nothing is unloaded by itself, so nothing expires."""
+    """What is loaded, how busy it is, and when it will leave."""
+    state = http.app[STATE]
     rows = []
-    for name, model in http.app[STATE].models.items():
+    for name, model in state.models.items():
         stats = model.stats if isinstance(model, Observed) else None
         row = {
             "name": name,
             "model": name,
             "phase": stats.phase if stats else "ready",
-            "active_sequences": stats.active_sequences if stats else None,
-            "queued": stats.queued if stats else None,
+            "active_sequences": stats.active_sequences if stats else 0,
+            "queued": stats.queued if stats else 0,
             "context_length": await _context_length(model),
-            "expires_at": None,
+            "expires_at": _expiry(state, model),
         }
         rows.append(row)
     return reply_json({"models": rows})
+
+
+def _expiry(state: ServerState, model: ChatModel) -> str | None:
+    left = model.expires_in_s if isinstance(model, Resident) else None
+    return None if left is None else stamp(state.clock() + timedelta(seconds=left))
 
 
 async def _schema(http: web.Request) -> web.Response:

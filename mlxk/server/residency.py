@@ -116,6 +116,13 @@ class Resident:
         return self._engine is not None and self._users == 0 and not self.pinned
 
     @property
+    def expires_in_s(self) -> float | None:
+        """When it will leave if nobody asks; None: not by itself."""
+        if self._expiry is None:
+            return None
+        return max(0.0, self._expiry.when() - asyncio.get_running_loop().time())
+
+    @property
     def stats(self) -> Stats:
         if self._engine is not None:
             return self._engine.stats

@@ -233,3 +233,28 @@ def test_two_models_are_served_and_one_that_does_not_fit_waits(server, tmp_path)
     one.send(signal.SIGTERM)
     assert one.ended() == 0
     assert gone(children)
+
+
+def ps(*argv):
+    done = subprocess.run(
+        [*MLXK, "ps", *argv, "--json"], capture_output=True, timeout=30, check=False
+    )
+    envelope = orjson.loads(done.stdout)
+    assert not problems("ps", envelope)
+    return envelope
+
+
+def test_ps_shows_what_a_server_has_loaded(tiny):
+    (model,) = ps(tiny.url)["data"]["models"]
+    assert (model["name"], model["phase"], model["context_length"]) == (
+        "builtin:tiny",
+        "ready",
+        4096,
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "type_"), [("http://127.0.0.1:9", "not_found"), ("file:///etc/passwd", "invalid_value")]
+)
+def test_ps_without_a_server_says_so(url, type_):
+    assert ps(url)["error"]["type"] == type_

@@ -98,6 +98,7 @@ async def test_an_idle_model_leaves_when_its_time_is_over():
     model = diary.resident("a", House(10), keep_alive_s=0.05)
     await ask(model)
     await model.context_length()
+    assert 0 < model.expires_in_s < 0.06
     await asyncio.sleep(0.15)
     assert diary == ["open a", "close a"]
     assert await ask(model) == "Hello world"

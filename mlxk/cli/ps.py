@@ -1,0 +1,81 @@
+"""`mlxk ps`: what a server has loaded, with live figures."""
+
+import os
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from mlxk.cli import tables
+from mlxk.cli.registry import command
+
+_DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """`expires_at` null: it stays until its memory is needed."""
+
+    name: str
+    phase: str
+    active_sequences: int
+    queued: int
+    context_length: int | None
+    expires_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    url: str
+    models: tuple[LoadedModel, ...]
+
+
+def _table(value: Loaded, _: dict[str, Any]) -> str:
+    rows = [
+        (m.name, m.phase, m.active_sequences, m.queued, m.context_length, m.expires_at)
+        for m in value.models
+    ]
+    header = ("MODEL", "PHASE", "ACTIVE", "QUEUED", "CONTEXT", "EXPIRES")
+    return tables.columns(header, rows, right="ACTIVE QUEUED CONTEXT")
+
+
+@command("ps", _table)
+def ps(
+    url: Annotated[str, typer.Argument(help="Where the server listens.")] = _DEFAULT_URL,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="The environment variable that holds its key.")
+    ] = None,
+) -> Loaded:
+    """Show what a running server has loaded and how busy it is.
+
+    mlxk ps
+
+    mlxk ps http://127.0.0.1:8001 --json | jq -r '.data.models[].name'
+    """
+    base = url.rstrip("/").removesuffix("/v1")
+    rows = _asked(f"{base}/api/ps", os.environ.get(api_key_env) if api_key_env else None)
+    names = LoadedModel.__slots__
+    return Loaded(base, tuple(LoadedModel(**{name: row[name] for name in names}) for row in rows))
+
+
+def _asked(url: str, key: str | None) -> list[dict[str, Any]]:
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    from mlxk.contract.encoding import loads
+    from mlxk.contract.errors import InvalidValue, NotFound, Unauthorized
+
+    if not url.startswith(("http://", "https://")):
+        raise InvalidValue(f"{url!r} is not an http URL", hint=f"mlxk ps {_DEFAULT_URL}")
+    try:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        with urlopen(Request(url, headers=headers), timeout=5) as response:
+            data = response.read()
+    except HTTPError as e:
+        if e.code == 401:
+            raise Unauthorized(f"{url} asks for a key", hint="--api-key-env VAR") from e
+        raise NotFound(f"{url} answers {e.code}: it is no mlxk server", url=url) from e
+    except OSError as e:
+        raise NotFound(f"no server answers at {url}", hint="mlxk serve", url=url) from e
+    rows: list[dict[str, Any]] = loads(data, "the answer")["models"]
+    return rows
