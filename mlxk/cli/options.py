@@ -10,6 +10,8 @@ _ALIASES = {
     "list-deployments": ["deploy", "list"],
     "start": ["up"],
     "start-all": ["up", "--all"],
+    "install-all": ["install", "--all"],
+    "uninstall-all": ["uninstall", "--all"],
     "stop": ["down"],
     "stop-all": ["down", "--all"],
 }

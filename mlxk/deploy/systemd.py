@@ -36,13 +36,12 @@ class Systemd:
         lines = [
             "[Unit]",
             f"Description=mlxk {what}",
-            "After=network.target",
             f"StartLimitIntervalSec={_INTERVAL_S}",
             f"StartLimitBurst={_BURST}",
             "",
             "[Service]",
             "Type=exec",
-            f"ExecStart={' '.join(map(quoted, job.argv))}",
+            f"ExecStart={quoted(job.argv[0])} {' '.join(map(_argument, job.argv[1:]))}",
             *(f"Environment={quoted(f'{name}={value}')}" for name, value in job.env),
             "Restart=on-failure",
             f"RestartSec={_RESTART_S}",
@@ -98,9 +97,14 @@ class Systemd:
 
 
 def quoted(word: str) -> str:
-    """A word as systemd reads it: `%` and `$` are doubled, blanks need quotes."""
-    text = _percent(word).replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
+    """A word as systemd reads it: `%` is doubled, blanks need quotes."""
+    text = _percent(word).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"' if not text or re.search(r"[\s'\";]", text) else text
+
+
+def _argument(word: str) -> str:
+    """Variables are put into arguments, not into the program's name nor the environment."""
+    return quoted(word).replace("$", "$$")
 
 
 def _percent(text: str) -> str:

@@ -1,5 +1,6 @@
 """Each operations command's published example is what the command really prints."""
 
+import os
 import subprocess
 import sys
 
@@ -175,3 +176,21 @@ def test_watch(compare, stack):
 def test_logs(compare, stack):
     stack.up("standard")
     compare("logs", "logs", "standard", "--tail", "2")
+
+
+@pytest.fixture
+def systemctl(tmp_path, monkeypatch):
+    """A service manager that agrees to everything."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, says in (("systemctl", "systemd 252"), ("loginctl", "yes"), ("id", "you")):
+        (folder / name).write_text(f"#!/bin/sh\necho {says}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the example is of systemd")
+def test_install_and_uninstall(compare, systemctl):
+    compare("install", "install", "--now")
+    compare("uninstall", "uninstall")

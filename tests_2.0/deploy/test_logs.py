@@ -1,0 +1,136 @@
+"""Logs: read, followed, archived, and no line is lost while the writer goes on."""
+
+import gzip
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from mlxk.contract.errors import InvalidValue, NotFound
+from mlxk.deploy import logs
+from mlxk.deploy.record import Record
+from mlxk.system import process
+
+WRITER = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+for i in range(20000):
+    os.write(fd, b"line %d\\n" % i)
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "logs").mkdir()
+    return tmp_path
+
+
+def write(home, text, name="a"):
+    with logs.path_of(home, name).open("a") as file:
+        file.write(text)
+
+
+def texts(home, **options):
+    lines, truncated = logs.lines(home, "a", **{"tail": 0, **options})
+    return [line.text for line in lines], truncated
+
+
+def test_the_last_lines_are_shown(home):
+    write(home, "one\ntwo\nthree\n")
+    assert texts(home, tail=2) == (["two", "three"], True)
+    assert texts(home, tail=9) == (["one", "two", "three"], False)
+
+
+def test_a_log_that_is_not_there_is_said_to_be(home):
+    with pytest.raises(NotFound):
+        texts(home)
+
+
+def test_since_goes_by_the_time_that_lines_carry(home):
+    write(home, "2026-01-01 10:00:00,1 old\n  more of it\n2026-01-01T11:00:00Z new\n  and more\n")
+    assert texts(home, since="2026-01-01T10:30:00Z")[0] == [
+        "2026-01-01T11:00:00Z new",
+        "  and more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("10m", "1970-01-01T00:50:00Z"),
+        ("1h", "1970-01-01T00:00:00Z"),
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+    ],
+)
+def test_moments(text, moment):
+    assert logs.moment(text, 3600.0) == moment
+
+
+@pytest.mark.parametrize("text", ["soon", "", "10", "-1h"])
+def test_what_is_no_moment_is_refused(text):
+    with pytest.raises(InvalidValue):
+        logs.moment(text, 0.0)
+
+
+def test_archives_are_shifted_and_the_oldest_goes(home):
+    for number in range(4):
+        write(home, f"round {number}\n")
+        logs.rotate(home, "a", 2)
+    assert texts(home)[0] == []
+    assert texts(home, whole=True)[0] == ["round 2", "round 3"]
+    assert [p.name for p in logs.archives(logs.path_of(home, "a"))] == ["a.log.2.gz", "a.log.1.gz"]
+    assert logs.listing(home)[0].size_bytes == 0
+
+
+def test_an_empty_log_is_not_archived(home):
+    write(home, "")
+    assert logs.rotate(home, "a", 2) is None
+
+
+def test_no_line_is_lost_while_the_writer_goes_on(home):
+    path = logs.path_of(home, "a")
+    argv = [sys.executable, "-c", WRITER, str(path)]
+    with subprocess.Popen(argv, start_new_session=True) as writer:
+        who = process.identity(writer.pid)
+        known = Record("a").of(who)
+        while writer.poll() is None:
+            logs.rotate(home, "a", 1000, known)
+            time.sleep(0.02)
+    found = texts(home, whole=True)[0]
+    assert found == [f"line {i}" for i in range(20000)]
+    assert len(logs.archives(path)) > 1
+
+
+def test_a_stranger_with_the_same_pid_is_not_halted(home):
+    write(home, "x\n")
+    who = replace(process.identity(), started="1")
+    logs.rotate(home, "a", 1, Record("a").of(who))  # our own pid: halting it would hang the test
+    assert texts(home)[0] == []
+
+
+def test_following_survives_a_rotation(home):
+    write(home, "before\n")
+    lines = logs.follow(home, "a", logs.size(home, "a"))
+
+    def later():
+        write(home, "first\n")
+        assert seen.wait(10)
+        logs.rotate(home, "a", 1)
+        write(home, "a\n")
+
+    seen = threading.Event()
+    thread = threading.Thread(target=later)
+    thread.start()
+    assert next(lines).text == "first"
+    seen.set()
+    assert next(lines).text == "a"
+    thread.join()
+
+
+def test_archives_are_gzip(home):
+    write(home, "x\n")
+    with gzip.open(logs.rotate(home, "a", 1), "rt") as packed:
+        assert packed.read() == "x\n"
