@@ -9,6 +9,7 @@ import mlx.core as mx
 from mlxk.engine.caches import Caches
 from mlxk.engine.logprobs import Logprobs
 from mlxk.engine.matcher import Guide, masked
+from mlxk.engine.packing import common, packed
 from mlxk.engine.protocol import Ended, Job, Step
 from mlxk.engine.sampler import Draw, Sampler
 
@@ -32,6 +33,10 @@ class Row:
     caches: Caches = field(default_factory=list)
     cached: int = 0
     is_fresh: bool = True
+    _words: bytes = b""
+
+    def __post_init__(self) -> None:
+        self._words = packed(self.job.prompt)
 
     def ends(self, token: int) -> Ended | None:
         if token in self.job.stop:
@@ -52,8 +57,18 @@ class Row:
     @property
     def read(self) -> list[int]:
         """What is in its caches before it joins a group."""
-        tokens = self.tokens
-        return tokens[: len(tokens) - len(self.pending)]
+        return self.tokens[: self.read_length]
+
+    @property
+    def read_length(self) -> int:
+        return len(self.job.prompt) + len(self.made) - len(self.pending)
+
+    def shared(self, words: bytes) -> int:
+        """How many tokens it begins with that packed `words` begin with too."""
+        count = common(self._words, words)
+        if count < len(self.job.prompt):
+            return count
+        return count + common(packed(self.made), words[len(self._words) :])
 
 
 class Group:

@@ -4,12 +4,12 @@ Entries are found by comparing token ids, not hashes: an entry can only answer f
 tokens. Knows how to compare and forget; what a prefix of a cache is, `caches.prefix` knows.
 """
 
-from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlxk.engine.caches import Caches, is_sliceable, prefix
+from mlxk.engine.packing import common, packed
 
 _SHORTEST = 8
 
@@ -71,19 +71,3 @@ class PrefixCache:
     def _forget(self, key: bytes) -> None:
         if entry := self._entries.pop(key, None):
             self._held_bytes -= entry.size_bytes
-
-
-def packed(tokens: Sequence[int]) -> bytes:
-    return array("i", tokens).tobytes()
-
-
-def common(a: bytes, b: bytes) -> int:
-    """How many leading ids two packed sequences share, by halving."""
-    low, high = 0, min(len(a), len(b)) // 4
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low * 4 : middle * 4] == b[low * 4 : middle * 4]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

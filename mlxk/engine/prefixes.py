@@ -10,7 +10,8 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from mlxk.engine import caches
 from mlxk.engine.archive import Archive
 from mlxk.engine.group import Group, Row, dispatch
-from mlxk.engine.prefix_cache import PrefixCache, common, packed
+from mlxk.engine.packing import packed
+from mlxk.engine.prefix_cache import PrefixCache
 
 _WORTH_WAITING = 64
 _DISK_S = 0.01
@@ -35,10 +36,10 @@ class Prefixes:
             return False
         wanted = row.tokens[:-1]
         length, held = self._kept.fetch(wanted)
-        least = max(length, _WORTH_WAITING)
-        if _is_being_read(wanted, least, others, groups):
+        least, words = max(length, _WORTH_WAITING), packed(wanted)
+        if _is_being_read(words, least, others, groups):
             return False
-        longer, lent = _lent(wanted, least, others, groups)
+        longer, lent = _lent(words, least, others, groups)
         if lent:
             length, held = longer, lent
         if self._archive and not row.loan and (loan := self._archive.ask(wanted, length)):
@@ -81,29 +82,27 @@ class Prefixes:
 
 
 def _is_being_read(
-    tokens: list[int], least: int, others: Sequence[Row], groups: Sequence[Group]
+    words: bytes, least: int, others: Sequence[Row], groups: Sequence[Group]
 ) -> bool:
     """Whether somebody else will soon have read more than `least` of these tokens."""
-    wanted = packed(tokens)
-    fresh = [row for group in groups for row in group.rows if row.is_fresh]
-    if any(common(packed(row.tokens[:-1]), wanted) > least for row in fresh):
+    fresh = (row for group in groups for row in group.rows if row.is_fresh)
+    if any(row.shared(words) > least for row in fresh):
         return True
-    shared = [(common(packed(row.tokens), wanted), row) for row in others if row.caches]
-    return any(length > least and len(row.read) < length for length, row in shared)
+    readers = (row for row in others if row.caches)
+    return any(max(least, row.read_length) < row.shared(words) for row in readers)
 
 
 def _lent(
-    tokens: list[int], least: int, others: Sequence[Row], groups: Sequence[Group]
+    words: bytes, least: int, others: Sequence[Row], groups: Sequence[Group]
 ) -> tuple[int, caches.Caches | None]:
     """A prefix longer than `least` from a sequence that is being read or answered."""
-    wanted = packed(tokens)
     for row in others:
-        length = common(packed(row.read), wanted) if row.caches else 0
-        if length > least:
-            return length, caches.prefix(row.caches, length, len(row.read))
+        length = min(row.shared(words), row.read_length)
+        if row.caches and length > least:
+            return length, caches.prefix(row.caches, length, row.read_length)
     for group in groups:
         for row in group.rows:
-            length = common(packed(row.tokens[:-1]), wanted)
+            length = min(row.shared(words), len(row.job.prompt) + len(row.made) - 1)
             if length > least:
                 held, own = group.extract(row)
                 return length, caches.prefix(own, length, len(held))

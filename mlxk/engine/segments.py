@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from mlxk.engine.prefix_cache import packed
+from mlxk.engine.packing import packed
 from mlxk.system.files import write_atomic
 
 BLOCK = 256
