@@ -60,6 +60,7 @@ def branch_create(
     """
     from mlxk.agent import compose
     from mlxk.agent.settings import from_meta
+    from mlxk.agent.turns import step_of_turn
     from mlxk.cli.branch import open_store
     from mlxk.contract.errors import UsageError
     from mlxk.history.record import find
@@ -70,7 +71,7 @@ def branch_create(
     with open_store() as store:
         place = find(store, rev)
         if turn is not None:
-            step = _step_of_turn(place.record, turn)
+            step = step_of_turn(place.record, turn)
         if step is not None:
             place = place.record.at(step)
         settings = from_meta(place.meta())
@@ -154,23 +155,3 @@ def _value(record: "Record", place: "Place", worktree: str) -> Created:
         worktree=worktree,
         resume=f'mlxk agent --resume {shlex.quote(record.name)} "…"',
     )
-
-
-def _step_of_turn(record: "Record", turn: int) -> int:
-    """The step at which the model had answered `turn` times and its calls were done.
-
-    SessionNotFound when it never did.
-    """
-    from mlxk.agent.transcript import from_lines
-    from mlxk.contract.errors import SessionNotFound
-
-    found = 0 if turn == 0 else None
-    for step in record.steps():
-        answers = [m for m in from_lines(record.at(step.number).lines()) if m.role == "assistant"]
-        if len(answers) > turn:
-            break
-        if len(answers) == turn:
-            found = step.number
-    if found is None:
-        raise SessionNotFound(f"{record.branch} has no turn {turn}", hint="mlxk branch log REV")
-    return found

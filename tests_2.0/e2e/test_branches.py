@@ -109,3 +109,36 @@ def test_agent_land_does_it_in_one_go(repo, run):
     data = run("agent", "Create a file hello.txt containing Hello world", "--land")["data"]
     assert data["landed"] == {"branch": "main", "commit": checkout.git(repo, "rev-parse", "main")}
     assert (repo / "hello.txt").read_text() == "Hello world"
+
+
+def test_undo_takes_the_last_prompt_back_and_can_be_undone(repo, run, greet):
+    undone = run("branch", "undo", "greet")["data"]
+    assert checkout.git(repo, "ls-tree", "--name-only", "mlxk/greet").split() == ["a.txt"]
+    assert not (Path(greet["data"]["worktree"]) / "hello.txt").exists()
+    assert run("branch", "show", "greet")["data"]["messages"] == []
+    run("branch", "undo", "greet", "--step", str(undone["step"] - 1))
+    names = checkout.git(repo, "ls-tree", "--name-only", "mlxk/greet").split()
+    assert names == ["a.txt", "hello.txt"]
+    assert checkout.git(repo, "fsck", "--strict", "--no-dangling") == ""
+
+
+def test_what_has_not_landed_is_not_removed_unasked(run, greet):
+    error = run("branch", "rm", "greet")["error"]
+    assert (error["type"], error["hint"]) == (
+        "unmerged_branch",
+        "mlxk branch land greet, or rm --force",
+    )
+    run("branch", "land", "greet")
+    assert run("branch", "rm", "greet")["status"] == "success"
+
+
+def test_removed_sessions_come_back_until_they_are_pruned(repo, run, greet):
+    run("branch", "rm", "greet", "--force")
+    assert run("branch", "list")["data"]["count"] == 0
+    assert checkout.git(repo, "worktree", "list").count("\n") == 0
+    assert run("branch", "restore", "greet")["data"]["head"] == greet["data"]["head"]
+    assert run("agent", "--resume", "greet", "Create b.txt containing second")["error"] is None
+    run("branch", "rm", "greet", "--force")
+    assert run("branch", "prune")["data"] == {"pruned": [], "kept": 1}
+    assert run("branch", "prune", "--older-than", "0")["data"]["kept"] == 0
+    assert run("branch", "restore", "greet")["error"]["type"] == "session_not_found"

@@ -1,0 +1,31 @@
+"""Places in a session as people count them: answers of the model, prompts of the user."""
+
+from mlxk.agent.transcript import from_lines
+from mlxk.chat.types import Role
+from mlxk.contract.errors import SessionNotFound
+from mlxk.history.record import Record
+
+
+def step_of_turn(record: Record, turn: int) -> int:
+    """The step at which the model had answered `turn` times and its calls were done.
+
+    SessionNotFound when it never did.
+    """
+    at = [number for number, said in _counts(record, "assistant") if said == turn]
+    if not at:
+        raise SessionNotFound(f"{record.branch} has no turn {turn}", hint="mlxk branch log REV")
+    return at[-1]
+
+
+def before_last_prompt(record: Record) -> int:
+    """The step before the last prompt was given."""
+    counts = list(_counts(record, "user"))
+    return max(number for number, said in counts if said < max(counts[-1][1], 1))
+
+
+def _counts(record: Record, role: Role) -> list[tuple[int, int]]:
+    """(step, messages of `role` so far) for each step."""
+    return [
+        (step.number, sum(m.role == role for m in from_lines(record.at(step.number).lines())))
+        for step in record.steps()
+    ]
