@@ -35,6 +35,12 @@ def entries(contents: Contents) -> tuple[FileEntry, ...]:
 
 
 def _entry(file: File) -> FileEntry:
-    kinds = (kind for kind, pattern in _TYPES if pattern.fullmatch(file.name))
     is_hash = file.blob is not None and _SHA256.fullmatch(file.blob) is not None
-    return FileEntry(file.name, file.size, next(kinds, "other"), file.blob if is_hash else None)
+    return FileEntry(file.name, file.size, _type(file.name), file.blob if is_hash else None)
+
+
+def _type(name: str) -> FileType:
+    for kind, pattern in _TYPES:
+        if pattern.fullmatch(name):
+            return kind
+    return "other"
