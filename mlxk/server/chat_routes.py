@@ -60,11 +60,15 @@ async def _gemini(http: web.Request) -> web.StreamResponse:
     """Model and verb stand in the path."""
     verb, model = http.match_info["verb"], http.match_info["model"]
 
+    stream = verb == "streamGenerateContent" and http.query.get("alt") == "sse"
+
     def addressed(asked: Asked) -> Asked:
-        stream = verb == "streamGenerateContent"
         return replace(asked, stream=stream, request=replace(asked.request, model=model))
 
     match verb:
+        case "streamGenerateContent" if not stream:
+            whole = await _answer(http, gemini.FORMAT, addressed)
+            return _listed(whole)
         case "generateContent" | "streamGenerateContent":
             return await _answer(http, gemini.FORMAT, addressed)
         case "countTokens":
@@ -74,6 +78,13 @@ async def _gemini(http: web.Request) -> web.StreamResponse:
             return reply_json({"totalTokens": await _count(http, asked)})
         case _:
             raise NotFound(f"{verb} is not served here")
+
+
+def _listed(whole: web.StreamResponse) -> web.StreamResponse:
+    """Without `alt=sse` a stream is one JSON list: here of one chunk."""
+    if isinstance(whole, web.Response) and isinstance(whole.body, bytes):
+        whole.body = b"[%b]\n" % whole.body.strip()
+    return whole
 
 
 async def _answer(

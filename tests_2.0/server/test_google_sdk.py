@@ -116,3 +116,11 @@ async def test_a_failure_in_mid_stream_is_raised(ask):
     models = await ask((*HELLO[:2], EngineFailed("the engine died")))
     with pytest.raises(errors.APIError, match="the engine died"):
         [c async for c in await models.generate_content_stream(model="m", contents="hi")]
+
+
+@pytest.mark.parametrize(("query", "start"), [("?alt=sse", "data: {"), ("", "[{")])
+async def test_a_stream_is_events_or_a_list(serve, query, start):
+    http = await serve(Scripted())
+    body = {"contents": [{"parts": [{"text": "hi"}]}]}
+    response = await http.post(f"/v1beta/models/m:streamGenerateContent{query}", json=body)
+    assert (await response.text()).startswith(start)

@@ -1,5 +1,6 @@
 """`mlxk serve` as a process: ready once, served until a signal, nothing left behind."""
 
+import asyncio
 import os
 import pty
 import shutil
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import time
 
+import aiohttp
 import orjson
 import pytest
 from processes import MLXK, Server, gone
@@ -258,3 +260,18 @@ def test_ps_shows_what_a_server_has_loaded(tiny):
 )
 def test_ps_without_a_server_says_so(url, type_):
     assert ps(url)["error"]["type"] == type_
+
+
+async def test_two_hundred_readers_that_leave_free_the_engine(tiny):
+    asked = HI | {"stream": True, "temperature": 2, "max_tokens": 3000, "ignored": True}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+
+        async def glance():
+            async with http.post(f"{tiny.url}/v1/chat/completions", json=asked) as response:
+                await response.content.readany()
+                response.close()
+
+        await asyncio.gather(*(glance() for _ in range(200)))
+    await asyncio.sleep(1)
+    health = tiny.get("/health")
+    assert (health["active_sequences"], health["queued"]) == (0, 0)
