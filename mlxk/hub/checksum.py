@@ -12,6 +12,10 @@ _CHUNK = 1 << 20
 Tick = Callable[[int], None]
 
 
+def is_sha256(name: str) -> bool:
+    return _SHA256.fullmatch(name) is not None
+
+
 def is_checksum(name: str) -> bool:
     return bool(_SHA256.fullmatch(name) or _SHA1.fullmatch(name))
 

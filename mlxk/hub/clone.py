@@ -60,7 +60,8 @@ def clone(place: Place, folder: Path) -> Generator[Progress, None, Cloned]:
     try:
         with locks.reading(place.folder):
             method = yield from _copy_all(source, scratch)
-        provenance.write(scan(scratch), place.name, place.hash)
+        known = provenance.known(source)
+        provenance.write(scan(scratch), place.name, place.hash, known=known)
         scratch.chmod(0o755)
         with suppress(FileNotFoundError):
             folder.rmdir()

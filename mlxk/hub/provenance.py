@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import orjson
 
@@ -56,14 +57,25 @@ def read(folder: Path) -> Note | None:
         return None
 
 
-def write(contents: Contents, origin: str, revision: str | None, *, clock: Clock = now) -> Note:
-    """Leave a note in a folder; hashes that the cache's names already tell are not computed."""
-    files = {f.name: _record(contents, f) for f in _own(contents)}
+def write(
+    contents: Contents,
+    origin: str,
+    revision: str | None,
+    *,
+    known: Mapping[str, str] = MappingProxyType({}),
+    clock: Clock = now,
+) -> Note:
+    """Leave a note in a folder; `known` are checksums that need not be computed, by name."""
+    files = {f.name: _record(contents, f, known.get(f.name)) for f in _own(contents)}
     note = Note(origin, revision, stamp(clock()), content_hash(files), files)
-    write_atomic(
-        contents.folder / PROVENANCE, orjson.dumps(asdict(note), option=orjson.OPT_INDENT_2)
-    )
+    data = orjson.dumps(asdict(note), option=orjson.OPT_INDENT_2)
+    write_atomic(contents.folder / PROVENANCE, data)
     return note
+
+
+def known(contents: Contents) -> dict[str, str]:
+    """What the cache's names tell: the sha256 of its large files."""
+    return {f.name: f.blob for f in contents.files if f.blob and checksum.is_sha256(f.blob)}
 
 
 def content_hash(files: Mapping[str, Record]) -> str:
@@ -93,11 +105,13 @@ def _is_same(contents: Contents, file: File | None, record: Record | None) -> bo
     return _modified_ns(contents.path(file.name)) == record.modified_ns
 
 
-def _record(contents: Contents, file: File) -> Record:
+def _record(contents: Contents, file: File, sha256: str | None) -> Record:
     path = contents.path(file.name)
-    digest = hashlib.sha256()
-    checksum.feed(digest, path)
-    return Record(file.size, _modified_ns(path), digest.hexdigest())
+    if sha256 is None:
+        digest = hashlib.sha256()
+        checksum.feed(digest, path)
+        sha256 = digest.hexdigest()
+    return Record(file.size, _modified_ns(path), sha256)
 
 
 def _modified_ns(path: str) -> int:

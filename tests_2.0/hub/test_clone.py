@@ -6,8 +6,8 @@ import pytest
 from mlxk.cli import models as commands
 from mlxk.cli import storage
 from mlxk.contract.errors import AlreadyExists, DiskFull, ModelNotFound, ModelUnhealthy
+from mlxk.hub import checksum, provenance, workspace
 from mlxk.hub import clone as hub_clone
-from mlxk.hub import provenance, workspace
 from mlxk.hub.contents import scan
 
 
@@ -84,6 +84,19 @@ def test_the_content_hash_covers_the_weights(hub_cache, tmp_path):
     clone("org/a", tmp_path / "again")
     hashes = {n: provenance.read(tmp_path / n).content_hash for n in ("a", "b", "again")}
     assert hashes["a"] == hashes["again"] != hashes["b"]
+
+
+def test_the_content_hash_of_weights_comes_from_the_cache(hub_cache, tmp_path, monkeypatch):
+    hub_cache.add("org/m")
+    clone("org/m", tmp_path / "once")
+    read, feed = [], checksum.feed
+    monkeypatch.setattr(
+        checksum, "feed", lambda d, path, *a: (read.append(path), feed(d, path, *a))
+    )
+    clone("org/m", tmp_path / "again")
+    assert not any(path.endswith(".safetensors") for path in read)
+    again = provenance.write(scan(tmp_path / "once"), "org/m", None)
+    assert again.content_hash == provenance.read(tmp_path / "again").content_hash
 
 
 def test_a_folder_with_something_in_it_is_left_alone(hub_cache, tmp_path):
