@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -25,6 +26,14 @@ class Repo:
     private: bool = False
 
 
+class Server(ThreadingHTTPServer):
+    """Clients that leave early are part of the tests."""
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Hub:
     """`faults` are (pattern, method, action) taken once each; `requests` is what was asked."""
 
@@ -32,7 +41,7 @@ class Hub:
         self.repos, self.objects, self.faults, self.requests = {}, {}, [], []
         self.token = "hf_valid"
         handler = type("Handler", (Handler,), {"hub": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
