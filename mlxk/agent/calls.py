@@ -3,16 +3,17 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from mlxk.agent.arguments import checked
 from mlxk.agent.events import Sender, ToolFinished, ToolOutput, ToolStarted
 from mlxk.agent.permissions import Denied, Gate
-from mlxk.agent.redact import redacted
+from mlxk.agent.redact import Redactor, redacted
 from mlxk.agent.tools.base import AgentTool, Context, Result, ToolError
+from mlxk.agent.workspace import Workspace
 from mlxk.chat.types import ToolResult, ToolUse
-from mlxk.contract import encoding
-from mlxk.contract.errors import InvalidDocument, MlxkError, UnsafePath
-from mlxk.contract.validate import compiled, problems_of
+from mlxk.contract.errors import MlxkError, UnsafePath
 from mlxk.system.files import as_error
 
 
@@ -83,29 +84,25 @@ class Caller:
         tool = self._tools.get(use.name)
         if tool is None:
             raise Denied(f"tool {use.name!r} is not available; there are {', '.join(self._tools)}")
-        arguments = _arguments(tool, use)
-        await self._gate.pass_(use.id, tool, arguments)
-        context = Context(
-            self._context.workspace,
-            self._context.confinement,
-            self._context.limits,
-            lambda text: self._sender.send(ToolOutput(use.id, redacted(text))),
-        )
+        arguments = checked(tool, use)
+        about = _subject(arguments, self._context.workspace)
+        await self._gate.pass_(use.id, tool, about)
+        redactor = Redactor(lambda text: self._sender.send(ToolOutput(use.id, text)))
         try:
-            return await tool.run(arguments, context)
+            return await tool.run(arguments, replace(self._context, emit=redactor.feed))
         except OSError as e:
             raise _explained(e, str(arguments.get("path", "the file"))) from e
+        finally:
+            redactor.flush()
 
 
-def _arguments(tool: AgentTool, use: ToolUse) -> dict[str, object]:
-    try:
-        value = encoding.loads(use.arguments or "{}", "arguments")
-    except InvalidDocument as e:
-        raise ToolError(str(e)) from e
-    if found := problems_of(compiled(tool.spec.parameters), value):
-        raise ToolError(f"arguments{found[0].pointer}: {found[0].message}")
-    arguments: dict[str, object] = value
-    return arguments
+def _subject(arguments: dict[str, Any], workspace: Workspace) -> str:
+    """What a permission is about: the command, or the path as it really is."""
+    if "command" in arguments:
+        return str(arguments["command"])
+    if "path" in arguments:
+        return workspace.relative(workspace.resolve(str(arguments["path"])))
+    return str(arguments.get("pattern", ""))
 
 
 def _explained(e: OSError, name: str) -> Exception:

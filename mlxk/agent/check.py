@@ -6,6 +6,7 @@ from pathlib import Path
 from mlxk.agent.command import run_command
 from mlxk.agent.confine import Confinement
 from mlxk.agent.events import CheckFinished, Sender
+from mlxk.agent.limits import Meter
 from mlxk.agent.redact import redacted
 
 _SECONDS = 600.0
@@ -24,12 +25,18 @@ class Check:
     """Runs `command` in the worktree, confined like Bash, as often as it is asked to."""
 
     def __init__(
-        self, command: str, worktree: Path, confinement: Confinement, sender: Sender
+        self,
+        command: str,
+        worktree: Path,
+        confinement: Confinement,
+        sender: Sender,
+        meter: Meter,
     ) -> None:
         self.command = command
         self._worktree = worktree
         self._confinement = confinement
         self._sender = sender
+        self._meter = meter
         self.report: CheckReport | None = None
 
     async def run(self) -> str | None:
@@ -37,7 +44,7 @@ class Check:
         done = await run_command(
             self._confinement.shell(self.command),
             cwd=self._worktree,
-            timeout_s=_SECONDS,
+            timeout_s=min(_SECONDS, max(0.1, self._meter.seconds_left() or _SECONDS)),
             keep_bytes=1 << 20,
         )
         passed = done.exit_code == 0 and not done.timed_out

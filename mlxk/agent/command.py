@@ -54,7 +54,7 @@ async def run_command(
         except TimeoutError:
             timed_out = True
         finally:
-            kill_group(process.pid)
+            await asyncio.to_thread(kill_group, process.pid)
             await process.wait()
     return Done(process.returncode or 0, output.text(), output.dropped, timed_out)
 

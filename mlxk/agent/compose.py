@@ -16,6 +16,7 @@ from mlxk.history.session import Session
 from mlxk.history.store import Store
 from mlxk.system import clock
 
+_LONGEST = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -80,7 +81,7 @@ def fork(
     def make(free: str) -> Session:
         return Session.fork(store, place, meta, name=free, when=when)
 
-    return _named(_checked(name), make, exact=exact)
+    return _named(_checked(name) if exact else name, make, exact=exact)
 
 
 @asynccontextmanager
@@ -103,7 +104,8 @@ def _named(name: str, make: Callable[[str], Session], *, exact: bool) -> Session
     """Under `name`, or the first free of `name-2`, `name-3`, … when nobody asked for `name`."""
     for number in count(1):
         try:
-            return make(name if number == 1 else f"{name}-{number}")
+            suffix = "" if number == 1 else f"-{number}"
+            return make(name[: _LONGEST - len(suffix)] + suffix)
         except AlreadyExists as e:
             if exact:
                 e.hint = f"mlxk agent --resume {name}, or another --branch"

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from mlxk.contract.notes import note
+from mlxk.system import paths
 from mlxk.system.hardware import has
 
 Kind = Literal["bubblewrap", "sandbox-exec", "none"]
@@ -41,7 +43,10 @@ class Confinement:
 
     def _bubblewrap(self) -> list[str]:
         argv = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-        argv += ["--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]
+        argv += ["--tmpfs", "/tmp", "--tmpfs", "/var/tmp", "--tmpfs", "/run"]
+        resolver = Path(os.path.realpath("/etc/resolv.conf"))
+        if self.network and resolver.is_file():
+            argv += ["--ro-bind", str(resolver), str(resolver)]
         for path in self.visible:
             argv += ["--ro-bind", str(path), str(path)]
         argv += ["--bind", str(self.root), str(self.root), "--chdir", str(self.root)]
@@ -70,6 +75,7 @@ def confinement(
     return Confinement(kind, root, visible, network, home or Path.home())
 
 
+@cache
 def _kind() -> Kind:
     if sys.platform == "darwin":
         return "sandbox-exec" if has("sandbox-exec") else "none"
@@ -77,11 +83,15 @@ def _kind() -> Kind:
     trial = ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--unshare-net", "--", "/bin/true"]
     if not has("bwrap"):
         return "none"
-    worked = subprocess.run(trial, capture_output=True, check=False, timeout=10).returncode == 0
-    return "bubblewrap" if worked else "none"
+    try:
+        subprocess.run(trial, capture_output=True, check=True, timeout=10)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        return "none"
+    return "bubblewrap"
 
 
 def _existing_secrets(home: Path) -> list[Path]:
     found = [home / name for name in _SECRETS if (home / name).exists()]
-    token = os.environ.get("HF_TOKEN_PATH")
-    return [*found, Path(token)] if token and Path(token).is_file() else found
+    hub = paths.hf_home()
+    tokens = [hub / "token", hub / "stored_tokens", Path(os.environ.get("HF_TOKEN_PATH", ""))]
+    return [*found, *(path for path in tokens if path.is_file() and path not in found)]

@@ -194,7 +194,9 @@ class Run:
     async def carry_out(self, order: Order) -> None:
         await self.loop.run(order.prompt)
         if order.check is not None:
-            self.check = Check(order.check, self.recorder.worktree, self.confinement, self.sender)
+            self.check = Check(
+                order.check, self.recorder.worktree, self.confinement, self.sender, self.meter
+            )
             await self._until_passed(self.check)
         if order.schema is not None:
             self.output = await self.loop.structured(order.schema)
@@ -203,6 +205,7 @@ class Run:
         """What the check says goes back to the model until it passes or a budget ends."""
         while (complaint := await check.run()) is not None:
             try:
+                self.meter.check()
                 self.meter.saw(check.command, complaint)
                 await self.loop.run(complaint)
             except (LimitReached, LoopDetected) as e:
@@ -221,6 +224,13 @@ class Run:
             silent = time.monotonic() - self._heard
             if silent >= _HEARTBEAT_S:
                 self.sender.send(events.Heartbeat(round(silent, 1)))
+
+
+def reraise_cancellation() -> None:
+    """A job that is cancelled returns what it has; who runs one inside something else goes on."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _outcome(run: Awaitable[None]) -> MlxkError | None:

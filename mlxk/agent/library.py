@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from mlxk.agent import compose
 from mlxk.agent.events import Event
-from mlxk.agent.job import Bounds, Job, Order
+from mlxk.agent.job import Bounds, Job, Order, reraise_cancellation
 from mlxk.agent.limits import Budgets
 from mlxk.agent.report import Report
 from mlxk.agent.settings import Settings, tool_names
@@ -109,6 +109,7 @@ class Agent:
             load_s=shared.load_s,
         )
         ended = await job.run(Order(prompt, check, schema), listener)
+        reraise_cancellation()
         if ended.error is not None:
             ended.error.data = ended.report
             raise ended.error

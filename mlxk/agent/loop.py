@@ -64,6 +64,7 @@ class Loop:
         self._system = Message("system", (Text(system),))
         self.calls: list[CallRecord] = []
         self.denials: list[Denial] = []
+        self._last_denial: Denial | None = None
         self.result = ""
         self.ttft_s: float | None = None
         self.model_s = 0.0
@@ -191,6 +192,7 @@ class Loop:
             self.tools_s += time.monotonic() - began
             self.calls.extend(outcome.record for outcome in done)
             self.denials.extend(outcome.denial for outcome in done if outcome.denial)
+            self._last_denial = done[-1].denial if done else None
             self._recorder.add_round(uses, done)
         self._meter.saw(
             repr([(use.name, use.arguments) for use in uses]),
@@ -204,8 +206,7 @@ class Loop:
             if left is not None and left <= 0:
                 raise spent("tokens", self._meter.budgets.tokens or 0)
             raise ProviderError("the answer was cut at the model's length limit")
-        if self.denials and self.calls and not self.calls[-1].ok:
-            denial = self.denials[-1]
+        if (denial := self._last_denial) is not None:
             raise ToolDenied(f"{denial.tool} was refused: {denial.reason}", tool=denial.tool)
         if not reply.message.text.strip() and not any(call.ok for call in self.calls):
             raise EmptyAnswer(

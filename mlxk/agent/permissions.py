@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
 from mlxk.agent.events import PermissionAnswered, PermissionAsked, Sender
 from mlxk.agent.tools.base import AgentTool
@@ -41,9 +41,9 @@ class Gate:
         self._sender = sender
         self._answer = answer
 
-    async def pass_(self, id: str, tool: AgentTool, arguments: dict[str, Any]) -> None:
-        """Return when the call may run; Denied says why not."""
-        name, about, rules = tool.spec.name, _subject(arguments), self._permissions
+    async def pass_(self, id: str, tool: AgentTool, about: str) -> None:
+        """Return when the call may run; Denied says why not. `about`: its command or path."""
+        name, rules = tool.spec.name, self._permissions
         if rule := next((r for r in rules.deny if _matches(r, name, about, strict=False)), None):
             raise Denied(f"{name} is denied by the rule {rule}")
         if tool.reads_only or any(_matches(r, name, about, strict=True) for r in rules.allow):
@@ -89,8 +89,3 @@ def _parts(line: str) -> list[str]:
     for join in _JOINS:
         line = line.replace(join, "\0")
     return line.split("\0")
-
-
-def _subject(arguments: dict[str, Any]) -> str:
-    """What a rule's pattern is matched against: the command, the path or the pattern."""
-    return str(next((arguments[k] for k in ("command", "path", "pattern") if k in arguments), ""))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mlxk.agent import transcript
 from mlxk.agent.calls import Outcome
 from mlxk.agent.events import FileChanged, Sender, StepCommitted
-from mlxk.chat.types import Message, ToolResult, ToolUse
+from mlxk.chat.types import Message, ToolUse
 from mlxk.system.clock import Clock
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ class Recorder:
     def add_round(self, uses: tuple[ToolUse, ...], done: list[Outcome]) -> None:
         """The results of a round, one for every call, and the files it changed."""
         results = {outcome.result.tool_use_id: outcome.result for outcome in done}
-        stopped = "Error: the run was stopped before this call ended"
-        parts = tuple(
-            results.get(use.id, ToolResult(use.id, stopped, True, use.name)) for use in uses
-        )
+        parts = tuple(results.get(use.id) or transcript.stopped(use) for use in uses)
         unknown = len(done) < len(uses) or any(outcome.changed is None for outcome in done)
         paths = None if unknown else {path for o in done for path in o.changed or ()}
         self._write((Message("tool", parts),), paths=paths, body=_body(uses))

@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 _MARK = "[redacted]"
+_LONGEST = 65536
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)S?$", re.IGNORECASE)
 _SHAPES = re.compile(
     r"""
@@ -28,3 +29,29 @@ def redacted(text: str, env: Mapping[str, str] = os.environ) -> str:
         if len(value) >= 8 and _SECRET_NAME.search(name):
             text = text.replace(value, _MARK)
     return _SHAPES.sub(_MARK, text)
+
+
+class Redactor:
+    """The same for text that comes in pieces: a secret may be cut in two."""
+
+    def __init__(self, send: Callable[[str], None]) -> None:
+        self._send = send
+        self._held = ""
+
+    def feed(self, text: str) -> None:
+        """Pass on whole lines; a private key is held until its last one."""
+        self._held += text
+        end = self._held.rfind("\n") + 1
+        key = self._held.find("-----BEGIN")
+        if key >= 0 and "-----END" not in self._held[key:]:
+            end = min(end, key)
+        if len(self._held) > _LONGEST:
+            end = end or len(self._held)
+        if end:
+            ready, self._held = self._held[:end], self._held[end:]
+            self._send(redacted(ready))
+
+    def flush(self) -> None:
+        if self._held:
+            self._send(redacted(self._held))
+            self._held = ""

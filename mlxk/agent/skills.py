@@ -7,6 +7,7 @@ from typing import Any
 from mlxk.agent.tools.base import AgentTool, Context, Result, ToolError, schema, text
 from mlxk.chat.types import Tool
 from mlxk.contract.errors import InvalidDocument
+from mlxk.contract.notes import note
 
 _LARGEST = 64_000
 
@@ -27,6 +28,9 @@ def found(folders: tuple[Path, ...]) -> tuple[Skill, ...]:
     skills: dict[str, Skill] = {}
     for folder in folders:
         for path in sorted(folder.glob("*/SKILL.md")) if folder.is_dir() else ():
+            if path.resolve() != folder.resolve() / path.relative_to(folder):
+                note("linked_skill", f"{path} is a link: skipped")
+                continue
             skill = at(path.parent)
             skills.setdefault(skill.name, skill)
     return tuple(skills.values())

@@ -1,7 +1,9 @@
 """The Agent tool: a child with no more tools and less budget, whose work comes back merged."""
 
 import os
+import stat
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlxk.agent import compose
@@ -10,7 +12,8 @@ from mlxk.agent.tools.base import AgentTool, Context, Result, ToolError, schema,
 from mlxk.agent.workspace import Workspace
 from mlxk.chat.types import Tool
 from mlxk.contract.errors import MlxkError, UnsafePath
-from mlxk.history import diff
+from mlxk.history import contents, diff
+from mlxk.history.contents import Content
 from mlxk.history.record import find
 
 if TYPE_CHECKING:
@@ -71,7 +74,7 @@ def _child(job: "Job", arguments: dict[str, Any]) -> Child:
 
 
 async def _run(job: "Job", run: "Run", child: Child) -> "Ended":
-    from mlxk.agent.job import Job, Order  # noqa: PLC0415 -- a job makes this tool
+    from mlxk.agent.job import Job, Order, reraise_cancellation  # noqa: PLC0415 -- a job makes this tool
 
     settings = replace(job.settings, tools=child.tools)
     record = job.session.record
@@ -80,7 +83,9 @@ async def _run(job: "Job", run: "Run", child: Child) -> "Ended":
     with fork as session:
         bounds = replace(job.bounds, budgets=_budgets(run))
         helper = Job(session, job.model, settings, bounds=bounds, now=job.now, depth=job.depth + 1)
-        return await helper.run(Order(child.prompt, fresh=True), run.hear)
+        ended = await helper.run(Order(child.prompt, fresh=True), run.hear)
+    reraise_cancellation()
+    return ended
 
 
 def _budgets(run: "Run") -> "Budgets":
@@ -98,33 +103,43 @@ def _budgets(run: "Run") -> "Budgets":
 
 
 def _merge(job: "Job", ended: "Ended", workspace: Workspace) -> tuple[list[str], list[str]]:
-    """(merged, conflicting) paths: a file that changed here meanwhile is left alone."""
-    store, ours = job.session.record.store, job.session.record.code
+    """(merged, conflicting) paths: a file that changed here meanwhile is left alone.
+
+    Contents come from the child's commit, never from its folder: a link there may lead anywhere.
+    """
+    store, ours, theirs = job.session.record.store, job.session.record.code, ended.report.head
     merged, conflicts = [], []
-    for change in diff.changes(store, ours, ended.report.head):
-        if _is_dirty(job, change.path, workspace):
-            conflicts.append(change.path)
+    for change in diff.changes(store, ours, theirs):
+        path = change.path
+        if _present(workspace, path) != contents.at(store, ours, path):
+            conflicts.append(path)
             continue
-        source = os.path.join(ended.report.worktree, change.path)  # noqa: PTH118
-        _take(workspace, change.path, source, gone=change.status == "deleted")
-        merged.append(change.path)
+        _put(workspace, path, contents.at(store, theirs, path))
+        merged.append(path)
     return merged, conflicts
 
 
-def _is_dirty(job: "Job", path: str, workspace: Workspace) -> bool:
-    """Whether the parent's file differs from what the child started from."""
-    committed = diff.content(job.session.record.store, job.session.record.code, path)
+def _present(workspace: Workspace, path: str) -> Content | None:
+    """What the parent's own worktree holds there."""
+    file = workspace.root / path
     try:
-        present: bytes | None = workspace.read(path, 1 << 30)
-    except (FileNotFoundError, UnsafePath, IsADirectoryError):
-        present = None
-    return present != committed
+        mode = file.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            return Content(os.fsencode(file.readlink()), True, False)
+        return Content(workspace.read(path, 1 << 30), False, bool(mode & 0o100))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnsafePath):
+        return None
 
 
-def _take(workspace: Workspace, path: str, source: str, *, gone: bool) -> None:
-    if gone:
-        workspace.resolve(path).unlink(missing_ok=True)
+def _put(workspace: Workspace, path: str, content: Content | None) -> None:
+    file = workspace.resolve(str(Path(path).parent)) / Path(path).name
+    if content is None or content.is_link:
+        file.unlink(missing_ok=True)
+    if content is None:
         return
-    with open(source, "rb") as file:  # noqa: PTH123
-        workspace.write(path, file.read())
-        workspace.resolve(path).chmod(os.fstat(file.fileno()).st_mode & 0o777)
+    if content.is_link:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to(os.fsdecode(content.data))
+        return
+    workspace.write(path, content.data)
+    file.chmod(0o755 if content.is_executable else 0o644)

@@ -32,12 +32,19 @@ def repaired(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
     A run that was killed between a call and its result leaves the call open.
     """
-    answered = {p.tool_use_id for m in messages for p in m.parts if isinstance(p, ToolResult)}
-    open_calls = [use for m in messages for use in m.tool_uses if use.id not in answered]
-    if not open_calls:
+    asked = next((n for n in range(len(messages) - 1, -1, -1) if messages[n].tool_uses), None)
+    if asked is None:
         return ()
-    text = "Error: the run was stopped before this call ended"
-    return (Message("tool", tuple(ToolResult(u.id, text, True, u.name) for u in open_calls)),)
+    # Only what follows: servers without ids of their own count from `call_0` in every turn.
+    after = (part for message in messages[asked + 1 :] for part in message.parts)
+    answered = {part.tool_use_id for part in after if isinstance(part, ToolResult)}
+    results = tuple(stopped(use) for use in messages[asked].tool_uses if use.id not in answered)
+    return (Message("tool", results),) if results else ()
+
+
+def stopped(use: ToolUse) -> ToolResult:
+    """The result of a call that did not come to its end."""
+    return ToolResult(use.id, "Error: the run was stopped before this call ended", True, use.name)
 
 
 def _plain(message: Message) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`mlxk agent`: compose session, model and loop; show events; answer with a report."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -200,13 +199,13 @@ def _permissions(
     base: "Config", mode: str | None, allow: list[str] | None, deny: list[str] | None
 ) -> "Permissions | None":
     """What the file says, with the flags added; None when neither says anything."""
-    from mlxk.agent.permissions import MODES, Permissions, rule
+    from mlxk.agent.permissions import MODES, Mode, Permissions, rule
     from mlxk.contract.errors import InvalidValue
 
     written: Permissions | None = base.given.get("permissions")
     if mode is None and not allow and not deny:
         return written
-    known = {name: name for name in MODES}
+    known: dict[str, Mode] = {name: name for name in MODES}
     if mode is not None and mode not in known:
         raise InvalidValue(f"no permission mode {mode!r}", hint=f"one of {', '.join(MODES)}")
     before = written or Permissions()
@@ -219,13 +218,14 @@ def _permissions(
 
 def _asking(rules: "Permissions | None", input_format: str | None) -> str | None:
     """Where answers come from, when anything may be asked."""
+    from mlxk.cli import words
     from mlxk.contract.errors import InvalidValue
 
     if input_format not in (None, "jsonl"):
         raise InvalidValue(f"no input format {input_format!r}", hint="--input-format jsonl")
     if input_format or rules is None or rules.mode != "ask":
         return input_format
-    return "terminal" if sys.stdin.isatty() else None
+    return "terminal" if words.is_terminal() else None
 
 
 def _bounds(base: "Config", limits: dict[str, Any], tool_timeout: float | None) -> "Bounds":
@@ -244,16 +244,17 @@ def _order(prompt: str, check: str | None, schema: Path | None) -> "Order":
 
 def _prompt(prompt: str | None, more: list[str], ask: str | None) -> str:
     """The words to work on. Standard input is read when there is no prompt, or for `-`."""
+    from mlxk.cli import words
     from mlxk.contract.errors import UsageError
 
-    if unexpected := [word for word in more if word != "-"]:
+    if unexpected := [extra for extra in more if extra != "-"]:
         raise UsageError(f"unexpected argument {unexpected[0]!r}", hint='quote the prompt: "…"')
     parts = [] if prompt in (None, "-") else [prompt or ""]
     if prompt in (None, "-") or more:
-        if sys.stdin.isatty() or ask == "jsonl":
+        if words.is_terminal() or ask == "jsonl":
             raise UsageError("nothing to do: give a prompt", hint='mlxk agent "…"')
-        parts.append(sys.stdin.buffer.read().decode(errors="surrogateescape"))
+        parts.append(words.standard_input())
     text = "\n\n".join(part.strip("\n") for part in parts if part.strip())
     if not text.strip():
         raise UsageError("the prompt is empty", hint='mlxk agent "…"')
-    return text
+    return words.clean(text)

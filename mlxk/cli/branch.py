@@ -118,8 +118,20 @@ def branch_list() -> Branches:
     from mlxk.history.record import records
 
     with open_store() as store:
-        found = tuple(_branch(store, record) for record in records(store))
+        found = tuple(filter(None, (_readable(store, record) for record in records(store))))
     return Branches(found, len(found))
+
+
+def _readable(store: "Store", record: "Record") -> Branch | None:
+    """One session that cannot be read does not hide the others."""
+    from mlxk.contract.errors import HistoryCorrupt
+    from mlxk.contract.notes import note
+
+    try:
+        return _branch(store, record)
+    except HistoryCorrupt as e:
+        note("damaged_session", f"{record.branch}: {e}")
+        return None
 
 
 def _show_text(value: Shown, _: dict[str, Any]) -> str:

@@ -60,6 +60,7 @@ class _Pump(Generic[E, R]):
         self._task = self._loop.create_task(
             work(self._queue.put_nowait), context=contextvars.copy_context()
         )
+        self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
         for number in _SIGNALS:
             self._loop.add_signal_handler(number, self._interrupt, number)
 
@@ -75,8 +76,9 @@ class _Pump(Generic[E, R]):
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 self._loop.run_until_complete(self._task)
-        for number in _SIGNALS:
+        for number, handler in self._handlers.items():
             self._loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
     async def _next(self) -> tuple[E] | None:
         """The next event in a tuple, or None at the end."""

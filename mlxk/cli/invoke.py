@@ -32,6 +32,8 @@ def run(argv: Sequence[str], options: Options) -> int:
     ongoing = envelope.data if isinstance(envelope.data, Ongoing) else None
     if ongoing is not None:
         envelope = replace(envelope, data=ongoing.value)
+    else:
+        _too_late_for_signals()
     if options.json:
         envelope, code = _checked(envelope, code, options)
         pretty = sys.stdout.isatty() and not options.events
@@ -39,6 +41,12 @@ def run(argv: Sequence[str], options: Options) -> int:
     else:
         _tell(envelope, call)
     return code if ongoing is None else _go_on(ongoing, code)
+
+
+def _too_late_for_signals() -> None:
+    """The work is done: a signal now ends the process, it no longer changes the answer."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _go_on(ongoing: Ongoing, code: int) -> int:

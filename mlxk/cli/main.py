@@ -13,10 +13,18 @@ class Terminated(KeyboardInterrupt):
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+        code = _run()
+    except KeyboardInterrupt as e:
+        code = _interrupted(e)
+    sys.exit(code)
+
+
+def _run() -> int:
     if sys.argv[1:] == ["--version"] and "MLXK_JSON" not in os.environ:
         print(f"mlxk {__version__}")
-        return
+        return 0
     from mlxk.cli.invoke import complete, run
     from mlxk.cli.options import take_options
 
@@ -29,8 +37,25 @@ def main() -> None:
     except BrokenPipeError:
         # Whoever read our output has left; the interpreter's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    sys.exit(code)
+        return 1
+    return code
+
+
+def _interrupted(e: KeyboardInterrupt) -> int:
+    """A signal before the command had begun: nothing was done, and no module may be there yet."""
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    text = "terminated" if isinstance(e, Terminated) else "interrupted"
+    if {"--json", "--events"} & set(sys.argv) or "MLXK_JSON" in os.environ:
+        import json
+
+        error = {"type": "interrupted", "message": text, "hint": None, "retryable": True}
+        command = words[0] if words else ""
+        envelope: dict[str, object] = {"status": "error", "command": command, "data": None}
+        envelope |= {"error": {**error, "details": None}, "warnings": []}
+        os.write(1, json.dumps(envelope).encode() + b"\n")
+    else:
+        os.write(2, f"mlxk: {text}\n".encode())
+    return 128 + (signal.SIGTERM if isinstance(e, Terminated) else signal.SIGINT)
 
 
 def _terminate(signum: int, frame: object) -> None:

@@ -128,15 +128,16 @@ def _carry_out(question: "Question") -> "Generator[Said, None, Answered]":
 
 def _prompt(prompt: str | None) -> str | None:
     """The question, or None for a chat on a terminal."""
+    from mlxk.cli import words
     from mlxk.cli.options import take_options
     from mlxk.contract.errors import UsageError
 
     if prompt in (None, "-"):
-        if prompt is None and sys.stdin.isatty():
+        if prompt is None and words.is_terminal():
             if take_options(sys.argv[1:], os.environ)[0].json or not sys.stdout.isatty():
                 raise UsageError("nothing to ask: give a prompt", hint='mlxk run MODEL "…"')
             return None
-        prompt = sys.stdin.buffer.read().decode(errors="replace")
+        prompt = words.standard_input()
     if not (prompt or "").strip():
         raise UsageError("the prompt is empty", hint='mlxk run MODEL "…"')
-    return prompt
+    return words.clean(prompt or "")

@@ -48,6 +48,15 @@ def serve(
     max_concurrency: Annotated[
         int | None, typer.Option(min=1, help="Answers made at the same time; others wait.")
     ] = None,
+    kv_bits: Annotated[
+        int | None, typer.Option(help="Keep keys and values in 4 or 8 bits: less memory.")
+    ] = None,
+    prefix_cache_dir: Annotated[
+        Path | None, typer.Option(help="Keep prompts that were read here, across restarts.")
+    ] = None,
+    prefix_cache_size: Annotated[
+        float, typer.Option(min=0.001, help="Gigabytes that they may take.")
+    ] = 16,
     keep_alive: Annotated[
         str | None, typer.Option(help="Unload a model idle so long: 5m, 1h; -1 is never.")
     ] = None,
@@ -81,7 +90,7 @@ def serve(
     from mlxk.server.middleware import is_loopback
     from mlxk.server.state import ServerOptions
 
-    model_id, kv_bits = None, None
+    model_id = None
     if deployment is not None:
         from mlxk.cli.declared import declared
 
@@ -95,8 +104,13 @@ def serve(
     )
     if not is_loopback(host) and options.api_key is None:
         note("open_server", f"anyone who reaches {host} may use this server: set --api-key-env")
-    rows = max_concurrency or EngineOptions().rows
-    limits = EngineOptions(context=context, rows=rows, kv_bits=kv_bits)
+    limits = EngineOptions(
+        context=context,
+        rows=max_concurrency or EngineOptions().rows,
+        kv_bits=_bits(kv_bits),
+        prefix_cache_folder=prefix_cache_dir,
+        prefix_cache_bytes=int(prefix_cache_size * 1e9),
+    )
     names = tuple(models or [local.named(None)])
     wanted = Wanted(names, limits, keep_alive, memory_gb, model_id)
     service = drive(_service(wanted, number, options))
@@ -141,6 +155,14 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise UsageError(f"{text!r} is no port", hint="a number up to 65535, or auto")
     return int(text)
+
+
+def _bits(number: int | None) -> int | None:
+    from mlxk.contract.errors import UsageError
+
+    if number not in (None, 4, 8):
+        raise UsageError(f"keys and values are not kept in {number} bits", hint="--kv-bits 8")
+    return number
 
 
 def _key(variable: str | None) -> str | None:

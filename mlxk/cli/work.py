@@ -83,8 +83,10 @@ async def _work(task: Task, listener: Listener) -> Ended:
                     )
                     for session, settings in sessions
                 ]
-                ended = _chosen(await _together([job.run(task.order, listener) for job in jobs]))
-                return _landed(store, ended) if task.land and ended.error is None else ended
+                every = await _together([job.run(task.order, listener) for job in jobs])
+                best = _chosen(every)
+                whole = all(end.report.stop_reason != "interrupted" for end in every)
+                return _landed(store, best) if task.land and whole and not best.error else best
 
 
 async def _together(runs: list[Coroutine[Any, Any, Ended]]) -> list[Ended]:

@@ -37,19 +37,25 @@ def require(name: str, value: object, what: str) -> None:
 def compiled(schema: dict[str, Any]) -> "Validator":
     """A validator for a schema from outside: an `--output-schema`, a tool's parameters."""
     import jsonschema
+    import referencing
 
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as e:
         raise InvalidDocument(f"not a JSON schema: {e.message}", pointer=_pointer(e.path)) from e
-    return jsonschema.Draft202012Validator(schema)
+    # A registry of its own: nothing is fetched, whatever a `$ref` asks for.
+    return jsonschema.Draft202012Validator(schema, registry=referencing.Registry())
 
 
 def problems_of(validator: "Validator", value: Any) -> tuple[Problem, ...]:
     """The deepest causes, the most telling first: of `null or object`, what is wrong inside."""
     from jsonschema.exceptions import best_match, relevance
+    from referencing.exceptions import Unresolvable
 
-    errors = sorted(validator.iter_errors(value), key=relevance)
+    try:
+        errors = sorted(validator.iter_errors(value), key=relevance)
+    except Unresolvable as e:
+        raise InvalidDocument(f"the schema refers to {e.ref!r}, which is not in it") from e
     causes = (best_match([error]) or error for error in errors)
     return tuple(Problem(_pointer(e.absolute_path), _short(e.message)) for e in causes)
 

@@ -1,6 +1,5 @@
 """What changed between two code commits. Knows trees and bytes, not sessions."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -131,13 +130,6 @@ def _status(before: Entry | None, after: Entry | None) -> Status:
     if after is None:
         return "deleted"
     return "modified" if before[0] & 0o170000 == after[0] & 0o170000 else "type_changed"
-
-
-def content(store: Store, commit: str, path: str) -> bytes | None:
-    """The bytes of one file in a code commit; None when it is not there."""
-    tree = _tree(store, commit)
-    entry = store.trees.find(tree, os.fsencode(path)) if tree else None
-    return _content(store, entry) if entry else None
 
 
 def _content(store: Store, entry: Entry | None) -> bytes:

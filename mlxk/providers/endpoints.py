@@ -106,7 +106,7 @@ def endpoint(name: str, url: str | None = None, env: Mapping[str, str] = os.envi
     row = ENDPOINTS[name]
     key = env.get(row.key_variable)
     if url is not None:
-        return replace(row, base=_base(url, row), rename={}, key=env.get(OWN_KEY) or key)
+        return replace(row, base=_base(url, row), rename={}, key=env.get(OWN_KEY))
     if not key:
         hint = f"export {row.key_variable}=…, or name a server with --url"
         raise ProviderAuth(f"{name} asks for a key: {row.key_variable} is not set", hint=hint)

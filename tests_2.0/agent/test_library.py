@@ -139,3 +139,39 @@ def test_importing_the_package_stays_light():
     out = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]
     assert asyncio.iscoroutinefunction(Agent.run)
+
+
+async def test_a_link_that_a_sub_agent_made_stays_a_link(repo, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("outside")
+    link = call("Bash", f'{{"command": "ln -s {secret} leak"}}')
+    delegate = call("Agent", '{"prompt": "link it"}')
+    model = Scripted(delegate, link, "Linked.", "Done.")
+    report = await Agent(model=model, tools=["Bash", "Agent"], folder=repo).run("delegate")
+    assert checkout.git(repo, "cat-file", "-p", f"{report.branch}:leak") == str(secret)
+    assert checkout.git(repo, "ls-tree", report.branch, "leak").startswith("120000")
+
+
+async def test_cancelling_ends_the_parent_of_a_sub_agent_too(repo):
+    slow = Scripted(call("Agent", '{"prompt": "x"}'), "a b c", delay_s=0.3)
+    agent = Agent(model=slow, tools=["Ls", "Agent"], folder=repo)
+    task = asyncio.create_task(agent.run("delegate"))
+    while len(slow.requests) < 2:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(slow.requests) == 2
+
+
+async def test_a_timeout_around_a_run_is_a_timeout(repo):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await Agent(model=Scripted("x", delay_s=5), folder=repo).run("wait")
+
+
+def test_a_skill_that_is_a_link_out_is_skipped(tmp_path):
+    skill(tmp_path / "away", "x", "secret")
+    (tmp_path / "skills").mkdir()
+    (tmp_path / "skills" / "x").symlink_to(tmp_path / "away" / "x")
+    assert skills.found((tmp_path / "skills",)) == ()

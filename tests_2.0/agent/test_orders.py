@@ -87,6 +87,12 @@ async def test_a_result_that_never_obeys_is_exit_3(run):
         (Permissions("read", allow=("Write(n.*)",)), WRITE, True),
         (Permissions("ask"), WRITE, False),
         (Permissions(deny=("Write",)), WRITE, False),
+        (Permissions(deny=("Read(a.txt)",)), call("Read", '{"path": "./a.txt"}'), False),
+        (
+            Permissions("ask", allow=("Write(docs/*)",)),
+            call("Write", '{"path": "docs/../a.txt", "content": ""}'),
+            False,
+        ),
         (Permissions(allow=("Write",), deny=("Write(*.txt)",)), WRITE, False),
         (Permissions("read", allow=("Bash(echo *)",)), call("Bash", '{"command":"echo a"}'), True),
         (

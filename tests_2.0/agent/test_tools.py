@@ -123,7 +123,9 @@ def test_a_call_answers(call, name, arguments, answer):
         ("{}", "Error: arguments: 'path' is a required property"),
         ('{"path": 3}', "Error: arguments/path: 3 is not of type 'string'"),
         ('{"path": "b.txt", "x": 1}', "Error: arguments: Additional properties"),
-        ('{"path": "a\\u0000b"}', "Error: a path holds no NUL"),
+        ('{"path": "a\\u0000b"}', "Error: arguments/path: holds a NUL"),
+        ('{"path": "\\ud800"}', "Error: arguments/path: is not valid Unicode"),
+        ('{"path": "b.txt", "offset": 2.5}', "Error: arguments/offset: 2.5 is not of type"),
     ],
 )
 def test_bad_arguments_go_back_to_the_model(call, raw, answer):
@@ -239,3 +241,34 @@ def test_reading_calls_run_side_by_side(tree):
     asyncio.run(caller.run(uses, done))
     assert [e.type for e in heard[:3]] == ["tool.started"] * 3
     assert [o.result.tool_use_id for o in done] == ["0", "1", "2"]
+
+
+def test_a_whole_number_may_be_written_with_a_point(call):
+    assert call("Read", _raw='{"path": "b.txt", "offset": 2.0, "limit": 1.0}') == "two\n"
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]", "[!]", "[", "**", ""])
+def test_an_odd_glob_is_answered_not_a_crash(call, pattern):
+    assert call("Find", pattern=pattern)
+
+
+@pytest.mark.parametrize("name", ["Write", "Edit"])
+def test_text_may_hold_a_nul(call, tree, name):
+    (tree / "z.txt").write_bytes(b"a\0b")
+    rest = {"content": "a\0b"} if name == "Write" else {"old_string": "\0b", "new_string": "c"}
+    assert not call(name, path="z.txt", **rest).startswith("Error")
+
+
+def test_a_secret_in_two_pieces_of_output_is_redacted():
+    from mlxk.agent.redact import Redactor
+
+    heard = []
+    redactor = Redactor(heard.append)
+    for piece in (
+        "key hf_abcdefghijklmn",
+        "opqrstuvwxyz0123456789\n-----BEGIN X PRIVATE KEY-----\n",
+    ):
+        redactor.feed(piece)
+    redactor.feed("secret\n-----END X PRIVATE KEY-----\nend")
+    redactor.flush()
+    assert "".join(heard) == "key [redacted]\n[redacted]\nend"

@@ -43,3 +43,10 @@ BROKEN = ["{", "[]", '{"role":"user"}', '{"role":"user","parts":[{"type":"x"}]}'
 def test_a_damaged_line_is_named(line):
     with pytest.raises(HistoryCorrupt, match="line 2"):
         from_lines(b'{"role":"user","parts":[]}\n' + line.encode() + b"\n")
+
+
+def test_ids_that_start_again_each_turn_are_told_apart():
+    asked = Message("assistant", (ToolUse("call_0", "Ls", "{}"),))
+    done = Message("tool", (ToolResult("call_0", "ok"),))
+    assert len(repaired((asked, done, asked))) == 1
+    assert repaired((asked, done, asked, done)) == ()

@@ -175,3 +175,34 @@ def test_doctor_names_each_check_and_what_to_type(home):
     assert {"backend", "cache", "hub-token", "disk", "git-identity", "service-manager"} <= set(rows)
     assert all(row["hint"] for row in rows.values() if row["status"] == "failed")
     assert code == (1 if any(r["status"] == "failed" for r in rows.values()) else 0)
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("module", ["typer", "orjson", "mlxk.hub.listing", "jsonschema"])
+def test_a_signal_while_modules_load_is_an_envelope(number, code, module, home, tmp_path):
+    """The signal comes from inside the import of `module`, wherever the command is by then."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Trap:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            sys.meta_path.remove(self)\n"
+        f"            os.kill(os.getpid(), signal.{number})\n"
+        "sys.meta_path.insert(0, Trap())\n"
+    )
+    done = mlxk("list", "--json", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert b"Traceback" not in done.stderr
+    if module == "jsonschema":  # the answer was known: it is too late to change it
+        assert done.returncode in (-2, -15)
+    else:
+        assert (orjson.loads(done.stdout)["error"]["type"], done.returncode) == (
+            "interrupted",
+            code,
+        )
+
+
+@pytest.mark.parametrize("command", ["agent", "run builtin:tiny"])
+def test_a_closed_standard_input_is_a_usage_error(command, home, tmp_path):
+    line = f"{' '.join(MLXK)} {command} --json <&-"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, check=False)
+    assert (orjson.loads(done.stdout)["error"]["type"], done.returncode) == ("usage_error", 2)

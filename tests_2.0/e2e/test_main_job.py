@@ -294,3 +294,42 @@ def test_a_read_only_home_is_an_envelope(repo, tmp_path):
     value = orjson.loads(done.stdout)
     assert (value["error"]["type"], done.returncode) == ("permission_denied", 1)
     assert str(closed) in value["error"]["message"]
+
+
+def test_a_prompt_that_is_not_utf8_is_taken_as_far_as_it_is(repo):
+    value, code = run(repo, "agent", input=b"Create a file hello.txt containing caf\xe9")
+    assert code == 0
+    assert value["data"]["commits"][-1]["files"] == ["hello.txt"]
+
+
+@pytest.mark.parametrize("answers", ["/dev/null", "file", "pipe"])
+def test_questions_are_answered_on_any_kind_of_standard_input(repo, tmp_path, answers):
+    """With /dev/null and an empty file nobody allows anything; nothing hangs."""
+    argv = [MLXK, "agent", ASK, "--permissions", "ask", "--input-format", "jsonl", "--events"]
+    (tmp_path / "file").write_text("")
+    source = "/dev/null" if answers == "/dev/null" else str(tmp_path / "file")
+    with (
+        Path(source).open() as file,
+        subprocess.Popen(
+            argv,
+            cwd=repo,
+            stdin=subprocess.PIPE if answers == "pipe" else file,
+            stdout=subprocess.PIPE,
+        ) as child,
+    ):
+        for line in child.stdout:
+            value = orjson.loads(line)
+            if value.get("type") == "permission.asked" and answers == "pipe":
+                yes = {"type": "permission", "id": value["data"]["id"], "allow": True}
+                child.stdin.write(b"not json\n" + orjson.dumps(yes) + b"\n")
+                child.stdin.flush()
+    assert child.returncode == (0 if answers == "pipe" else 1)
+    assert (value["error"] or {"type": None})["type"] == (
+        None if answers == "pipe" else "tool_denied"
+    )
+
+
+def test_the_time_budget_bounds_the_check_too(repo):
+    value, code = run(repo, "agent", ASK, "--max-seconds", "6", "--check", f"{NAP}")
+    assert (value["error"]["type"], code) in (("check_failed", 3), ("limit_reached", 4))
+    assert value["data"]["duration_s"] < 15

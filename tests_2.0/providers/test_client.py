@@ -132,7 +132,7 @@ async def test_an_api_that_does_not_stream_is_understood(ask):
 
 async def test_the_key_goes_into_the_header_only(ask):
     api = Api((200, CHUNK + END))
-    await ask(api, {"OPENAI_API_KEY": "sesame"})
+    await ask(api, {"MLXK_API_KEY": "sesame"})
     headers, body = api.requests[0]
     assert headers["Authorization"] == "Bearer sesame"
     assert "sesame" not in str(body)
@@ -189,7 +189,7 @@ async def test_tries_are_counted(ask):
 async def test_a_refusal_has_a_name_and_is_not_tried_again(ask, status, body, error):
     api = Api((status, body))
     with pytest.raises(error) as e:
-        await ask(api, {"OPENAI_API_KEY": "sesame"})
+        await ask(api, {"MLXK_API_KEY": "sesame"})
     assert "sesame" not in str(e.value)
 
 
@@ -257,3 +257,8 @@ def test_what_is_no_http_url_is_refused(url):
 def test_an_unknown_api_is_refused():
     with pytest.raises(InvalidValue, match="nope"):
         endpoint("nope", None, {})
+
+
+def test_a_key_of_an_api_is_not_sent_to_somebody_elses_url():
+    place = endpoint("openai", "http://example.org/v1", {"OPENAI_API_KEY": "theirs"})
+    assert place.headers() == {}

@@ -20,7 +20,10 @@ def _find(arguments: dict[str, Any], context: Context) -> Result:
     if not start.is_dir():
         raise ToolError(f"no such folder: {arguments.get('path', '.')}")
     pattern: str = arguments["pattern"]
-    matches = re.compile(expression(pattern)).fullmatch
+    try:
+        matches = re.compile(expression(pattern)).fullmatch
+    except re.error as e:
+        raise ToolError(f"pattern is not a glob: {e}") from e
     found = list[str]()
     for folder, folders, names in os.walk(start):
         folders[:] = sorted(d for d in folders if d.casefold() != ".git")
