@@ -195,6 +195,7 @@ class Resident:
         """All who ask while it loads wait for the one load; one who leaves does not end it."""
         if self._loading is None:
             self._loading = asyncio.create_task(self._load())
+            self._loading.add_done_callback(_heard)
         return await asyncio.shield(self._loading)
 
     async def _load(self) -> Engine:
@@ -228,3 +229,9 @@ class Resident:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+
+
+def _heard(load: "asyncio.Task[Engine]") -> None:
+    """A load may fail when everybody who waited for it has left."""
+    if not load.cancelled():
+        load.exception()
