@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from mlxk.cli import commands as _commands  # noqa: F401  -- fills the table
+from mlxk.cli import nouns
 from mlxk.cli.main import Terminated
 from mlxk.cli.options import Options
 from mlxk.cli.registry import COMMANDS, Call, Command, Ongoing, app, path_of
@@ -96,6 +96,7 @@ def complete() -> None:
     """Answer the shell's completion script, then leave the process."""
     from typer.completion import completion_init  # type: ignore[attr-defined]
 
+    nouns.load_all()
     completion_init()
     app(prog_name="mlxk")
 
@@ -103,6 +104,7 @@ def complete() -> None:
 def _parse(argv: Sequence[str]) -> Call:
     """Let typer read the line. What it prints (help) becomes the value of `help`."""
     printed = StringIO()
+    nouns.load(argv)
     try:
         with redirect_stdout(printed):
             reply = app([*argv] or ["--help"], prog_name="mlxk", standalone_mode=False)
@@ -111,6 +113,7 @@ def _parse(argv: Sequence[str]) -> Call:
     if isinstance(reply, Call):
         return reply
     if printed.getvalue():
+        nouns.load_all()
         return Call(COMMANDS["help"], {"topic": path_of(argv), "text": printed.getvalue()})
     raise _usage_error("name a command", argv)
 

@@ -178,7 +178,7 @@ def test_doctor_names_each_check_and_what_to_type(home):
 
 
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-@pytest.mark.parametrize("module", ["typer", "orjson", "mlxk.hub.listing", "jsonschema"])
+@pytest.mark.parametrize("module", ["typer", "orjson", "mlxk.hub.listing", "jsonschema_rs"])
 def test_a_signal_while_modules_load_is_an_envelope(number, code, module, home, tmp_path):
     """The signal comes from inside the import of `module`, wherever the command is by then."""
     (tmp_path / "sitecustomize.py").write_text(
@@ -192,7 +192,7 @@ def test_a_signal_while_modules_load_is_an_envelope(number, code, module, home, 
     )
     done = mlxk("list", "--json", env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert b"Traceback" not in done.stderr
-    if module == "jsonschema":  # the answer was known: it is too late to change it
+    if module == "jsonschema_rs":  # the answer was known: it is too late to change it
         assert done.returncode in (-2, -15)
     else:
         assert (orjson.loads(done.stdout)["error"]["type"], done.returncode) == (

@@ -85,3 +85,13 @@ def test_a_problem_names_its_json_pointer():
     bad = orjson.loads(orjson.dumps(good))
     bad["data"]["system"]["chip"] = 7
     assert problems("version", bad)[0].pointer == "/data/system/chip"
+
+
+def test_the_table_of_modules_is_what_the_modules_register():
+    from mlxk.cli.nouns import MODULES
+
+    found = {}
+    for path, command in COMMANDS.items():
+        found.setdefault(path.split()[0], set()).add(command.handler.__module__.rpartition(".")[2])
+    found.pop("help")  # help shows every command, so it needs them all
+    assert {word: set(names) for word, names in MODULES.items()} == found
