@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ from mlxk.engine.options import EngineOptions, EngineStats, Phase, Timings
 from mlxk.engine.prompt import Prompt, Prompter
 from mlxk.engine.supervisor import Supervisor
 from mlxk.engine.tokenizer import TextModel, load_text
+from mlxk.hub import locks
 from mlxk.system import hardware, paths
 
 _UNKNOWN_CONTEXT = 4096
@@ -48,6 +49,7 @@ class EngineModel:
         self._folder = folder
         self._options = options or EngineOptions()
         self._new_id = new_id
+        self._held = ExitStack()
         log = (home or paths.home()) / "logs" / f"engine-{_safe(name)}.log"
         on_cpu = hardware.backend() == "cpu"
         self._supervisor = Supervisor(folder, log, self._options, on_cpu=on_cpu)
@@ -57,6 +59,7 @@ class EngineModel:
         """Start the process. EngineMissing when MLX is not installed."""
         if hardware.backend() is None:
             raise EngineMissing("MLX is not installed", hint=_install())
+        self._held.enter_context(locks.reading(self._folder))  # `mlxk rm` refuses meanwhile
         self._text = asyncio.ensure_future(asyncio.to_thread(_load, self._folder))
         await self._supervisor.start()
 
@@ -65,6 +68,7 @@ class EngineModel:
         await self._supervisor.close()
         if self._text:
             await asyncio.gather(self._text, return_exceptions=True)
+        self._held.close()
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -333,3 +333,18 @@ def test_the_time_budget_bounds_the_check_too(repo):
     value, code = run(repo, "agent", ASK, "--max-seconds", "6", "--check", f"{NAP}")
     assert (value["error"]["type"], code) in (("check_failed", 3), ("limit_reached", 4))
     assert value["data"]["duration_s"] < 15
+
+
+def test_a_model_in_use_is_not_removed(repo, hub_cache):
+    from mlxk.hub import builtin
+
+    files = {p.name: p.read_bytes() for p in builtin.folder("builtin:tiny").iterdir()}
+    hub_cache.add("org/tiny", files)
+    argv = [MLXK, "agent", "--events", SLOW, "--model", "org/tiny"]
+    with subprocess.Popen(argv, cwd=repo, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        until(child, "tool.started")
+        value, code = run(repo, "rm", "org/tiny", "--force")
+        child.terminate()
+        child.communicate(timeout=30)
+    assert (value["error"]["type"], code) == ("locks_present", 1)
+    assert run(repo, "rm", "org/tiny", "--force")[1] == 0
