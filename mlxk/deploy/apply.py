@@ -151,7 +151,7 @@ def _down(host: Host, step: Step, options: Options) -> Result:
     known = record.read(home, step.name)
     if known is None or step.action == "keep":
         if known is not None:
-            record.forget(home, step.name)
+            _forget(host, known)
         return Result(step.name, "kept", "stopped", "stopped", None, None, None, None)
     try:
         if known.owner != "local" and options.manager is not None:
@@ -161,9 +161,17 @@ def _down(host: Host, step: Step, options: Options) -> Result:
         graceful = local.stop(host, known)
     except MlxkError as e:
         return _failed(host, step.name, e, None)
-    record.forget(home, step.name)
+    _forget(host, known)
     events.tell(home, "stopped", step.name, reason="user", graceful=graceful)
     return Result(step.name, "stopped", "stopped", "stopped", None, known.port, graceful, None)
+
+
+def _forget(host: Host, known: Record) -> None:
+    """Whose it is stays known as long as it is installed."""
+    if known.owner == "local":
+        record.forget(host.store.home, known.name)
+    else:
+        record.write(host.store.home, Record(known.name, owner=known.owner, port=known.port))
 
 
 def _skipped(host: Host, step: Step, wanted: Target, known: Record | None) -> Result:

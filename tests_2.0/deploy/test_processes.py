@@ -13,7 +13,7 @@ import pytest
 from processes import gone
 from stack_home import StackHome
 
-from mlxk.deploy import local, record
+from mlxk.deploy import apply, local, plan, record
 from mlxk.deploy.supervise import Supervisor
 from mlxk.system import process
 from mlxk.system.network import is_free
@@ -299,3 +299,32 @@ def test_a_supervisor_process_ends_in_good_order_and_is_alone(stack):
         watch.send_signal(signal.SIGTERM)
         assert watch.wait(timeout=10) == 0
     assert stack.row("a").state == "healthy"
+
+
+class Owner:
+    """A service manager that only notes what it was told."""
+
+    def __init__(self):
+        self.told = []
+
+    def start(self, name, *, again=False):
+        self.told.append(("start", name, again))
+
+    def stop(self, name):
+        self.told.append(("stop", name))
+
+
+def test_up_and_down_ask_the_owner_of_a_service(stack):
+    stack.add("a")
+    record.write(stack.home, record.Record("a", desired="running", owner="systemd"))
+    owner = Owner()
+    options = apply.Options(manager=owner)
+    wanted = (apply.target(stack.store, "a"),)
+    steps = plan.up(wanted, apply.observe(stack.store, ("a",)))
+    assert [r.outcome for r in stack.drained(apply.up(stack.host, steps, wanted, options)).values()]
+    steps = plan.down(("a",), apply.observe(stack.store, ("a",)))
+    stack.drained(apply.down(stack.host, steps, options))
+    assert owner.told == [("start", "a", False), ("stop", "a")]
+    assert stack.host.children == {}
+    assert stack.record("a").owner == "systemd"
+    assert stack.row("a").state == "stopped"

@@ -49,11 +49,11 @@ class StackHome:
     def up(self, *names, wait=True, **wish):
         targets = tuple(apply.target(self.store, name) for name in names)
         steps = plan.up(targets, apply.observe(self.store, names), plan.Wish(True, **wish))
-        return self._drained(apply.up(self.host, steps, targets, apply.Options(wait=wait)))
+        return self.drained(apply.up(self.host, steps, targets, apply.Options(wait=wait)))
 
     def down(self, *names):
         steps = plan.down(names, apply.observe(self.store, names))
-        return self._drained(apply.down(self.host, steps, apply.Options()))
+        return self.drained(apply.down(self.host, steps, apply.Options()))
 
     def record(self, name):
         return record.read(self.home, name)
@@ -73,7 +73,7 @@ class StackHome:
             child.kill()
             child.wait(timeout=5)
 
-    def _drained(self, steps):
+    def drained(self, steps):
         try:
             while True:
                 next(steps)
