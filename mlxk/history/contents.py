@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 
-from mlxk.history import commits
 from mlxk.history.store import Store
 from mlxk.history.trees import EXECUTABLE, LINK, SUBMODULE
 
@@ -19,8 +18,7 @@ class Content:
 
 def at(store: Store, commit: str, path: str) -> Content | None:
     """None when there is no such file, or when it is a submodule."""
-    tree = commits.decode(store.read_commit(commit)).tree
-    entry = store.trees.find(tree, os.fsencode(path))
+    entry = store.trees.find(store.tree_of(commit), os.fsencode(path))
     if entry is None or entry[0] == SUBMODULE:
         return None
     mode, raw = entry

@@ -11,12 +11,12 @@ from mlxk.contract.errors import UnsafePath
 from mlxk.contract.notes import note
 from mlxk.history.attributes import Attributes
 from mlxk.history.checkout import shown
-from mlxk.history.disk import clone, write_all
+from mlxk.history.disk import write_all
 from mlxk.history.folders import NEVER, Folder, Known, signature
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
 from mlxk.history.trees import EXECUTABLE, FOLDER, LINK, SUBMODULE, Entry
-from mlxk.system.files import translated
+from mlxk.system.files import reflink, translated
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -49,8 +49,13 @@ class Copying:
         temporary = target + b".mlxk.%d" % os.getpid()
         with translated(root):
             os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
-            known = self._file(temporary, path, entry, None)
-            os.rename(temporary, target)  # noqa: PTH104
+            try:
+                known = self._file(temporary, path, entry, None)
+                os.rename(temporary, target)  # noqa: PTH104
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary)  # noqa: PTH108
+                raise
         return Known(signature(os.lstat(target)), known.entry)
 
     def _folder(
@@ -109,7 +114,7 @@ class Copying:
             info = os.fstat(inner)
             if signature(info) != source.signature:
                 return False
-            if info.st_size < _WORTH_CLONING or not clone(inner, fd):
+            if info.st_size < _WORTH_CLONING or not reflink(inner, fd):
                 _pour(inner, fd, info.st_size)
             if signature(os.fstat(inner)) == source.signature:
                 return True

@@ -10,7 +10,6 @@ from dulwich.graph import can_fast_forward
 from dulwich.objects import ObjectID
 from dulwich.patch import write_tree_diff
 
-from mlxk.history import commits
 from mlxk.history.checkout import shown
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
@@ -40,7 +39,8 @@ class Divergence:
 
 def changes(store: Store, old: str | None, new: str) -> tuple[FileChange, ...]:
     """Between two commits (None: from nothing), by path."""
-    found = pairs(store, _tree(store, old), _tree(store, new))
+    before = store.tree_of(old) if old else None
+    found = pairs(store, before, store.tree_of(new))
     return tuple(change(store, pair) for pair in sorted(found, key=lambda p: p[0]))
 
 
@@ -55,8 +55,8 @@ def change(store: Store, pair: Pair) -> FileChange:
 def patch(store: Store, old: str | None, new: str) -> bytes:
     """A unified diff that `git apply` takes, apart from binary files."""
     out = BytesIO()
-    before, after = (_hex(_tree(store, commit)) for commit in (old, new))
-    write_tree_diff(out, store.repo.object_store, before, after)
+    before = _hex(store.tree_of(old)) if old else None
+    write_tree_diff(out, store.repo.object_store, before, _hex(store.tree_of(new)))
     return out.getvalue()
 
 
@@ -136,12 +136,8 @@ def _content(store: Store, entry: Entry | None) -> bytes:
     return store.read_blob(entry[1]) if entry and entry[0] != SUBMODULE else b""
 
 
-def _tree(store: Store, commit: str | None) -> RawId | None:
-    return commits.decode(store.read_commit(commit)).tree if commit else None
-
-
-def _hex(raw: RawId | None) -> ObjectID | None:
-    return ObjectID(raw.hex().encode()) if raw else None
+def _hex(raw: RawId) -> ObjectID:
+    return ObjectID(raw.hex().encode())
 
 
 def _only_in(store: Store, ours: str, theirs: str) -> int:

@@ -12,7 +12,6 @@ from pathlib import Path
 _ONE_JOURNAL = frozenset({"ext4", "xfs", "tmpfs"})
 _START, _WAIT = 2, 1 | 2 | 4  # SYNC_FILE_RANGE_WRITE; with _WAIT_BEFORE and _WAIT_AFTER
 _F_FULLFSYNC = 51
-_FICLONE = 0x40049409
 
 
 class Batch:
@@ -58,17 +57,6 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def clone(source: int, target: int) -> bool:
-    """Share the source's blocks copy-on-write, where the file system can."""
-    if sys.platform != "linux":
-        return False
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-    except OSError:
-        return False
-    return True
 
 
 def _range(fd: int, flags: int) -> None:

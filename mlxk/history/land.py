@@ -13,13 +13,13 @@ from mlxk.contract.errors import (
     MergeConflict,
     StaleBranch,
 )
+from mlxk.contract.notes import note
 from mlxk.history import commits, diff, merge, refs
 from mlxk.history.checkout import shown
 from mlxk.history.packs import RawId
 from mlxk.history.record import Place
 from mlxk.history.store import Store
 from mlxk.history.target import Target, targets
-from mlxk.system.files import translated
 
 How = Literal["squash", "merge"]
 
@@ -58,24 +58,25 @@ def land(store: Store, order: Order) -> Landed:
     before = _before(store, ref, order)
     tip = before or origin(store, order.place)
     merged = _merged(store, order, tip)
-    if tip and merged == _tree(store, tip) and before:
+    there = targets(store, ref)
+    if before and merged == store.tree_of(before):
+        for target in there:
+            target.require_unlocked()
         return Landed(order.branch, before, before, (), ())
     commit = _commit(store, order, merged, tip)
-    old = _tree(store, before) if before else None
-    there = targets(store, ref)
+    old = store.tree_of(before) if before else None
+    files = diff.changes(store, tip, commit)
     with ExitStack() as stack:
         for target in there:
-            stack.enter_context(target.held(old, merged))
+            held = target.held(old, merged, lambda: store.refs.read(ref) == commit)
+            stack.enter_context(held)
         store.writer.flush()
         for target in there:
             target.write()
         if not store.refs.swap(ref, before, commit):
             raise StaleBranch(f"{order.branch} moved meanwhile", name=order.branch)
-        for target in there:
-            target.write_index()
     store.writer.release()
     _write_reflogs(store, order, there, before, commit)
-    files = diff.changes(store, tip, commit)
     return Landed(order.branch, commit, before, files, tuple(t.root for t in there))
 
 
@@ -107,8 +108,8 @@ def _merged(store: Store, order: Order, tip: str | None) -> RawId:
             "the session started from uncommitted work, which a merge would commit too",
             hint="land it squashed",
         )
-    ours = _tree(store, tip) if tip else None
-    merged = merge.trees(store, _tree(store, start), ours, _tree(store, end))
+    ours = store.tree_of(tip) if tip else None
+    merged = merge.trees(store, store.tree_of(start), ours, store.tree_of(end))
     if merged.conflicts:
         names = [shown(path) for path in merged.conflicts]
         raise MergeConflict(
@@ -133,15 +134,17 @@ def _commit(store: Store, order: Order, tree: RawId, tip: str | None) -> str:
 def _write_reflogs(
     store: Store, order: Order, there: list[Target], before: str | None, commit: str
 ) -> None:
-    """As git does, so that `git reset --hard HEAD@{1}` takes the landing back."""
+    """As git does, so that `git reset --hard HEAD@{1}` takes the landing back.
+
+    The branch has moved: a log that cannot be written is no failure of the landing.
+    """
     stamp = f"{order.author} {int(order.when.timestamp())} +0000"
     line = f"{before or '0' * 40} {commit} {stamp}\tland: {order.place.record.branch}\n"
     logs = [store.common / "logs" / f"refs/heads/{order.branch}"]
     for log in logs + [target.control / "logs/HEAD" for target in there]:
         if log.parent.is_dir() and (log.exists() or log is logs[0]):
-            with translated(log), log.open("a") as file:
-                file.write(line)
-
-
-def _tree(store: Store, commit: str) -> RawId:
-    return commits.decode(store.read_commit(commit)).tree
+            try:
+                with log.open("a") as file:
+                    file.write(line)
+            except OSError as e:
+                note("reflog_not_written", f"landed, but not in git's reflog: {e}")

@@ -57,7 +57,8 @@ def publish(store: Store, head: str) -> Record:
     """Make a new session visible, whose first commit is `head`."""
     history = record.load(store, head)
     store.writer.flush()
-    store.refs.swap(SESSIONS + history.id, None, head, ours=True)
+    if not store.refs.swap(SESSIONS + history.id, None, head, ours=True):
+        raise AlreadyExists(f"the session {history.id} exists", name=history.name)
     try:
         if not store.refs.swap(_branch(history), None, history.code, ours=True):
             raise AlreadyExists(f"the branch {history.branch} exists", name=history.name)
@@ -100,7 +101,7 @@ def heal(history: Record, when: datetime) -> Record:
         return history
     step = history.step + 1
     text = commits.message(f"take in commits made on {history.branch}", "", facts(history, step))
-    tree = commits.decode(store.read_commit(history.head)).tree
+    tree = store.tree_of(history.head)
     head = commit(store, tree, [history.head, at], when, text)
     return advance(replace(history, code=at), head, at, when)
 

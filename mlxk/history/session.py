@@ -38,8 +38,8 @@ class Session:
         self._checkout = checkout
         self._held = held
         self._pending: Found = {}  # seen on disk, not committed yet
-        self._tree = _tree(history.store, history.code)
-        self._lines_tree = _tree(history.store, history.head)
+        self._tree = history.store.tree_of(history.code)
+        self._lines_tree = history.store.tree_of(history.head)
 
     @classmethod
     def create(
@@ -82,7 +82,7 @@ class Session:
             commits.BASE: of.base,
             commits.PARENT: f"{of.id}@{place.step}",
         }
-        tree = store.trees.updated(_tree(store, place.session_commit), _meta(store, meta))
+        tree = store.trees.updated(store.tree_of(place.session_commit), _meta(store, meta))
         text = commits.message(f"fork {of.name} at step {place.step}", "", facts)
         head = ledger.commit(store, tree, [place.session_commit, place.code], when, text)
         return cls._begin(store, session, head, worktree.users_files(store))
@@ -102,20 +102,26 @@ class Session:
                     f"step {place.step} is not the last of {history.name} ({history.step})",
                     hint="start a branch from that step",
                 )
-            history = ledger.heal(history, when)
-            tree = _tree(store, history.code)
-            checkout = worktree.reopen(store, history.id, history.branch, tree)
-            session = cls(history, checkout, held)
-            session._recover(when)
+            session = cls.resumed(history, held, when)
             session._held = held.pop_all()
             return session
+
+    @classmethod
+    def resumed(cls, history: Record, held: ExitStack, when: datetime) -> Self:
+        """Whole again after a kill, under the lock that the caller holds."""
+        history = ledger.heal(history, when)
+        tree = history.store.tree_of(history.code)
+        checkout = worktree.reopen(history.store, history.id, history.branch, tree)
+        session = cls(history, checkout, held)
+        session._recover(when)
+        return session
 
     @classmethod
     def _begin(cls, store: Store, session: str, head: str, known: Folder | None) -> Self:
         with ledger.holding(store, session) as held:
             history = ledger.publish(store, head)
             try:
-                tree = _tree(store, history.code)
+                tree = store.tree_of(history.code)
                 checkout = worktree.create(store, session, history.branch, tree, known=known)
             except BaseException:
                 worktree.remove(store, session)
@@ -181,10 +187,10 @@ class Session:
         """
         place = self.record.at(step)
         self._recover(when)
-        tree = _tree(self._store, place.code)
+        tree = self._store.tree_of(place.code)
         pairs = sorted(diff.pairs(self._store, self._tree, tree), key=lambda pair: pair[0])
         worktree.retarget(self._store, self._checkout, tree, pairs)
-        self._lines_tree = _tree(self._store, place.session_commit)
+        self._lines_tree = self._store.tree_of(place.session_commit)
         self._pending = {path: after for path, _, after in pairs}
         return self.append(b"", when=when, subject=f"undo to step {step}")
 
@@ -242,7 +248,3 @@ def described(files: tuple[FileChange, ...]) -> str:
 
 def _meta(store: Store, meta: bytes) -> dict[bytes, Entry | None]:
     return {b"meta.json": (FILE, store.writer.add(b"blob", meta))}
-
-
-def _tree(store: Store, commit: str) -> RawId:
-    return commits.decode(store.read_commit(commit)).tree

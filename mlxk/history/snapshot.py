@@ -26,7 +26,7 @@ class Start:
 def take(store: Store, *, clean: bool, when: datetime) -> Start:
     """`clean` starts from HEAD alone. DirtyMerge while a merge has conflicts."""
     head = store.head()
-    base = commits.decode(store.read_commit(head)).tree if head else None
+    base = store.tree_of(head) if head else None
     known = None
     tree = base
     if store.root is not None:

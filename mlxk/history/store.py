@@ -24,6 +24,7 @@ from dulwich.repo import (
 )
 
 from mlxk.contract.errors import HistoryCorrupt, NotARepository, RuntimeIncompatible
+from mlxk.history import commits
 from mlxk.history.objects import Writer
 from mlxk.history.packs import RawId
 from mlxk.history.refs import Refs
@@ -119,6 +120,9 @@ class Store:
 
     def read_commit(self, commit: str) -> bytes:
         return self._expect(bytes.fromhex(commit), b"commit")
+
+    def tree_of(self, commit: str) -> RawId:
+        return commits.decode(self.read_commit(commit)).tree
 
     def ids(self, prefix: str) -> set[str]:
         """Of all objects whose id starts so."""

@@ -3,11 +3,12 @@ lands there.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mlxk.contract.errors import DirtyMerge, LocksPresent
+from mlxk.contract.errors import DirtyMerge, Locked
+from mlxk.contract.notes import note
 from mlxk.history import diff, index
 from mlxk.history.checkout import Checkout, shown
 from mlxk.history.copying import Copying, delete
@@ -19,11 +20,15 @@ from mlxk.system.files import translated
 
 
 class Target:
-    """Written only while git's own index lock is held, and only when it is clean."""
+    """Written only while git's own index lock is held, and only when it is clean.
+
+    Files and the new index are there before the branch moves; then one rename ends the landing.
+    """
 
     def __init__(self, store: Store, root: Path, control: Path) -> None:
         self.root = root
         self.control = control
+        self._lock = control / "index.lock"
         self._store = store
         self._saved = index.Index({}, ())
         self._pairs: tuple[Pair, ...] = ()
@@ -31,36 +36,64 @@ class Target:
         self._written: list[Pair] = []
 
     @contextmanager
-    def held(self, old: RawId | None, new: RawId) -> Iterator[None]:
-        """Locked and clean (DirtyMerge), so that `write` may follow; put back if anything fails."""
-        lock = self.control / "index.lock"
-        with translated(lock):
-            try:
-                os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
-            except FileExistsError as e:
-                raise LocksPresent(f"git is at work in {self.root}", path=str(lock)) from e
+    def held(self, old: RawId | None, new: RawId, is_landed: Callable[[], bool]) -> Iterator[None]:
+        """Locked and clean (DirtyMerge), so that `write` may follow.
+
+        Put back if anything fails before the branch has moved, never after.
+        """
+        self._take_lock()
         try:
             self._new = new
             self._saved = index.read(self.control / "index")
             self._pairs = tuple(diff.pairs(self._store, old, new))
             self._refuse_dirty(old)
             yield
+            self._publish()
         except BaseException:
-            self._put_back(old)
+            if is_landed():
+                self._publish()
+            else:
+                self._put_back(old)
             raise
         finally:
-            lock.unlink(missing_ok=True)
+            self._lock.unlink(missing_ok=True)
 
     def write(self) -> None:
-        """The files that differ; what is gone first, it may stand in the way."""
+        """The files that differ, and beside git's index the one that fits them."""
         if self._new is not None:
             self._apply(self._new, self._pairs)
+            index.write(self._lock, self._saved.entries.items(), assumed=self._saved.assumed)
 
-    def write_index(self) -> None:
-        path = self.control / "index"
-        index.write(path, self._saved.entries.items(), assumed=self._saved.assumed)
+    def require_unlocked(self) -> None:
+        """A landing that was killed just after the branch had moved left its lock."""
+        if self._lock.exists():
+            raise self._busy()
+
+    def _take_lock(self) -> None:
+        with translated(self._lock):
+            try:
+                os.close(os.open(self._lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            except FileExistsError as e:
+                raise self._busy() from e
+
+    def _busy(self) -> Locked:
+        return Locked(
+            f"git is at work in {self.root}, or was killed there: {self._lock} exists",
+            path=str(self._lock),
+            hint=f"wait for it; if no git runs there: rm {self._lock}, then git status",
+        )
+
+    def _publish(self) -> None:
+        """The branch has moved: a failure here is no failure of the landing."""
+        try:
+            with suppress(FileNotFoundError):  # published before
+                self._lock.rename(self.control / "index")
+        except OSError as e:
+            text = f"landed, but git's index in {self.root} is behind ({e}); git reset renews it"
+            note("index_behind", text)
 
     def _apply(self, tree: RawId, pairs: tuple[Pair, ...]) -> None:
+        """What is gone first: it may stand in the way."""
         copying = Copying(self._store, tree, None, Folder())
         for pair in sorted(pairs, key=lambda p: p[2] is not None):
             path, _, after = pair

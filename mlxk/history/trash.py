@@ -3,14 +3,15 @@
 Deletes no objects.
 """
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mlxk.contract.errors import HistoryCorrupt, SessionBusy, SessionNotFound
+from mlxk.contract.errors import HistoryCorrupt, SessionBusy, SessionNotFound, StaleBranch
 from mlxk.contract.notes import note
-from mlxk.history import commits, ledger, merge, record, worktree
+from mlxk.history import ledger, merge, record, worktree
 from mlxk.history.record import SESSIONS, Record
+from mlxk.history.session import Session
 from mlxk.history.store import Store
 
 TRASH = "refs/mlxk/trash/"
@@ -26,12 +27,12 @@ class Discarded:
 
 def is_landed(store: Store, history: Record, onto: str | None) -> bool:
     """Whether landing on the commit `onto` would change nothing."""
-    base, code = (_tree(store, c) for c in (history.base, history.code))
+    base, code = store.tree_of(history.base), store.tree_of(history.code)
     if base == code:
         return True
     if onto is None:
         return False
-    ours = _tree(store, onto)
+    ours = store.tree_of(onto)
     merged = merge.trees(store, base, ours, code)
     return merged.tree == ours and not merged.conflicts
 
@@ -39,14 +40,17 @@ def is_landed(store: Store, history: Record, onto: str | None) -> bool:
 def discard(store: Store, history: Record, when: datetime) -> Discarded:
     """Take the session's branch, ref and worktree away; the trash keeps its history.
 
-    SessionBusy.
+    What a killed run left uncommitted becomes a step first. SessionBusy; StaleBranch when the
+    session or its branch is not what `history` says: then nothing is discarded.
     """
-    with ledger.holding(store, history.id):
-        ref = f"{TRASH}{when.astimezone(UTC):{_STAMP}}-{history.id}"
-        store.refs.swap(ref, None, history.head, ours=True)
-        if code := store.refs.read(f"refs/heads/{history.branch}"):
-            store.refs.drop(f"refs/heads/{history.branch}", code)
-        store.refs.drop(SESSIONS + history.id, history.head)
+    ref = f"{TRASH}{when.astimezone(UTC):{_STAMP}}-{history.id}"
+    with ledger.holding(store, history.id) as held:
+        _require(store.refs.read(SESSIONS + history.id) == history.head, history)
+        if worktree.places(store, history.id).folder.is_dir():
+            history = Session.resumed(history, held, when).record
+        else:
+            history = ledger.heal(history, when)
+        _move(store, history, ref)
         worktree.remove(store, history.id)
     return Discarded(history, ref, when)
 
@@ -90,12 +94,30 @@ def prune(store: Store, before: datetime) -> tuple[Discarded, ...]:
     return gone
 
 
+def _move(store: Store, history: Record, ref: str) -> None:
+    """From its two refs to `ref`. The session's own goes last: until then the session is whole."""
+    branch, own = f"refs/heads/{history.branch}", SESSIONS + history.id
+    with ExitStack() as back:
+        _require(store.refs.swap(ref, None, history.head, ours=True), history)
+        back.callback(store.refs.drop, ref, history.head)
+        if store.refs.read(branch) is not None:
+            _require(store.refs.drop(branch, history.code), history)
+            back.callback(store.refs.swap, branch, None, history.code, ours=True)
+        _require(store.refs.drop(own, history.head), history)
+        back.pop_all()
+
+
+def _require(moved: bool, history: Record) -> None:
+    if not moved:
+        raise StaleBranch(
+            f"{history.branch} or its session was moved meanwhile, so it is not discarded",
+            name=history.name,
+            hint=f"look at it again; to keep other commits: git branch -m {history.branch} NAME",
+        )
+
+
 def _remove_orphan(store: Store, session: str) -> None:
     """The worktree of a session that does not exist and is not just being started."""
     with suppress(SessionBusy), ledger.holding(store, session):
         if store.refs.read(SESSIONS + session) is None:
             worktree.remove(store, session)
-
-
-def _tree(store: Store, commit: str) -> bytes:
-    return commits.decode(store.read_commit(commit)).tree

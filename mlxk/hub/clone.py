@@ -1,7 +1,6 @@
 """Copy a model out of the cache into a folder of its own that may be edited."""
 
 import ctypes
-import fcntl
 import os
 import shutil
 import sys
@@ -19,11 +18,10 @@ from mlxk.hub.contents import Contents, scan
 from mlxk.hub.fleet import Fleet, Progress, Task, Tick
 from mlxk.hub.model import Place
 from mlxk.system import paths
-from mlxk.system.files import translated
+from mlxk.system.files import reflink, translated
 
 Method = Literal["clonefile", "reflink", "copy"]
 
-_FICLONE = 0x40049409  # <linux/fs.h>
 _WORKERS = 2
 
 
@@ -103,11 +101,7 @@ def _share(source: str, target: Path) -> Method | None:
     if sys.platform == "darwin":
         return _clonefile(source, target)
     with open(source, "rb") as read, target.open("wb") as write:  # noqa: PTH123
-        try:
-            fcntl.ioctl(write.fileno(), _FICLONE, read.fileno())
-        except OSError:
-            return None
-    return "reflink"
+        return "reflink" if reflink(read.fileno(), write.fileno()) else None
 
 
 def _clonefile(source: str, target: Path) -> Method | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlxk.hub.cache import Repo
-from mlxk.system.files import locked
+from mlxk.system.files import is_locked, locked
 
 # Two files: a download may add a revision while an engine reads another.
 _WRITER = "mlxk-write.lock"
@@ -61,18 +61,4 @@ def files(repo: Repo) -> tuple[Path, ...]:
 
 def held(repo: Repo) -> tuple[Path, ...]:
     """Those that a live process holds; the kernel knows, so a crash leaves nothing behind."""
-    return tuple(path for path in files(repo) if _is_held(path))
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return tuple(path for path in files(repo) if is_locked(path, by_readers=True))

@@ -1,8 +1,9 @@
-"""Files that survive a crash: atomic writes and advisory locks."""
+"""Files that survive a crash: atomic writes and advisory locks; copies that share blocks."""
 
 import errno
 import fcntl
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mlxk.contract.errors import DiskFull, Locked, MlxkError, PermissionDenied
+
+_FICLONE = 0x40049409  # <linux/fs.h>
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
@@ -63,6 +66,36 @@ def locked_within(path: Path, seconds: float) -> Iterator[None]:
         yield
 
 
+def is_locked(path: Path, *, by_readers: bool = False) -> bool:
+    """Whether a live process holds an flock on `path`; `by_readers`: a shared one counts too.
+
+    The probe is a lock itself for a moment: a shared one, which other probes do not take for a
+    holder, unless readers count.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_EX if by_readers else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def reflink(source: int, target: int) -> bool:
+    """Share the source's blocks copy-on-write, where the file system can (Linux)."""
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn what the disk says (full, read-only, forbidden) into errors that users can act on."""
@@ -80,5 +113,5 @@ def as_error(e: OSError, path: Path | str) -> MlxkError | None:
         return DiskFull(f"no space left for {path}", hint="free some disk space, then try again")
     if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason = os.strerror(e.errno).lower()
-        return PermissionDenied(f"cannot write {path}: {reason}", path=str(path))
+        return PermissionDenied(f"cannot use {path}: {reason}", path=str(path))
     return None

@@ -1,4 +1,7 @@
+import errno
+import os
 import random
+from pathlib import Path
 
 import pytest
 from git_repository import WHEN, GitRepository
@@ -8,12 +11,14 @@ from mlxk.contract.errors import (
     AlreadyExists,
     BranchNotFound,
     DirtyMerge,
+    DiskFull,
     InvalidValue,
-    LocksPresent,
+    Locked,
     MergeConflict,
     StaleBranch,
 )
-from mlxk.history import merge
+from mlxk.contract.notes import collecting
+from mlxk.history import index, merge
 from mlxk.history.land import Order, land
 
 ME = "Me <me@localhost>"
@@ -192,8 +197,9 @@ def test_names_are_checked(session, repo):
 def test_an_index_that_git_has_locked_is_respected(session, repo):
     work(session, new="1\n")
     lock = repo.write(".git/index.lock", "")
-    with pytest.raises(LocksPresent):
+    with pytest.raises(Locked) as caught:
         landed(session)
+    assert (caught.value.details["path"], f"rm {lock}" in caught.value.hint) == (str(lock), True)
     assert lock.exists()
     assert not (repo.root / "new").exists()
 
@@ -205,6 +211,91 @@ def test_a_branch_that_moves_at_the_last_moment_puts_everything_back(session, re
         landed(session)
     assert repo.git("status", "--porcelain") == ""
     assert not (repo.root / ".git/index.lock").exists()
+
+
+def test_a_lock_that_a_killed_landing_left_is_named_the_next_time(session, repo):
+    work(session, new="1\n")
+    landed(session)
+    repo.write(".git/index.lock", "")
+    with pytest.raises(Locked):
+        landed(session)
+
+
+def full(*_, **__):
+    raise DiskFull("no space left")
+
+
+def test_a_disk_too_full_for_the_index_puts_everything_back(session, repo, monkeypatch):
+    work(session, new="1\n", a="changed\n")
+    before = repo.git("rev-parse", "main")
+    monkeypatch.setattr(index, "write", full)
+    with pytest.raises(DiskFull):
+        landed(session)
+    monkeypatch.undo()
+    assert repo.git("rev-parse", "main") == before
+    assert repo.git("status", "--porcelain") == ""
+    assert not (repo.root / ".git/index.lock").exists()
+
+
+def test_a_disk_too_full_for_a_file_leaves_nothing_behind(session, repo, monkeypatch):
+    work(session, b="1\n", z="2\n")
+    real = os.rename
+
+    def refusing(source, target):
+        if os.fsdecode(target).endswith("/z"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", refusing)
+    with pytest.raises(DiskFull):
+        landed(session)
+    monkeypatch.undo()
+    assert repo.git("status", "--porcelain") == ""
+
+
+def test_an_interrupt_after_the_branch_moved_leaves_the_landing_whole(session, repo, monkeypatch):
+    work(session, new="1\n", a="changed\n")
+    refs = session.record.store.refs
+    real = refs.swap
+
+    def interrupted(*args, **options):
+        real(*args, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(refs, "swap", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        landed(session)
+    assert repo.git("show", "main:new") == "1"
+    assert repo.git("status", "--porcelain") == ""
+    assert not (repo.root / ".git/index.lock").exists()
+
+
+def test_an_index_that_cannot_be_renamed_does_not_undo_the_landing(session, repo, monkeypatch):
+    work(session, new="1\n", a="changed\n")
+    real = Path.rename
+
+    def refusing(self, target):
+        if self.name == "index.lock":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with collecting() as notes:
+        assert landed(session).commit == repo.git("rev-parse", "main")
+    assert [n.code for n in notes] == ["index_behind"]
+    repo.git("reset", "-q")
+    assert repo.git("status", "--porcelain") == ""
+
+
+def test_a_reflog_that_cannot_be_written_does_not_undo_the_landing(session, repo):
+    work(session, new="1\n")
+    log = repo.root / ".git/logs/refs/heads/main"
+    log.unlink()
+    log.mkdir()
+    with collecting() as notes:
+        landed(session)
+    assert [n.code for n in notes] == ["reflog_not_written"]
+    assert repo.git("status", "--porcelain") == ""
 
 
 def test_a_linked_worktree_follows_too(session, repo):

@@ -1,9 +1,10 @@
+import shutil
 from datetime import timedelta
 
 import pytest
 from git_repository import WHEN, GitRepository
 
-from mlxk.contract.errors import AlreadyExists, SessionBusy, SessionNotFound
+from mlxk.contract.errors import AlreadyExists, SessionBusy, SessionNotFound, StaleBranch
 from mlxk.history import trash
 from mlxk.history.land import Order, land
 from mlxk.history.record import find, records
@@ -116,6 +117,72 @@ def test_a_session_at_work_is_not_discarded(session, store):
     with pytest.raises(SessionBusy):
         trash.discard(store, session.record, WHEN)
     assert find(store, "try").step == 2
+
+
+def refs_of(repo):
+    return repo.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/mlxk")
+
+
+def test_what_a_killed_run_left_comes_back_too(session, store, repo):
+    (session.worktree / "left").write_text("mine\n")
+    (session.worktree / "a").write_text("edited\n")
+    session.close()
+    gone = trash.discard(store, session.record, WHEN)
+    assert gone.record.step == 3
+    repo.git("gc", "-q", "--prune=now")
+    trash.restore(store, "try")
+    with Session.open(store, "try", when=WHEN) as again:
+        assert (again.worktree / "left").read_text() == "mine\n"
+        assert (again.worktree / "a").read_text() == "edited\n"
+    assert repo.fsck() == ""
+
+
+def test_a_session_that_went_on_is_not_discarded(session, store, repo):
+    seen = session.record
+    session.append(b"3\n", when=WHEN)
+    session.close()
+    before = refs_of(repo)
+    with pytest.raises(StaleBranch):
+        trash.discard(store, seen, WHEN)
+    assert refs_of(repo) == before
+    assert session.worktree.exists()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["worktree", "no worktree"])
+def test_commits_that_a_person_made_on_the_branch_come_back_too(session, store, repo, kept):
+    session.close()
+    repo.git("commit", "-q", "--allow-empty", "-m", "by hand", at=session.worktree)
+    mine = repo.git("rev-parse", "mlxk/try")
+    if not kept:
+        shutil.rmtree(session.worktree)
+    trash.discard(store, session.record, WHEN)
+    trash.restore(store, "try")
+    assert repo.git("rev-parse", "mlxk/try") == mine
+
+
+def test_a_branch_that_was_moved_elsewhere_is_not_deleted(session, store, repo):
+    session.close()
+    other = repo.git("commit-tree", "-m", "other", "HEAD^{tree}")
+    repo.git("update-ref", "refs/heads/mlxk/try", other)
+    before = refs_of(repo)
+    with pytest.raises(StaleBranch):
+        trash.discard(store, session.record, WHEN)
+    assert refs_of(repo) == before
+    assert session.worktree.exists()
+
+
+@pytest.mark.parametrize("refused", ["refs/heads/", "refs/mlxk/sessions/"])
+def test_a_refusal_halfway_changes_no_ref(session, store, repo, monkeypatch, refused):
+    session.close()
+    before = refs_of(repo)
+    real = store.refs.drop
+    monkeypatch.setattr(
+        store.refs, "drop", lambda ref, old: not ref.startswith(refused) and real(ref, old)
+    )
+    with pytest.raises(StaleBranch):
+        trash.discard(store, session.record, WHEN)
+    assert refs_of(repo) == before
+    assert session.worktree.exists()
 
 
 def test_pruning_forgets_what_is_old_enough(session, store, repo):
