@@ -95,6 +95,8 @@ class Cargo:
     folder: Path
     files: tuple[File, ...]
     health: WorkspaceHealth
+    skipped: frozenset[str]  # here, but not for the hub; a link to a folder stands for all below it
+    rules: tuple[ignore.Rule, ...]
 
 
 def load(folder: Path, *, force: bool) -> Cargo:
@@ -108,14 +110,14 @@ def load(folder: Path, *, force: bool) -> Cargo:
             hint="repair it, or push it anyway with --force",
             problems=list(verdict.problems),
         )
-    files = _chosen(folder)
-    if leaky := [f.name for f in files if _has_secret(folder / f.name, f.size)]:
+    cargo = _loaded(folder, WorkspaceHealth(verdict.healthy, verdict.problems))
+    if leaky := [f.name for f in cargo.files if _has_secret(folder / f.name, f.size)]:
         raise UnsafePath(
             f"{leaky[0]} holds what looks like a key or a token",
             hint=f"remove it, or name the file in {ignore.IGNORE_FILE}",
             files=leaky,
         )
-    return Cargo(folder, files, WorkspaceHealth(verdict.healthy, verdict.problems))
+    return cargo
 
 
 def check(cargo: Cargo, options: Options) -> Pushed:
@@ -159,16 +161,22 @@ def compare(cargo: Cargo, remote: RemoteRepo | None) -> Changes:
             and checksum.matches(str(cargo.folder / name), there[name].blob, file.size)
         )
     )
-    deleted = sorted(
-        name
-        for name in there.keys() - here.keys()
-        if name not in _KEPT and not ignore.is_excluded(name)
-    )
+    deleted = sorted(name for name in there.keys() - here.keys() if not _is_spared(name, cargo))
     return Changes(tuple(sorted(here.keys() - there.keys())), modified, tuple(deleted))
 
 
-def _chosen(folder: Path) -> tuple[File, ...]:
+def _is_spared(name: str, cargo: Cargo) -> bool:
+    if name in _KEPT or ignore.is_excluded(name) or ignore.is_ignored(name, cargo.rules):
+        return True
+    parts = name.split("/")
+    return any("/".join(parts[: n + 1]) in cargo.skipped for n in range(len(parts)))
+
+
+def _loaded(folder: Path, verdict: WorkspaceHealth) -> Cargo:
     contents = scan(folder)
+    if contents.problem:
+        # Nothing is known of such a folder: by --force it would empty the repository on the hub.
+        raise ModelUnhealthy(f"{folder} cannot be read: {contents.problem}")
     rules = ignore.parse(_text(folder / ignore.IGNORE_FILE))
     venvs = frozenset(
         f.name.rpartition("/")[0] for f in contents.files if f.name.endswith("/pyvenv.cfg")
@@ -183,7 +191,8 @@ def _chosen(folder: Path) -> tuple[File, ...]:
             note("not_uploaded", f"{file.name} {file.problem}: it is not uploaded")
         else:
             chosen.append(file)
-    return tuple(chosen)
+    skipped = {file.name for file in contents.files} - {file.name for file in chosen}
+    return Cargo(folder, tuple(chosen), verdict, frozenset(skipped), rules)
 
 
 def _has_secret(path: Path, size: int) -> bool:

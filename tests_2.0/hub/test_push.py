@@ -14,6 +14,7 @@ from mlxk.contract.errors import (
     UsageError,
 )
 from mlxk.contract.notes import collecting
+from mlxk.hub.contents import Contents
 
 FILES = build.model()
 # huggingface_hub's own call into httpx.
@@ -151,6 +152,31 @@ def test_files_that_are_never_uploaded_are_never_deleted(hub, workspace):
     hub.add("me/m", {**FILES, ".env": b"theirs", ".gitattributes": b"*.bin lfs"}, private=True)
     push(workspace)
     assert remote(hub)[".env"] == b"theirs"
+
+
+def test_files_that_the_ignore_file_names_are_not_deleted(hub, workspace):
+    theirs = {"notes/a.txt": b"theirs", "eval.json": b"{}", "old.txt": b"x"}
+    hub.add("me/m", {**FILES, **theirs}, private=True)
+    write(workspace, {".hfignore": b"notes/\neval.json\n", "eval.json": b"mine"})
+    assert push(workspace).deleted_files == ("old.txt",)
+    assert remote(hub).keys() == {*FILES, "notes/a.txt", "eval.json"}
+
+
+def test_files_that_cannot_be_read_here_are_not_deleted_there(hub, workspace, tmp_path):
+    hub.add("me/m", {**FILES, "LICENSE": b"theirs", "assets/x.png": b"x"}, private=True)
+    (workspace / "LICENSE").symlink_to("nowhere")
+    (workspace / "assets").symlink_to(tmp_path)
+    assert push(workspace, force=True).deleted_files == ()
+    assert remote(hub)["LICENSE"] == b"theirs"
+
+
+def test_a_folder_that_cannot_be_listed_never_empties_the_repository(hub, workspace, monkeypatch):
+    hub.add("me/m", FILES, private=True)
+    unreadable = Contents(workspace, (), "weights: permission denied")
+    monkeypatch.setattr("mlxk.hub.push.scan", lambda _: unreadable)
+    with pytest.raises(ModelUnhealthy, match="cannot be read"):
+        push(workspace, force=True)
+    assert remote(hub) == FILES
 
 
 def test_a_public_repository_is_mentioned(hub, workspace):
