@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mlxk.contract import encoding
 from mlxk.contract.errors import InvalidDocument, MlxkError, NotFound
@@ -162,10 +162,16 @@ def look(deployment: Deployment | None, known: Record, env: Mapping[str, str], n
     return Seen("healthy" if answer.seconds <= HEALTHY_S else "degraded", phase, seconds)
 
 
-def _phase(body: dict[str, object] | None, *, young: bool) -> Phase:
+def _phase(body: dict[str, Any] | None, *, young: bool) -> Phase:
     match (body or {}).get("phase"):
-        case "starting" | "loading" | "idle" | "failed" as said:
-            return said
+        case "starting":
+            return "starting"
+        case "loading":
+            return "loading"
+        case "idle":
+            return "idle"
+        case "failed":
+            return "failed"
         case "stopped":
             return "stopping"
     return "loading" if young else "failed"

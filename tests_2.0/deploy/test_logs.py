@@ -17,8 +17,12 @@ from mlxk.system import process
 WRITER = """
 import os, sys
 fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-for i in range(20000):
-    os.write(fd, b"line %d\\n" % i)
+count = 0
+while not os.path.exists(sys.argv[2]):
+    for _ in range(50):
+        os.write(fd, b"line %d\\n" % count)
+        count += 1
+print(count)
 """
 
 
@@ -91,17 +95,16 @@ def test_an_empty_log_is_not_archived(home):
 
 
 def test_no_line_is_lost_while_the_writer_goes_on(home):
-    path = logs.path_of(home, "a")
-    argv = [sys.executable, "-c", WRITER, str(path)]
-    with subprocess.Popen(argv, start_new_session=True) as writer:
-        who = process.identity(writer.pid)
-        known = Record("a").of(who)
-        while writer.poll() is None:
+    path, end = logs.path_of(home, "a"), home / "end"
+    argv = [sys.executable, "-c", WRITER, str(path), str(end)]
+    with subprocess.Popen(argv, start_new_session=True, stdout=subprocess.PIPE) as writer:
+        known = Record("a").of(process.identity(writer.pid))
+        while len(logs.archives(path)) < 8:
             logs.rotate(home, "a", 1000, known)
-            time.sleep(0.02)
-    found = texts(home, whole=True)[0]
-    assert found == [f"line {i}" for i in range(20000)]
-    assert len(logs.archives(path)) > 1
+            time.sleep(0.01)
+        end.touch()
+        count = int(writer.stdout.read())
+    assert texts(home, whole=True)[0] == [f"line {i}" for i in range(count)]
 
 
 def test_a_stranger_with_the_same_pid_is_not_halted(home):
