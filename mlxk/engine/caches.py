@@ -88,7 +88,8 @@ def group_size(caches: Sequence[Any]) -> int:
     """Values that share a scale when quantised: the heads of every plain layer must divide."""
     plain = [cache for cache in caches if type(cache) is KVCache]
     for size in (64, 32):
-        if all(part.shape[-1] % size == 0 for c in plain for part in (c.keys, c.values)):
+        parts: list[Any] = [part for c in plain for part in (c.keys, c.values)]
+        if all(part.shape[-1] % size == 0 for part in parts):
             return size
     raise ValueError("kv_bits is not supported for this model's head size")
 

@@ -18,7 +18,7 @@ from mlxk.engine.tokenizer import TextModel
 from mlxk.engine.toolcalls.dialects import Dialect
 
 # JSON leaves white space free, and small models would use that freedom for ever.
-_JSON = {"whitespace_pattern": r"[ \n]{0,12}"}
+_JSON: Any = {"whitespace_pattern": r"[ \n]{0,12}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,12 @@ def _lark(tools: Sequence[Tool], dialect: Dialect, text: TextModel) -> str:
 
 
 def _mark(mark: str, text: TextModel) -> str:
-    """A special token is one by its id; any other mark is its characters."""
-    ids = {name: i for i, name in text.special.items()}
+    """A mark that is one added token is named by its id; any other is its characters.
+
+    llguidance keeps added tokens out of text, also those that a tokenizer does not call special.
+    """
+    added = text.tokenizer.get_added_tokens_decoder()
+    ids = {token.content: i for i, token in added.items()}
     return f"<[{ids[mark]}]>" if mark in ids else _quoted(mark)
 
 

@@ -11,9 +11,11 @@ class Runner(Protocol):
 
     def has_room(self, job: Job) -> bool:
         """Whether `job` can join what is running now; always true when nothing is running."""
+        ...
 
     def crowded(self) -> int | None:
         """Who must wait again because the others have grown: the youngest, never the last one."""
+        ...
 
     def add(self, job: Job) -> None: ...
 
@@ -21,6 +23,7 @@ class Runner(Protocol):
 
     def step(self) -> Sequence[Step]:
         """One prompt chunk and one token for each sequence that is past its prompt."""
+        ...
 
     def reset(self) -> None:
         """Forget every sequence and whatever state may have become inconsistent."""
