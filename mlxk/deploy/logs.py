@@ -16,6 +16,8 @@ from mlxk.contract.errors import InvalidValue, NotFound
 from mlxk.deploy.record import Record
 from mlxk.system import files
 
+EVENTS = "events"
+
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(Z?)")
 _EVENT = re.compile(r'\{"ts":"([^"]+)"')
 _SINCE = re.compile(r"(\d+)(s|m|h|d)")
@@ -39,7 +41,7 @@ class Line:
 
 
 def path_of(home: Path, name: str) -> Path:
-    return home / "logs" / ("events.ndjson" if name == "events" else f"{name}.log")
+    return home / "logs" / ("events.ndjson" if name == EVENTS else f"{name}.log")
 
 
 def size(home: Path, name: str) -> int:
@@ -113,11 +115,10 @@ def rotate(home: Path, name: str, keep: int, known: Record | None = None) -> Pat
     if size(home, name) == 0:
         return None
     copy = path.with_name(f".{path.name}.copy")
-    with files.translated(path), path.open("rb+") as log, copy.open("wb") as out:
-        shutil.copyfileobj(log, out, 1 << 20)
-        with _halted(known):
-            shutil.copyfileobj(log, out, 1 << 20)
-            log.truncate(0)
+    if name == EVENTS:  # opened anew for each line: a new name is enough
+        path.replace(copy)
+    else:
+        _emptied(path, copy, known)
     target = _shift(path, keep)
     if target is not None:
         with copy.open("rb") as source, gzip.open(f"{target}.tmp", "wb", 6) as packed:
@@ -125,6 +126,14 @@ def rotate(home: Path, name: str, keep: int, known: Record | None = None) -> Pat
         Path(f"{target}.tmp").replace(target)
     copy.unlink()
     return target
+
+
+def _emptied(path: Path, copy: Path, known: Record | None) -> None:
+    with files.translated(path), path.open("rb+") as log, copy.open("wb") as out:
+        shutil.copyfileobj(log, out, 1 << 20)
+        with _halted(known):
+            shutil.copyfileobj(log, out, 1 << 20)
+            log.truncate(0)
 
 
 @contextmanager
@@ -186,7 +195,7 @@ def _stamped(texts: Iterator[str], stream: str) -> Iterator[Line]:
 
 
 def _stream(name: str) -> str:
-    return "events" if name == "events" else "log"
+    return "events" if name == EVENTS else "log"
 
 
 def _iso(when: float) -> str:

@@ -50,6 +50,7 @@ class Supervisor:
             else:
                 happened += self._dead(deployment, known)
             happened += self._rotate(name, known)
+        self._rotate(logs.EVENTS, None)
         for event in happened:
             if event.type not in ("restarted", "failed"):
                 events.tell(self._home, event.type, event.name, reason=event.reason)
@@ -152,14 +153,14 @@ class Supervisor:
             pass
         return changed
 
-    def _rotate(self, name: str, known: Record) -> list[Event]:
+    def _rotate(self, name: str, known: Record | None) -> list[Event]:
         settings = self._host.store.settings()
         limit = settings.count("log-max-size-mb") << 20
         if logs.size(self._home, name) < limit:
             return []
         logs.rotate(self._home, name, settings.count("log-max-files"), known)
         self._sizes.pop(name, None)
-        return [Event("rotated", name, None, known.pid)]
+        return [Event("rotated", name, None, known.pid if known else None)]
 
     def _document(self, name: str) -> Deployment | None:
         """Read again only when the file changed."""

@@ -7,10 +7,11 @@ import threading
 import time
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from mlxk.contract.errors import InvalidValue, NotFound
-from mlxk.deploy import logs
+from mlxk.deploy import events, logs
 from mlxk.deploy.record import Record
 from mlxk.system import process
 
@@ -137,3 +138,13 @@ def test_archives_are_gzip(home):
     write(home, "x\n")
     with gzip.open(logs.rotate(home, "a", 1), "rt") as packed:
         assert packed.read() == "x\n"
+
+
+def test_the_event_log_is_archived_by_its_name(home):
+    for number in range(3):
+        events.tell(home, "ready", f"d{number}")
+        logs.rotate(home, logs.EVENTS, 5)
+    events.tell(home, "ready", "last")
+    found, _ = logs.lines(home, logs.EVENTS, tail=0, whole=True)
+    assert [orjson.loads(line.text)["name"] for line in found] == ["d0", "d1", "d2", "last"]
+    assert all(line.ts and line.stream == "events" for line in found)

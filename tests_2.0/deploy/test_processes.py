@@ -13,7 +13,7 @@ import pytest
 from processes import gone
 from stack_home import StackHome
 
-from mlxk.deploy import apply, local, plan, record
+from mlxk.deploy import apply, local, plan, record, settings
 from mlxk.deploy.supervise import Supervisor
 from mlxk.system import process
 from mlxk.system.network import is_free
@@ -328,3 +328,15 @@ def test_up_and_down_ask_the_owner_of_a_service(stack):
     assert stack.host.children == {}
     assert stack.record("a").owner == "systemd"
     assert stack.row("a").state == "stopped"
+
+
+def test_a_supervisor_archives_a_log_that_grew(stack):
+    settings.save(stack.home, settings.Settings({"log-max-size-mb": 1}))
+    stack.add("a")
+    stack.up("a")
+    path = stack.home / "logs" / "a.log"
+    with path.open("ab") as log:
+        log.write(b"x" * (1 << 20))
+    assert [event.type for event in Supervisor(stack.host).poll()] == ["rotated"]
+    assert path.stat().st_size == 0
+    assert stack.row("a").state == "healthy"
