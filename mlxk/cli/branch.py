@@ -1,4 +1,4 @@
-"""`mlxk branch …`: what the sessions of this repository hold. These commands only read."""
+"""`mlxk branch list | show | diff | log`: what the sessions hold. These commands only read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlxk.history.record import Record, Step
     from mlxk.history.store import Store
 
-group("branch", "Sessions of the agent as branches: list, show, diff, log.")
+group("branch", "Sessions of the agent as branches of git.")
 
 Role = Literal["system", "user", "assistant", "tool"]
 Rev = Annotated[str, typer.Argument(help="A session id, a branch, or a commit of one.")]
