@@ -1,8 +1,7 @@
-"""`mlxk deploy`: read and write deployment documents. Starts nothing."""
+"""`mlxk deploy list|show|add|set|rm`: read and write documents. Starts nothing."""
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +9,6 @@ import typer
 from mlxk.cli.registry import command, group
 
 if TYPE_CHECKING:
-    from mlxk.deploy.checking import Verdict
     from mlxk.deploy.store import Store
 
 group("deploy", "Deployment documents: what should be served. `mlxk up` makes it so.")
@@ -54,12 +52,6 @@ class Removed:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    format: str
-    content: str
-
-
 def _listed(value: Listed, _: dict[str, Any]) -> str:
     from mlxk.cli.tables import columns
 
@@ -80,16 +72,8 @@ def _document(value: Document, _: dict[str, Any]) -> str:
     return dumps(value.document, indent=True).decode()
 
 
-def _written(value: Document, _: dict[str, Any]) -> str:
+def written(value: Document, _: dict[str, Any]) -> str:
     return f"Wrote {value.path}. Make it so: mlxk up {value.name}"
-
-
-def _verdict(value: "Verdict", _: dict[str, Any]) -> str:
-    lines = [f"{p.pointer or '/'}: {p.message}" for p in value.problems]
-    if value.valid:
-        size = f", about {value.estimate.total_gb:.2f} GB" if value.estimate else ""
-        lines.append(f"{value.name} is valid{size}.")
-    return "\n".join(lines)
 
 
 @command("deploy list", _listed)
@@ -98,7 +82,7 @@ def list_documents() -> Listed:
 
     mlxk deploy list --json | jq -r '.data.deployments[] | select(.valid | not) | .problem'
     """
-    store = _store()
+    store = open_store()
     stack = store.active()
     rows = tuple(_row(store, name, stack.tier(name) if stack else None) for name in store.names())
     return Listed(rows, stack.name if stack else None, store.stacks())
@@ -110,12 +94,12 @@ def show(name: Annotated[str, _NAME]) -> Document:
 
     mlxk deploy show standard
     """
-    store = _store()
+    store = open_store()
     value = store.raw(name)
     return Document(name, str(store.path(name)), value if isinstance(value, dict) else {})
 
 
-@command("deploy add", _written)
+@command("deploy add", written)
 def add(
     name: Annotated[str, typer.Argument(help="Its name, which is the file's.")],
     model: Annotated[str, typer.Option(help="org/name, a folder, builtin:tiny, a catalog id.")],
@@ -150,15 +134,15 @@ def add(
     value = drafting.draft(name, model, changes)
     for text in set_ or ():
         drafting.put(value, *drafting.assignment(text))
-    store = _store()
-    with _lock(store):
+    store = open_store()
+    with lock(store):
         if store.path(name).exists() and not force:
             hint = f"mlxk deploy set {name} KEY=VALUE, or --force"
             raise AlreadyExists(f"there is a deployment {name!r} already", hint=hint, name=name)
-        return _save(store, value)
+        return save(store, value)
 
 
-@command("deploy set", _written)
+@command("deploy set", written)
 def set_fields(
     name: Annotated[str, _NAME],
     changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")],
@@ -169,12 +153,12 @@ def set_fields(
     """
     from mlxk.deploy import drafting
 
-    store = _store()
-    with _lock(store):
+    store = open_store()
+    with lock(store):
         value = store.raw(name)
         for text in changes:
             drafting.put(value, *drafting.assignment(text))
-        return _save(store, value, name)
+        return save(store, value, name)
 
 
 @command("deploy rm", lambda value, _: f"Removed {value.path}.")
@@ -189,14 +173,14 @@ def remove(
     from mlxk.contract.errors import ConfirmationRequired, Interrupted
     from mlxk.deploy import record
 
-    store = _store()
+    store = open_store()
     path = store.path(name)
     if not force and path.exists():
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ConfirmationRequired(f"this deletes {path}", hint="add --force", name=name)
         if not typer.confirm(f"Delete {path}?", err=True):
             raise Interrupted("nothing was deleted", exit_code=1)
-    with _lock(store):
+    with lock(store):
         record.refuse_if_running(store.home, name)
         store.remove(name)
         store.without(name)
@@ -204,96 +188,14 @@ def remove(
     return Removed(name, str(path))
 
 
-@command("deploy validate", _verdict)
-def validate(
-    document: Annotated[str, typer.Argument(help="A deployment, or a JSON or YAML file.")],
-    budget: Annotated[float | None, typer.Option(min=0.1, help="GB it must fit.")] = None,
-) -> "Verdict":
-    """Check a document: every problem with its JSON pointer, and what its model will weigh.
-
-    mlxk deploy validate standard
-
-    mlxk deploy validate ./config.json --json | jq .data.problems
-    """
-    from mlxk.contract.errors import InvalidDocument
-    from mlxk.deploy import checking, drafting
-
-    store = _store()
-    if "/" in document or document.endswith((".json", ".yaml", ".yml")):
-        value, name = drafting.imported(Path(document).expanduser(), None), None
-    else:
-        value, name = store.raw(document), document
-    verdict = checking.judge(store, value, name, budget or _budget(store))
-    if not verdict.valid:
-        first = verdict.problems[0]
-        message = f"{document}: {first.message} at {first.pointer or '/'}"
-        raise InvalidDocument(message, hint="mlxk schema documents/deployment", data=verdict)
-    return verdict
-
-
-@command("deploy import", _written)
-def import_document(
-    file: Annotated[Path, typer.Argument(help="A JSON or YAML file.")],
-    name: Annotated[str | None, typer.Option(help="Another name for it.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the document.")] = False,
-) -> Document:
-    """Take over a document from a file. A relative model path is taken from the file's folder.
-
-    mlxk deploy import ./config.json
-    """
-    from mlxk.contract.errors import AlreadyExists
-    from mlxk.deploy import drafting
-
-    store = _store()
-    value = drafting.imported(file.expanduser(), name)
-    with _lock(store):
-        known = str(value.get("name", ""))
-        if known in store.names() and not force:
-            raise AlreadyExists(f"there is a deployment {known!r} already", hint="--name OTHER")
-        return _save(store, value)
-
-
-@command("deploy render", lambda value, _: value.content.rstrip())
-def render(
-    name: Annotated[str | None, typer.Argument(help="A deployment; default: the stack's.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="command or litellm.")] = "command",
-) -> Rendered:
-    """Show documents as others want them: a command line, or LiteLLM's configuration.
-
-    mlxk deploy render standard
-
-    mlxk deploy render --format litellm > litellm.yaml
-    """
-    import yaml
-
-    from mlxk.contract.errors import InvalidValue
-    from mlxk.deploy import engines, export, weigh
-
-    store = _store()
-    stack = store.active()
-    names = [name] if name else list(stack.deployments if stack else store.names())
-    deployments = tuple(store.load(each) for each in names)
-    if format_ == "litellm":
-        content = yaml.safe_dump(export.litellm(deployments, stack), sort_keys=False)
-    elif format_ == "command":
-        launches = (
-            engines.launch(d, weigh.reference(d, store.home), d.server.port or 0, sys.executable)
-            for d in deployments
-        )
-        content = "\n".join(map(export.command_line, launches)) + "\n"
-    else:
-        raise InvalidValue(f"no format is called {format_!r}", hint="command or litellm")
-    return Rendered(format_, content)
-
-
-def _store() -> "Store":
+def open_store() -> "Store":
     from mlxk.deploy.store import Store
     from mlxk.system import paths
 
     return Store(paths.home())
 
 
-def _lock(store: "Store") -> Any:
+def lock(store: "Store") -> Any:
     from mlxk.system.files import locked
 
     return locked(store.lock, wait=True)
@@ -320,7 +222,7 @@ def _row(store: "Store", name: str, tier: str | None) -> Row:
     )
 
 
-def _save(store: "Store", value: dict[str, Any], name: str | None = None) -> Document:
+def save(store: "Store", value: dict[str, Any], name: str | None = None) -> Document:
     from mlxk.deploy import checking
     from mlxk.deploy import document as documents
 
@@ -335,8 +237,3 @@ def _duration(text: str | None) -> float | str | None:
         return None
     digits = text.removeprefix("-")
     return int(text) if digits.isascii() and digits.isdigit() else text
-
-
-def _budget(store: "Store") -> float | None:
-    stack = store.active()
-    return stack.budget_gb if stack else None

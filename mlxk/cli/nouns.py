@@ -14,7 +14,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "completion": ("about",),
     "config": ("config",),
     "convert": ("storage",),
-    "deploy": ("deploy",),
+    "deploy": ("deploy", "exchange"),
     "doctor": ("doctor",),
     "down": ("stack",),
     "health": ("models",),
