@@ -13,6 +13,7 @@ from mlxk.agent.redact import Redactor, redacted
 from mlxk.agent.tools.base import AgentTool, Context, Result, ToolError
 from mlxk.agent.workspace import Workspace
 from mlxk.chat.types import ToolResult, ToolUse
+from mlxk.contract import encoding
 from mlxk.contract.errors import MlxkError, UnsafePath
 from mlxk.system.files import as_error
 
@@ -75,7 +76,7 @@ class Caller:
         except (Denied, UnsafePath) as e:
             result, ok, denial = Result(f"Error: {e}"), False, Denial(use.name, str(e))
         seconds = round(time.monotonic() - began, 3)
-        text = redacted(result.text)
+        text = redacted(encoding.valid(result.text))
         self._sender.send(ToolFinished(use.id, use.name, ok, seconds, text))
         answer = ToolResult(use.id, text, not ok, use.name)
         return Outcome(answer, CallRecord(use.name, ok, seconds), result.changed, denial)

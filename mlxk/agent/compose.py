@@ -15,6 +15,7 @@ from mlxk.history.record import Place, find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
 from mlxk.system import clock
+from mlxk.system.files import write_atomic
 
 _LONGEST = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -53,6 +54,7 @@ def session(
     """Make, fork or open the session of a run, held until it is closed."""
     if name is not None:
         _checked(name)
+    _hide(store)
     place, when, meta = begin.place, clock.now(), to_meta(begin.settings)
     if place is None:
         return _named(
@@ -98,6 +100,13 @@ async def chat_model(settings: Settings) -> AsyncGenerator[Model, None]:
 
     async with named_engine(settings.model) as engine:
         yield Model(engine, lambda: engine.timings.load_s)
+
+
+def _hide(store: Store) -> None:
+    """A home inside the user's checkout must not show in their `git status`."""
+    ignore = store.home / ".gitignore"
+    if store.root is not None and store.home.is_relative_to(store.root) and not ignore.exists():
+        write_atomic(ignore, b"*\n")
 
 
 def _named(name: str, make: Callable[[str], Session], *, exact: bool) -> Session:

@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ from mlxk.system.clock import Clock
 Listener = Callable[[Event], object]
 
 _HEARTBEAT_S = 10.0
+_SAME_COMPLAINT = 5
 _REASONS: dict[str, StopReason] = {
     "limit_reached": "limit_reached",
     "loop_detected": "loop_detected",
@@ -203,10 +205,13 @@ class Run:
 
     async def _until_passed(self, check: Check) -> None:
         """What the check says goes back to the model until it passes or a budget ends."""
+        said = Counter[str]()
         while (complaint := await check.run()) is not None:
+            said[complaint] += 1
             try:
                 self.meter.check()
-                self.meter.saw(check.command, complaint)
+                if said[complaint] >= _SAME_COMPLAINT:
+                    raise LoopDetected("the check said the same five times")
                 await self.loop.run(complaint)
             except (LimitReached, LoopDetected) as e:
                 message = f"the check did not pass: {check.command}"

@@ -13,6 +13,20 @@ from mlxk.history.store import Store
 _SUBJECT = 72
 
 
+def ready(store: Store) -> None:
+    """InvalidValue when a landing on what is checked out cannot work, before any work is done."""
+    _author(store)
+    if store.head_name() is None:
+        raise InvalidValue("HEAD is on no branch to land on", hint="git switch -c NAME")
+
+
+def _author(store: Store) -> str:
+    if author := user_identity(store.config):
+        return author
+    hint = "git config --global user.name NAME, and user.email"
+    raise InvalidValue("your git configuration names nobody to commit as", hint=hint)
+
+
 def bring(
     store: Store,
     place: Place,
@@ -27,10 +41,7 @@ def bring(
     The commit says what was asked for. InvalidValue without an identity or a branch to land on;
     MergeConflict and DirtyMerge change nothing.
     """
-    author = user_identity(store.config)
-    if author is None:
-        hint = "git config user.name and user.email"
-        raise InvalidValue("your git configuration names nobody to commit as", hint=hint)
+    author = _author(store)
     branch = new or into or store.head_name()
     if branch is None:
         raise InvalidValue("HEAD is on no branch", hint="--into BRANCH or --branch NEW")

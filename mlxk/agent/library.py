@@ -18,6 +18,7 @@ from mlxk.agent.tools import BUILTIN
 from mlxk.agent.tools.base import AgentTool, Context, Result
 from mlxk.chat.model import ChatModel
 from mlxk.chat.types import Tool
+from mlxk.contract.errors import UsageError
 from mlxk.history.record import find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
@@ -93,6 +94,8 @@ class Agent:
         listener: Callable[[Event], object] = lambda _: None,
     ) -> Report:
         """Work on `prompt`, going on where this agent stands."""
+        if not prompt.strip():
+            raise UsageError("the prompt is empty")
         if self._shared is None:
             async with self:
                 return await self.run(prompt, check=check, schema=schema, listener=listener)

@@ -66,8 +66,9 @@ def _permissions(value: dict[str, Any]) -> Permissions:
 
 def tool_names(text: str) -> tuple[str, ...]:
     """`Read,Write` in the order models see them; InvalidValue for a name there is not."""
-    wanted = {name.strip().casefold() for name in text.split(",") if name.strip()}
+    typed = {name.strip().casefold(): name.strip() for name in text.split(",") if name.strip()}
+    wanted = typed.keys()
     if unknown := wanted - {name.casefold() for name in NAMES}:
         known = ", ".join(NAMES)
-        raise InvalidValue(f"no tool is called {min(unknown)!r}", hint=f"tools: {known}")
+        raise InvalidValue(f"no tool is called {typed[min(unknown)]!r}", hint=f"tools: {known}")
     return tuple(name for name in NAMES if name.casefold() in wanted)

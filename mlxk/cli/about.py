@@ -118,10 +118,11 @@ def _help_text(value: Help, _: dict[str, Any]) -> str:
 
 @command("help", _help_text)
 def help_(
-    topic: Annotated[str, typer.Argument(help="A command.")] = "",
+    words: Annotated[list[str] | None, typer.Argument(help="A command.")] = None,
     text: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> Help:
     """Show help for a command: `mlxk help list` is `mlxk list --help`."""
+    topic = " ".join(words or ())
     if text:
         return Help(topic, text)
     from contextlib import redirect_stdout

@@ -1,6 +1,7 @@
 """`mlxk agent`: compose session, model and loop; show events; answer with a report."""
 
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -179,6 +180,11 @@ def agent(
 
 def _named(**values: Any) -> dict[str, Any]:
     """Only what was typed: the rest is left to the session, the file, the defaults."""
+    from mlxk.contract.errors import InvalidValue
+
+    for name, value in values.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise InvalidValue(f"{name} is not a number: {value}")
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -231,7 +237,7 @@ def _asking(rules: "Permissions | None", input_format: str | None) -> str | None
 def _bounds(base: "Config", limits: dict[str, Any], tool_timeout: float | None) -> "Bounds":
     from mlxk.agent.job import Bounds
 
-    calls = replace(base.limits, timeout_s=tool_timeout) if tool_timeout else base.limits
+    calls = replace(base.limits, **_named(timeout_s=tool_timeout))
     return Bounds(replace(base.budgets, **limits), calls)
 
 
@@ -245,6 +251,7 @@ def _order(prompt: str, check: str | None, schema: Path | None) -> "Order":
 def _prompt(prompt: str | None, more: list[str], ask: str | None) -> str:
     """The words to work on. Standard input is read when there is no prompt, or for `-`."""
     from mlxk.cli import words
+    from mlxk.contract import encoding
     from mlxk.contract.errors import UsageError
 
     if unexpected := [extra for extra in more if extra != "-"]:
@@ -257,4 +264,4 @@ def _prompt(prompt: str | None, more: list[str], ask: str | None) -> str:
     text = "\n\n".join(part.strip("\n") for part in parts if part.strip())
     if not text.strip():
         raise UsageError("the prompt is empty", hint='mlxk agent "…"')
-    return words.clean(text)
+    return encoding.valid(text)

@@ -17,7 +17,14 @@ from mlxk.cli.options import Options
 from mlxk.cli.registry import COMMANDS, Call, Command, Ongoing, app, path_of
 from mlxk.contract import encoding
 from mlxk.contract.envelope import Envelope
-from mlxk.contract.errors import InternalError, Interrupted, MlxkError, UsageError
+from mlxk.contract.errors import (
+    CorruptState,
+    InternalError,
+    Interrupted,
+    MlxkError,
+    NotFound,
+    UsageError,
+)
 from mlxk.contract.notes import collecting
 from mlxk.system.files import as_error
 
@@ -87,6 +94,10 @@ def _error_of(e: BaseException) -> MlxkError:
             return Interrupted("terminated", exit_code=128 + signal.SIGTERM)
         case KeyboardInterrupt() | typer.Abort():
             return Interrupted("interrupted")
+        case NotADirectoryError() if e.filename:
+            return CorruptState(f"a part of {e.filename} is not a folder")
+        case FileNotFoundError() if e.filename is None:
+            return NotFound("the current folder does not exist any more", hint="cd to another one")
         case OSError() if error := as_error(e, e.filename or "a file"):
             return error
     return _bug(e)
@@ -114,7 +125,7 @@ def _parse(argv: Sequence[str]) -> Call:
         return reply
     if printed.getvalue():
         nouns.load_all()
-        return Call(COMMANDS["help"], {"topic": path_of(argv), "text": printed.getvalue()})
+        return Call(COMMANDS["help"], {"words": [path_of(argv)], "text": printed.getvalue()})
     raise _usage_error("name a command", argv)
 
 
@@ -147,7 +158,21 @@ def _emitter(command: Command, options: Options) -> Emit:
         return lambda event: _write(encoding.dumps(event, newline=True))
     if command.live is None:
         return lambda _: None
-    return command.live(None if options.json else sys.stdout, sys.stderr)
+    return _tolerant(command.live(None if options.json else sys.stdout, sys.stderr))
+
+
+def _tolerant(show: Emit) -> Emit:
+    """Progress that cannot be written is lost; the work goes on. A reader that left is told."""
+
+    def tell(event: object) -> None:
+        try:
+            show(event)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return
+
+    return tell
 
 
 def _checked(envelope: Envelope, code: int, options: Options) -> tuple[Envelope, int]:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 
 from mlxk import __version__
 
@@ -15,6 +16,7 @@ class Terminated(KeyboardInterrupt):
 def main() -> None:
     try:
         signal.signal(signal.SIGTERM, _terminate)
+        _open_streams()
         code = _run()
     except KeyboardInterrupt as e:
         code = _interrupted(e)
@@ -22,6 +24,24 @@ def main() -> None:
 
 
 def _run() -> int:
+    try:
+        code = _command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = 1  # whoever read our output has left
+    except OSError as e:
+        if e.filename is not None:
+            raise
+        sys.stderr.write(f"mlxk: cannot write the answer: {(e.strerror or str(e)).lower()}\n")
+        code = 1
+    else:
+        return code
+    # The interpreter's last flush must not complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _command() -> int:
     if sys.argv[1:] == ["--version"] and "MLXK_JSON" not in os.environ:
         print(f"mlxk {__version__}")
         return 0
@@ -31,14 +51,18 @@ def _run() -> int:
     if "_MLXK_COMPLETE" in os.environ:
         complete()
     options, argv = take_options(sys.argv[1:], os.environ)
-    try:
-        code = run(argv, options)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has left; the interpreter's last flush must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return code
+    return run(argv, options)
+
+
+def _open_streams() -> None:
+    """A closed stream is /dev/null; what the terminal's encoding cannot show is replaced."""
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _interrupted(e: KeyboardInterrupt) -> int:

@@ -130,6 +130,7 @@ def _prompt(prompt: str | None) -> str | None:
     """The question, or None for a chat on a terminal."""
     from mlxk.cli import words
     from mlxk.cli.options import take_options
+    from mlxk.contract import encoding
     from mlxk.contract.errors import UsageError
 
     if prompt in (None, "-"):
@@ -140,4 +141,4 @@ def _prompt(prompt: str | None) -> str | None:
         prompt = words.standard_input()
     if not (prompt or "").strip():
         raise UsageError("the prompt is empty", hint='mlxk run MODEL "…"')
-    return words.clean(prompt or "")
+    return encoding.valid(prompt or "")

@@ -5,11 +5,6 @@ import sys
 from mlxk.contract.errors import UsageError
 
 
-def clean(text: str) -> str:
-    """Bytes that are not UTF-8 become replacement characters; a tokenizer takes no others."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")
-
-
 def standard_input() -> str:
     """All of it. UsageError when there is none, because it is closed."""
     if sys.stdin is None:

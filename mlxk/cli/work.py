@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlxk.agent import compose, skills
+from mlxk.agent import compose, landing, skills
 from mlxk.agent.compose import Start
 from mlxk.agent.events import Event
 from mlxk.agent.job import Bounds, Ended, Job, Order
-from mlxk.agent.landing import bring
 from mlxk.agent.report import Future, Landed
 from mlxk.agent.tools.base import AgentTool
 from mlxk.cli import local
@@ -64,6 +63,8 @@ def carry_out(task: Task) -> Generator[Event, None, Ended]:
 
 async def _work(task: Task, listener: Listener) -> Ended:
     with Store.open(Path.cwd(), paths.home()) as store:
+        if task.land:
+            landing.ready(store)
         start = compose.start(
             store, task.given, resume=task.resume, default=lambda: local.named(None)
         )
@@ -104,7 +105,7 @@ async def _together(runs: list[Coroutine[Any, Any, Ended]]) -> list[Ended]:
 def _landed(store: Store, ended: Ended) -> Ended:
     """The work on the user's own branch; a conflict is the run's failure, the branch is kept."""
     try:
-        landed = bring(store, find(store, ended.report.session), clock.now())
+        landed = landing.bring(store, find(store, ended.report.session), clock.now())
     except MlxkError as e:
         return Ended(ended.report, e)
     where = Landed(landed.branch, landed.commit)

@@ -19,6 +19,11 @@ def dumps(value: object, *, newline: bool = False, indent: bool = False) -> byte
         return text.encode() + (b"\n" if newline else b"")
 
 
+def valid(text: str) -> str:
+    """`text` as UTF-8 can hold it: bytes that were none (of a file name, say) become \ufffd."""
+    return text.encode(errors="surrogatepass").decode(errors="replace")
+
+
 def loads(data: bytes | str, what: str = "input") -> Any:
     """Parse JSON from outside; InvalidDocument names the place."""
     try:

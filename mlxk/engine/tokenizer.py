@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from tokenizers import Tokenizer
 
+from mlxk.contract import encoding
 from mlxk.contract.errors import ModelUnhealthy, RuntimeIncompatible
 from mlxk.engine.policy import Defaults
 from mlxk.engine.template import ChatTemplate
@@ -33,7 +34,7 @@ class TextModel:
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """`special` adds what the tokenizer puts around raw text; a chat template has its own."""
-        return list(self.tokenizer.encode(text, add_special_tokens=special).ids)
+        return list(self.tokenizer.encode(encoding.valid(text), add_special_tokens=special).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))

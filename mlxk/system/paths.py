@@ -28,7 +28,7 @@ def workspaces(env: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def _user(env: Mapping[str, str]) -> Path:
-    return Path(env["HOME"]) if env.get("HOME") else Path.home()
+    return Path(env["HOME"]).absolute() if env.get("HOME") else Path.home()
 
 
 def _expanded(value: str | None, env: Mapping[str, str]) -> Path | None:
@@ -36,5 +36,5 @@ def _expanded(value: str | None, env: Mapping[str, str]) -> Path | None:
         return None
     text = os.path.expandvars(value)
     if text == "~" or text.startswith("~/"):
-        return _user(env) / text[2:]
-    return Path(text).expanduser()
+        return (_user(env) / text[2:]).absolute()
+    return Path(text).expanduser().absolute()

@@ -59,6 +59,11 @@ async def test_a_failing_check_goes_back_to_the_model(run):
     assert complaint.startswith("The check `cat n.txt` failed with exit code 1:\ncat: n.txt")
 
 
+async def test_a_check_that_says_the_same_five_times_ends_the_run(run):
+    ended = await run(WRITE, "Done.", WRITE, "Again.", WRITE, "Again.", check="false")
+    assert (ended.error.type, ended.report.check.attempts) == ("check_failed", 5)
+
+
 @pytest.mark.parametrize("budgets", [Budgets(turns=2), Budgets()], ids=["budget", "same again"])
 async def test_a_check_that_never_passes_is_exit_3(run, budgets):
     ended = await run("Done.", check="false", bounds=Bounds(budgets))
@@ -193,7 +198,7 @@ def test_a_configuration_is_found_by_name_and_read(tmp_path):
         ("model: 3", InvalidDocument, "/model"),
         ("limits: {turns: 0}", InvalidDocument, "/limits/turns"),
         ("colour: red", InvalidDocument, "colour"),
-        ("tools: [Delete]", InvalidValue, "delete"),
+        ("tools: [Delete]", InvalidValue, "Delete"),
         ("permissions: {allow: ['Bash(']}", InvalidValue, "not a rule"),
         (None, NotFound, "no agent configuration"),
     ],

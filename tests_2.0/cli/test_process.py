@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import checkout
 import orjson
 import pytest
 
@@ -63,7 +64,7 @@ def test_the_environment_can_ask_for_json(home):
     assert value["command"] == "version"
 
 
-@pytest.mark.parametrize("line", ["", "--help", "list --help", "branch --help", "help agent"])
+@pytest.mark.parametrize("line", ["", "--help", "list --help", "branch --help", "help branch show"])
 def test_help_is_an_envelope_too(line, home):
     value, code = envelope(*line.split(), "--json")
     assert value["command"] == "help"
@@ -206,3 +207,40 @@ def test_a_closed_standard_input_is_a_usage_error(command, home, tmp_path):
     line = f"{' '.join(MLXK)} {command} --json <&-"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, check=False)
     assert (orjson.loads(done.stdout)["error"]["type"], done.returncode) == ("usage_error", 2)
+
+
+@pytest.mark.parametrize("line", ["list", "list --json", "--version", "nope --json", "schema"])
+@pytest.mark.parametrize("where", [">&-", "2>&-", ">/dev/full", "2>/dev/full", "| true"])
+def test_output_that_cannot_be_written_is_no_traceback(line, where, home):
+    shell = f"{' '.join(MLXK)} {line} {where}"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", shell], capture_output=True, check=False)
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+    if where in (">&-", "2>&-", "2>/dev/full"):
+        assert done.returncode == (2 if line.startswith("nope") else 0)
+
+
+def test_what_the_terminal_cannot_show_is_replaced(home):
+    done = mlxk("help", "agent", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_home_that_is_a_file_is_named(home, tmp_path):
+    checkout.make(tmp_path / "repo")
+    env = {**os.environ, "MLXK_HOME": "/etc/passwd"}
+    value, code = envelope("agent", "hello", "--json", cwd=tmp_path / "repo", env=env)
+    assert (value["error"]["type"], code) == ("corrupt_state", 1)
+    assert "/etc/passwd" in value["error"]["message"]
+
+
+def test_a_folder_that_is_gone_is_named(home, tmp_path):
+    (tmp_path / "gone").mkdir()
+    shell = f"cd {tmp_path}/gone && rmdir {tmp_path}/gone && {' '.join(MLXK)} agent hi --json"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, check=False)
+    assert orjson.loads(done.stdout)["error"]["type"] == "not_found"
+
+
+@pytest.mark.parametrize("flag", ["--max-seconds", "--temperature", "--tool-timeout"])
+def test_not_a_number_is_refused(flag, home):
+    value, code = envelope("agent", "hello", flag, "nan", "--json")
+    assert (value["error"]["type"], code) in (("invalid_value", 2), ("usage_error", 2))

@@ -348,3 +348,23 @@ def test_a_model_in_use_is_not_removed(repo, hub_cache):
         child.communicate(timeout=30)
     assert (value["error"]["type"], code) == ("locks_present", 1)
     assert run(repo, "rm", "org/tiny", "--force")[1] == 0
+
+
+def test_a_file_name_that_is_not_utf8_is_shown_as_far_as_it_is(repo):
+    Path(os.fsdecode(bytes(repo) + b"/caf\xe9.txt")).write_text("x\n")
+    value, code = run(repo, "agent", "List the files in this folder")
+    assert (code, value["data"]["stop_reason"]) == (0, "finished")
+
+
+def test_a_home_inside_the_checkout_does_not_show(repo):
+    before = checkout.fingerprint(repo)[3]
+    value, _ = run(repo, "agent", ASK, env={**os.environ, "MLXK_HOME": "rel"})
+    assert value["data"]["worktree"].startswith(str(repo))
+    assert checkout.git(repo, "status", "--porcelain=v2") == before == ""
+
+
+def test_landing_on_no_branch_is_refused_before_any_work(repo):
+    checkout.git(repo, "checkout", "-q", "--detach")
+    value, code = run(repo, "agent", ASK, "--land")
+    assert (value["error"]["type"], code) == ("invalid_value", 2)
+    assert checkout.git(repo, "for-each-ref", "refs/heads/mlxk") == ""
