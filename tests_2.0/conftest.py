@@ -1,11 +1,14 @@
 """The only conftest: homes, caches, repositories, and a scripted model."""
 
+import signal
 import sys
 from pathlib import Path
 
 import orjson
 import pytest
 
+# A job in the background ignores SIGINT, and so would the children that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.append(str(Path(__file__).parent / "support"))
 EXAMPLES = Path(__file__).parent.parent / "schemas" / "examples"
 
