@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlxk.agent.limits import Budgets
-from mlxk.agent.permissions import Permissions, rule
+from mlxk.agent.permissions import permissions
 from mlxk.agent.settings import tool_names
 from mlxk.agent.tools.base import Limits
 from mlxk.contract import encoding
@@ -36,7 +36,7 @@ def load(name: str, folders: tuple[Path, ...]) -> Config:
     if "tools" in value:
         plain["tools"] = tool_names(",".join(value["tools"]))
     if "permissions" in value:
-        plain["permissions"] = _permissions(value["permissions"])
+        plain["permissions"] = permissions(value["permissions"])
     limits = dict(value.get("limits", {}))
     timeout = limits.pop("tool_seconds", None)
     return Config(
@@ -45,11 +45,6 @@ def load(name: str, folders: tuple[Path, ...]) -> Config:
         Limits(timeout_s=timeout) if timeout else Limits(),
         value.get("check"),
     )
-
-
-def _permissions(value: dict[str, Any]) -> Permissions:
-    allow, deny = (tuple(map(rule, value.get(name, ()))) for name in ("allow", "deny"))
-    return Permissions(value.get("mode", "workspace"), allow, deny)
 
 
 def _find(name: str, folders: tuple[Path, ...]) -> Path:

@@ -1,9 +1,9 @@
 """Which calls may run: a mode, rules that allow or deny, and somebody to ask."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 from mlxk.agent.events import PermissionAnswered, PermissionAsked, Sender
 from mlxk.agent.tools.base import AgentTool
@@ -31,6 +31,12 @@ class Permissions:
     mode: Mode = "workspace"
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+
+
+def permissions(value: Mapping[str, Any]) -> Permissions:
+    """As written in a file or a session's meta; InvalidValue for a rule that is none."""
+    allow, deny = (tuple(map(rule, value.get(name, ()))) for name in ("allow", "deny"))
+    return Permissions(value.get("mode", "workspace"), allow, deny)
 
 
 class Gate:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from mlxk.agent.permissions import Permissions
+from mlxk.agent.permissions import Permissions, permissions
 from mlxk.agent.tools import BUILTIN
 from mlxk.agent.tools.base import AgentTool
 from mlxk.chat.types import Sampling
@@ -55,13 +55,8 @@ def from_meta(meta: bytes) -> Settings:
     return replace(
         settings,
         tools=tool_names(",".join(settings.tools)),
-        permissions=_permissions(value.get("permissions") or {}),
+        permissions=permissions(value.get("permissions") or {}),
     )
-
-
-def _permissions(value: dict[str, Any]) -> Permissions:
-    allow, deny = (tuple(value.get(name, ())) for name in ("allow", "deny"))
-    return Permissions(value.get("mode", "workspace"), allow, deny)
 
 
 def tool_names(text: str) -> tuple[str, ...]:

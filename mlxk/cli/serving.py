@@ -87,8 +87,8 @@ def serve(
     from mlxk.cli.residents import Wanted
     from mlxk.contract.notes import note
     from mlxk.engine.options import EngineOptions
-    from mlxk.server.middleware import is_loopback
     from mlxk.server.state import ServerOptions
+    from mlxk.system.network import is_loopback
 
     model_id = None
     if deployment is not None:

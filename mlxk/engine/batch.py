@@ -28,12 +28,16 @@ _GROWTH = 512
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`rows` run at most, `kv_bytes` they hold at most; `kept_bytes` are for those that ended."""
+    """`rows` run at most, `kv_bytes` they hold at most; `kept_bytes` are for those that ended.
+
+    A chunk of a prompt has `least_tokens` to `step_tokens`.
+    """
 
     rows: int
     step_tokens: int
     kv_bytes: int
     kept_bytes: int
+    least_tokens: int = 32
 
 
 class BatchRunner:
@@ -54,7 +58,7 @@ class BatchRunner:
         self._limits = limits
         self._grammars = grammars
         self._can_merge = caches.can_merge(make())
-        self._pace = Pace(limits.step_tokens)
+        self._pace = Pace(limits.step_tokens, limits.least_tokens)
         self._prompts = Prefill(model, self._prefixes, can_merge=self._can_merge)
         self._groups: list[Group] = []
         self._steps = 0

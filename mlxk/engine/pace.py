@@ -1,6 +1,5 @@
 """How much of a prompt may be read between two decode steps, so that nobody notices. No device."""
 
-_LEAST = 32
 _STALL_S = 0.03
 _PATIENCE = 3.0
 _WEIGHT = 0.3
@@ -9,8 +8,9 @@ _WEIGHT = 0.3
 class Pace:
     """Learns what a step costs without a chunk, and what each token of a chunk adds."""
 
-    def __init__(self, step_tokens: int) -> None:
+    def __init__(self, step_tokens: int, least: int = 32) -> None:
         self._most = step_tokens
+        self._least = min(least, step_tokens)
         self._quiet_s: float | None = None
         self._token_s: float | None = None
 
@@ -27,9 +27,9 @@ class Pace:
         if not is_decoding:
             return self._most
         if self._token_s is None:
-            return min(_LEAST * 2, self._most)
+            return min(self._least * 2, self._most)
         stall_s = max(_STALL_S, _PATIENCE * (self._quiet_s or 0.0))
-        return max(min(int(stall_s / self._token_s), self._most), min(_LEAST, self._most))
+        return max(min(int(stall_s / self._token_s), self._most), self._least)
 
 
 def _blend(before: float | None, now: float) -> float:

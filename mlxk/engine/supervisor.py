@@ -96,7 +96,7 @@ class Supervisor:
             self._failure = None
             self._deaths = 0
             self._settled.clear()
-            await self._launch()
+            await self._relaunch()
         try:
             async with asyncio.timeout(self._options.start_timeout_s):
                 await self._settled.wait()
@@ -197,6 +197,9 @@ class Supervisor:
         self._roster.survive(error)
         self.restarts += 1
         await asyncio.sleep(_BACK_OFF_S[min(self._deaths - 1, len(_BACK_OFF_S) - 1)])
+        await self._relaunch()
+
+    async def _relaunch(self) -> None:
         try:
             await self._launch()
         except (OSError, MlxkError) as e:

@@ -20,6 +20,8 @@ from mlxk.system.hardware import memory_total_bytes
 _UNKNOWN_MEMORY = 8 << 30
 _LEAST_KV = 64 << 20
 _SHARE = 0.8
+_LEAST_CHUNK = 32
+_CACHED = 6  # a part of the memory may lie in freed buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,18 @@ def load_runner(load: Load) -> Loaded:
     if load.kv_bits:
         make = caches.maker(model, load.kv_bits, caches.group_size(plain))
         shape, vocabulary = _measured(model, make())
-    limits = Limits(load.rows, load.step_tokens, *_budgets(load))
+    if _is_cuda():
+        mx.set_cache_limit(_memory() // _CACHED)
+    least = load.step_tokens if _is_cuda() else _LEAST_CHUNK
+    limits = Limits(load.rows, load.step_tokens, *_budgets(load), least)
     grammars = Grammars(Path(load.folder), vocabulary)
     runner = BatchRunner(model, make, shape, limits, grammars, _archive(load, make))
     return Loaded(runner, grammars, vocabulary, shape.token_bytes)
+
+
+def _is_cuda() -> bool:
+    """There, 64 tokens of a prompt take as long as 512, and freed buffers of every size pile up."""
+    return mx.default_device().type == mx.DeviceType.gpu and not mx.metal.is_available()
 
 
 def _archive(load: Load, make: Callable[[], caches.Caches]) -> Archive | None:

@@ -3,7 +3,6 @@
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -21,6 +20,7 @@ from mlxk.server.body import reply_json
 from mlxk.server.chat_routes import dialect
 from mlxk.server.outlet import OUTLET, Outlet
 from mlxk.server.state import STATE
+from mlxk.system.network import is_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -60,17 +60,11 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _trusted(origin: str, host: str) -> bool:
-    return is_loopback(_name(origin)) or (bool(host) and urlsplit(origin).netloc == host)
+    try:
+        return is_loopback(_name(origin)) or (bool(host) and urlsplit(origin).netloc == host)
+    except ValueError:  # `http://[` is no origin
+        return False
 
 
 def _name(url: str) -> str:

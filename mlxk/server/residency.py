@@ -221,9 +221,14 @@ class Resident:
                 self._expiry = loop.call_later(self.keep_alive_s, self._expire)
 
     def _expire(self) -> None:
-        task = asyncio.ensure_future(self.unload())
+        task = asyncio.ensure_future(self._leave())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+    async def _leave(self) -> None:
+        """Unless somebody came between the timer and now."""
+        if self._users == 0:
+            await self.unload()
 
     def _unschedule(self) -> None:
         if self._expiry is not None:

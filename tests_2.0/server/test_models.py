@@ -81,6 +81,7 @@ async def test_a_wrong_path_or_method_is_an_error_body(serve, method, path, stat
         ({"Origin": "http://localhost:3000"}, 200),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
     ],
     ids=str,
 )
