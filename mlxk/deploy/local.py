@@ -23,6 +23,7 @@ PASSED = (
     "MLXK_HOME", "MLXK_WORKSPACE_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE",
     "HF_HUB_OFFLINE", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH",
 )  # fmt: skip
+_REAP_S = 1.0
 _TAIL = 2000
 
 
@@ -150,8 +151,12 @@ def ask_ready(deployment: Deployment, where: Target, timeout_s: float) -> Answer
 def ending(host: Host, known: Record) -> str:
     """How a process ended, as far as we can know: we must have started it."""
     child = host.children.get(known.pid or 0)
-    code = child.poll() if child else None
-    if code is None:
+    if child is None:
+        return "exit:unknown"
+    try:
+        # It is dead already, but its last threads may still be on their way out.
+        code = child.wait(timeout=_REAP_S)
+    except subprocess.TimeoutExpired:
         return "exit:unknown"
     return f"signal:{-code}" if code < 0 else f"exit:{code}"
 
