@@ -118,6 +118,9 @@ def _judge(entry: Entry, question: Question) -> Ranked | Excluded:
     )
 
 
+_ROUNDING = 0.00501  # figures are shown in hundredths: one that fits exactly may look larger
+
+
 def _tiers(
     ranked: list[Ranked], hybrids: set[str], budget_gb: float
 ) -> tuple[tuple[Tier, ...], tuple[Unfit, ...]]:
@@ -129,7 +132,8 @@ def _tiers(
         best = _best(name, [r for r in ranked if r.model not in used], hybrids, budget_gb)
         if best is None:
             continue
-        if sum(t.memory_gb for t in tiers) + best.memory_gb > budget_gb:
+        together = sum(t.memory_gb for t in tiers) + best.memory_gb
+        if together > budget_gb + _ROUNDING * (len(tiers) + 1):
             unfit.append(Unfit(name, best.model, best.memory_gb))
             continue
         tiers.append(_tier(name, best))

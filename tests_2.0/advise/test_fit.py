@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import log
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlxk.advise import score
@@ -141,6 +141,7 @@ def test_equal_scores_are_in_order_of_ids():
     assert [r.model for r in found.ranked] == ["a", "b"]
 
 
+@example([(1.0, 1.1875, False, 0.0)], 1.1875)
 @given(
     st.lists(
         st.tuples(st.floats(1, 500), st.floats(0.1, 80), st.booleans(), st.floats(0, 100)),
