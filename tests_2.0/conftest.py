@@ -1,15 +1,20 @@
 """The only conftest: homes, caches, repositories, and a scripted model."""
 
+import os
 import signal
 import sys
 from pathlib import Path
 
 import orjson
 import pytest
+from hypothesis import settings
 
 # A job in the background ignores SIGINT, and so would the children that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.append(str(Path(__file__).parent / "support"))
+# CI tries the same examples each time; people try new ones.
+settings.register_profile("ci", derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 EXAMPLES = Path(__file__).parent.parent / "schemas" / "examples"
 
 
