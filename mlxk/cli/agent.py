@@ -21,19 +21,17 @@ if TYPE_CHECKING:
 
 def _text(report: "Report", _: dict[str, Any]) -> str:
     """The closing words have been shown as they came; here is what remains of them."""
+    from mlxk.agent.tools.base import plural
+
     lines = [
         f"  {c.status[0].upper()} {c.path} (+{c.additions} -{c.deletions})"
         for c in report.files_changed
     ]
-    turns, commits = _count(report.turns, "turn"), _count(len(report.commits), "commit")
+    turns, commits = plural(report.turns, "turn"), plural(len(report.commits), "commit")
     lines.append(f"branch  {report.branch}  ({turns}, {commits})")
     lines.append(f"diff    git diff {report.base[:12]} {report.branch}")
     lines.append(f"resume  {report.resume}")
     return "\n".join(lines)
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _live(out: TextIO | None, err: TextIO) -> "Callable[[Event], None]":

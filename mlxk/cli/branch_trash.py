@@ -52,8 +52,9 @@ class Pruned:
 
 
 def _undone(value: Undone, _: dict[str, Any]) -> str:
-    count = len(value.files_changed)
-    files = "1 file" if count == 1 else f"{count} files"
+    from mlxk.agent.tools.base import plural
+
+    files = plural(len(value.files_changed), "file")
     return f"{value.name} is as it was after step {value.to} ({files} changed back)"
 
 

@@ -84,8 +84,9 @@ def branch_create(
 def _landed(value: LandedWork, _: dict[str, Any]) -> str:
     if value.before == value.commit:
         return f"{value.into} has all of {value.name} already"
-    count = len(value.files_changed)
-    files = "1 file" if count == 1 else f"{count} files"
+    from mlxk.agent.tools.base import plural
+
+    files = plural(len(value.files_changed), "file")
     return f"{value.into} is at {value.commit[:12]} ({files})\nundo    {value.undo}"
 
 
