@@ -1,12 +1,12 @@
 """Put models and sessions together: for the command line and for the library."""
 
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlxk.agent.settings import Settings, from_meta, to_meta
 from mlxk.chat.model import ChatModel
@@ -16,6 +16,9 @@ from mlxk.history.session import Session
 from mlxk.history.store import Store
 from mlxk.system import clock
 from mlxk.system.files import write_atomic
+
+if TYPE_CHECKING:
+    from mlxk.engine.options import EngineStats
 
 _LONGEST = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -29,10 +32,18 @@ class Start:
     place: Place | None
 
 
+async def _unknown() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
+    """`ready` waits until it can answer and gives its context length, where that is known."""
+
     chat: ChatModel
-    load_s: Callable[[], float | None]
+    load_s: Callable[[], float | None] = lambda: None
+    ready: Callable[[], Awaitable[int | None]] = _unknown
+    stats: "Callable[[], EngineStats | None]" = lambda: None
 
 
 def start(
@@ -94,12 +105,17 @@ async def chat_model(settings: Settings) -> AsyncGenerator[Model, None]:
         from mlxk.providers.endpoints import endpoint
 
         async with RemoteModel(endpoint(settings.api, settings.url)) as remote:
-            yield Model(remote, lambda: None)
+            yield Model(remote)
         return
     from mlxk.engine.named import engine as named_engine
 
     async with named_engine(settings.model) as engine:
-        yield Model(engine, lambda: engine.timings.load_s)
+
+        async def ready() -> int:
+            await engine.ready()
+            return await engine.context_length()
+
+        yield Model(engine, lambda: engine.timings.load_s, ready, lambda: engine.stats)
 
 
 def _hide(store: Store) -> None:
