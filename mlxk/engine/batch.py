@@ -126,6 +126,11 @@ class BatchRunner:
         """Files of the prefix cache."""
         return self._prefixes.files
 
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that MLX ever held, weights included."""
+        return int(mx.get_peak_memory())
+
     def _rows(self) -> list[Row]:
         return [*self._prompts.rows, *(row for group in self._groups for row in group.rows)]
 

@@ -32,7 +32,10 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """For `/health`: sequences decoding or prefilling, requests waiting, restarts after a death."""
+    """For `/health`: sequences decoding or prefilling, requests waiting, restarts after a death.
+
+    `peak_memory_bytes` is of MLX, weights included; None before the process has said.
+    """
 
     phase: Phase
     active_sequences: int
@@ -40,6 +43,7 @@ class EngineStats:
     restarts: int
     silent_s: float
     prefix_cache_files: int = 0
+    peak_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

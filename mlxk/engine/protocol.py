@@ -97,12 +97,16 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """A sign of life: sequences on the device, waiting ones, age of the step in progress."""
+    """A sign of life: sequences on the device, waiting ones, age of the step in progress.
+
+    `peak_bytes` is the most that MLX ever held.
+    """
 
     active: int
     queued: int
     step_s: float
     archived: int = 0
+    peak_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ class Supervisor:
             restarts=self.restarts,
             silent_s=self._watchdog.silent_s,
             prefix_cache_files=beat.archived,
+            peak_memory_bytes=beat.peak_bytes or None,
         )
 
     async def _launch(self) -> None:

@@ -66,7 +66,7 @@ def serve(
     link.prepare = preparing(loaded)
     link.send(Ready(loaded.vocabulary, loaded.token_bytes, time.monotonic() - began))
     loop = EngineLoop(loaded.runner, inbox, link.send, around_step=pulse.mark)
-    pulse.watch(loop, lambda: loaded.runner.archived)
+    pulse.watch(loop, lambda: (loaded.runner.archived, loaded.runner.peak_bytes))
     loop.run()
 
 
@@ -133,11 +133,11 @@ class Pulse:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._loop: EngineLoop | None = None
-        self._archived: Callable[[], int] = lambda: 0
+        self._figures: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self._step_began: float | None = None
 
-    def watch(self, loop: EngineLoop, archived: Callable[[], int]) -> None:
-        self._loop, self._archived = loop, archived
+    def watch(self, loop: EngineLoop, figures: Callable[[], tuple[int, int]]) -> None:
+        self._loop, self._figures = loop, figures
 
     def mark(self, busy: bool) -> None:
         self._step_began = time.monotonic() if busy else None
@@ -152,7 +152,7 @@ class Pulse:
         age = 0.0 if began is None else time.monotonic() - began
         if loop is None:
             return Beat(0, 0, age)
-        return Beat(loop.active, loop.queued, age, self._archived())
+        return Beat(loop.active, loop.queued, age, *self._figures())
 
 
 def die_with(parent: int) -> None:

@@ -17,6 +17,7 @@ _GAUGES = {
     "restarts": "Engine processes started again after a death.",
     "prefix_cache_files": "Prefixes on disk.",
     "kv_bytes": "Memory held by sequences.",
+    "peak_memory_bytes": "The most that MLX has held, weights included.",
 }
 
 

@@ -152,6 +152,14 @@ async def test_the_figures_follow_at_once(engine):
         assert (model.stats.active_sequences, model.stats.queued) == (0, 0)
 
 
+async def test_the_memory_that_was_held_is_told(engine, tiny_model):
+    weights = (tiny_model("qwen3") / "model.safetensors").stat().st_size
+    async with engine() as model:
+        await said(model, ask())
+        await asyncio.sleep(1.2)  # the next sign of life
+        assert weights * 0.9 < model.stats.peak_memory_bytes < 1e9
+
+
 async def test_beyond_the_queue_requests_are_turned_away(engine):
     async with (
         engine(rows=1, queue=0) as model,

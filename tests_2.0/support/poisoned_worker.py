@@ -14,6 +14,7 @@ KILLS, HANGS = 917, 913
 
 class Countdown:
     archived = 0
+    peak_bytes = 0
 
     def __init__(self):
         self.left = {}
