@@ -104,7 +104,9 @@ def _spawn(
 def _environment(*, on_cpu: bool) -> dict[str, str]:
     mlx = (name for name in os.environ if name.startswith("MLX_"))
     environment = child_environment(extra=(*_ENVIRONMENT, *mlx))
-    environment["PYTHONPATH"] = str(Path(mlxk.__file__).parents[1])
+    ours = str(Path(mlxk.__file__).parents[1])
+    theirs = os.environ.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join((ours, theirs)) if theirs else ours
     environment["PYTHONUNBUFFERED"] = "1"
     environment["HF_HUB_OFFLINE"] = "1"
     if on_cpu:
