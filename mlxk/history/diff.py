@@ -46,7 +46,7 @@ def changes(store: Store, old: str | None, new: str) -> tuple[FileChange, ...]:
 
 def change(store: Store, pair: Pair) -> FileChange:
     path, before, after = pair
-    a, b = _content(store, before), _content(store, after)
+    a, b = content(store, before), content(store, after)
     binary = b"\0" in a[:8000] or b"\0" in b[:8000]
     added, deleted = (0, 0) if binary else line_counts(a, b)
     return FileChange(shown(path), _status(before, after), added, deleted, binary)
@@ -132,7 +132,7 @@ def _status(before: Entry | None, after: Entry | None) -> Status:
     return "modified" if before[0] & 0o170000 == after[0] & 0o170000 else "type_changed"
 
 
-def _content(store: Store, entry: Entry | None) -> bytes:
+def content(store: Store, entry: Entry | None) -> bytes:
     return store.read_blob(entry[1]) if entry and entry[0] != SUBMODULE else b""
 
 

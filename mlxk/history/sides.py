@@ -1,0 +1,96 @@
+"""What changed between two code commits, side by side: rows for people. Knows no screen."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from typing import Literal
+
+from mlxk.history import diff
+from mlxk.history.diff import FileChange
+from mlxk.history.store import Store
+
+Kind = Literal["same", "changed", "removed", "added"]
+Line = tuple[int, str]
+
+_CONTEXT = 3
+_LONGEST = 2_000  # characters of a line
+_MOST = 20_000  # lines of a side; beyond that nobody reads side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of both sides, without its end; None where a side has none."""
+
+    kind: Kind
+    old_line: int | None
+    old: str
+    new_line: int | None
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSides:
+    """`hunks` are runs of rows with a few unchanged lines around; `cut`: not all is here."""
+
+    change: FileChange
+    hunks: tuple[tuple[Row, ...], ...]
+    cut: bool
+
+
+def sides(store: Store, old: str | None, new: str, *, rows: int = 2_000) -> tuple[FileSides, ...]:
+    """By path. All files together give at most `rows` rows."""
+    before = store.tree_of(old) if old else None
+    found = sorted(diff.pairs(store, before, store.tree_of(new)), key=lambda pair: pair[0])
+    done: list[FileSides] = []
+    for pair in found:
+        one = _file(store, pair, rows)
+        rows -= sum(map(len, one.hunks))
+        done.append(one)
+    return tuple(done)
+
+
+def _file(store: Store, pair: diff.Pair, rows: int) -> FileSides:
+    change = diff.change(store, pair)
+    if change.binary:
+        return FileSides(change, (), cut=False)
+    a, b = (_lines(diff.content(store, entry)) for entry in pair[1:])
+    if rows <= 0 or max(len(a), len(b)) > _MOST:
+        return FileSides(change, (), cut=True)
+    kept: list[tuple[Row, ...]] = []
+    for hunk in _hunks(a, b):
+        kept.append(hunk[:rows])
+        rows -= len(hunk)
+        if rows < 0:
+            return FileSides(change, tuple(kept), cut=True)
+    return FileSides(change, tuple(kept), cut=False)
+
+
+def _hunks(a: list[str], b: list[str]) -> Iterator[tuple[Row, ...]]:
+    for group in SequenceMatcher(None, a, b).get_grouped_opcodes(_CONTEXT):
+        yield tuple(row for _, i, j, m, n in group for row in _rows(a, b, (i, j), (m, n)))
+
+
+def _rows(
+    a: list[str], b: list[str], left: tuple[int, int], right: tuple[int, int]
+) -> Iterator[Row]:
+    olds = [(n + 1, a[n]) for n in range(*left)]
+    news = [(n + 1, b[n]) for n in range(*right)]
+    same = [text for _, text in olds] == [text for _, text in news]
+    for old, new in zip_longest(olds, news):
+        yield _row(old, new, same=same)
+
+
+def _row(old: Line | None, new: Line | None, *, same: bool) -> Row:
+    kind: Kind = "removed" if new is None else "added" if old is None else "changed"
+    left, right = old or (None, ""), new or (None, "")
+    return Row("same" if same else kind, left[0], _shown(left[1]), right[0], _shown(right[1]))
+
+
+def _lines(data: bytes) -> list[str]:
+    return [line.decode(errors="replace") for line in diff.lines(data)]
+
+
+def _shown(text: str) -> str:
+    text = text.removesuffix("\n").removesuffix("\r")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
