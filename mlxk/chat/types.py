@@ -109,7 +109,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`top_logprobs` None means no log-probabilities; `extra` is provider data, echoed unread."""
+    """`top_logprobs` None means no log-probabilities; `extra` is provider data, echoed unread.
+
+    `ignore_eos`: the answer goes on to `max_tokens`, for measurements.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -121,6 +124,7 @@ class Request:
     response_format: ResponseFormat = ResponseFormat()
     top_logprobs: int | None = None
     thinking: bool | None = None
+    ignore_eos: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -24,7 +24,7 @@ def job_of(request: Request, prompt: Prompt, text: TextModel, context: int) -> J
         prompt=prompt.ids,
         made=(),
         max_tokens=min(_checked("max_tokens", request.max_tokens, 1, None) or room, room),
-        stop=text.stop,
+        stop=() if request.ignore_eos and rule is None else text.stop,
         policy=policy(
             request.sampling,
             text.defaults,

@@ -64,6 +64,7 @@ def decode_request(body: Any) -> Asked:
         sampling=openai.decode_sampling(body),
         max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
         stop=openai.decode_stop(body.get("stop")),
+        ignore_eos=bool(body.get("ignore_eos")),
         response_format=openai.decode_response_format(body.get("response_format") or {}),
         thinking=openai.decode_thinking(body),
     )
@@ -89,6 +90,8 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
         body["max_tokens"] = request.max_tokens
     if request.stop:
         body["stop"] = list(request.stop)
+    if request.ignore_eos:
+        body["ignore_eos"] = True
     if request.response_format.kind != "text":
         body["response_format"] = openai.encode_response_format(request.response_format)
     if request.thinking is not None:

@@ -47,6 +47,7 @@ def decode_request(body: Any) -> Asked:
         sampling=openai.decode_sampling(body),
         max_tokens=body.get("max_tokens") or _DEFAULT_MAX_TOKENS,
         stop=openai.decode_stop(body.get("stop")),
+        ignore_eos=bool(body.get("ignore_eos")),
     )
     return Asked(
         request,
@@ -68,6 +69,8 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
         body["max_tokens"] = request.max_tokens
     if request.stop:
         body["stop"] = list(request.stop)
+    if request.ignore_eos:
+        body["ignore_eos"] = True
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body

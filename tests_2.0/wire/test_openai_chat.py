@@ -237,3 +237,10 @@ def test_an_overflow_is_told_in_openais_words():
 def test_a_pointer_becomes_a_parameter():
     error = InvalidValue("no", pointer="/messages/3/content")
     assert encode_error(error, 400)["error"]["param"] == "messages.3.content"
+
+
+def test_an_answer_of_a_fixed_length_is_asked_for_by_its_usual_name():
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "ignore_eos": True}
+    request = openai_chat.decode_request(body).request
+    assert request.ignore_eos
+    assert openai_chat.encode_request(request, stream=False)["ignore_eos"] is True
