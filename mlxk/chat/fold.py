@@ -14,6 +14,7 @@ from mlxk.chat.types import (
     TextDelta,
     Thinking,
     ThinkingDelta,
+    TokenLogprob,
     ToolUse,
     ToolUseDelta,
     ToolUseStart,
@@ -23,7 +24,10 @@ from mlxk.chat.types import (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A finished answer: its id, who gave it, the message, why it ended, what it cost."""
+    """A finished answer: its id, who gave it, the message, why it ended, what it cost.
+
+    `logprobs` are of its visible text, all of it.
+    """
 
     id: str
     model: str
@@ -31,6 +35,7 @@ class Reply:
     reason: FinishReason
     usage: Usage
     stop: str | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(slots=True)
@@ -40,6 +45,7 @@ class Fold:
     id: str = ""
     model: str = ""
     finish: Finish | None = None
+    logprobs: list[TokenLogprob] = field(default_factory=list)
     _parts: list[Part] = field(default_factory=list)
 
     def feed(self, event: Event) -> None:
@@ -50,6 +56,8 @@ class Fold:
                 self.finish = event
             case _:
                 _append(self._parts, event)
+                if isinstance(event, TextDelta) and event.logprobs:
+                    self.logprobs += event.logprobs
 
     @property
     def message(self) -> Message:
@@ -60,7 +68,8 @@ class Fold:
         """The whole answer, or None while its Finish is missing."""
         if (end := self.finish) is None:
             return None
-        return Reply(self.id, self.model, self.message, end.reason, end.usage, end.stop)
+        measured = tuple(self.logprobs)
+        return Reply(self.id, self.model, self.message, end.reason, end.usage, end.stop, measured)
 
 
 def fold(events: Iterable[Event]) -> Fold:
@@ -78,11 +87,14 @@ async def gather(events: AsyncIterable[Event]) -> Fold:
 
 
 def unfold(reply: Reply) -> Iterator[Event]:
+    """All log-probabilities go with the first text: which are whose is not known any more."""
     yield Start(reply.id, reply.model)
+    logprobs = reply.logprobs
     for part in reply.message.parts:
         match part:
             case Text(text):
-                yield TextDelta(text)
+                yield TextDelta(text, logprobs)
+                logprobs = ()
             case Thinking(text, signature):
                 yield ThinkingDelta(text, signature)
             case ToolUse(id, name, arguments):
@@ -96,6 +108,8 @@ def unfold(reply: Reply) -> Iterator[Event]:
 def _append(parts: list[Part], event: Event) -> None:
     last = parts[-1] if parts else None
     match event, last:
+        case TextDelta(""), _:
+            pass
         case TextDelta(text), Text(before):
             parts[-1] = Text(before + text)
         case TextDelta(text), _:

@@ -149,11 +149,14 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token's natural logarithm of its probability, and the likeliest at its place."""
+    """A token's natural logarithm of its probability, and the likeliest at its place.
 
-    token: str
+    A token is the bytes that it writes: they need not be whole characters.
+    """
+
+    token: bytes
     logprob: float
-    top: tuple[tuple[str, float], ...] = ()
+    top: tuple[tuple[bytes, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

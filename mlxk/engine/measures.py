@@ -16,9 +16,9 @@ class Measures:
 
     def note(self, step: Step) -> None:
         if step.logprob is not None and step.ended != "stop":
-            top = tuple((self._text.decode((token,)), share) for token, share in step.top)
-            name = self._text.decode((step.token,))
-            self._waiting.append(TokenLogprob(name, step.logprob, top))
+            pieces = self._text.pieces
+            top = tuple((pieces.of(token), share) for token, share in step.top)
+            self._waiting.append(TokenLogprob(pieces.of(step.token), step.logprob, top))
 
     def attach(self, event: Event) -> Event:
         if not self._waiting:

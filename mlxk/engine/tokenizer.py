@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from mlxk.contract import encoding
 from mlxk.contract.errors import ModelUnhealthy, RuntimeIncompatible
+from mlxk.engine.pieces import Pieces
 from mlxk.engine.policy import Defaults
 from mlxk.engine.template import ChatTemplate
 
@@ -25,6 +26,7 @@ class TextModel:
     """Everything about a model that is not its weights."""
 
     tokenizer: Any
+    pieces: Pieces
     template: ChatTemplate | None
     special: Mapping[int, str]
     stop: tuple[int, ...]
@@ -49,6 +51,7 @@ def load_text(folder: Path) -> TextModel:
     nested = config.get("text_config") or {}
     return TextModel(
         tokenizer=tokenizer,
+        pieces=Pieces(tokenizer),
         template=_template(folder, settings),
         special={
             i: t.content for i, t in tokenizer.get_added_tokens_decoder().items() if t.special

@@ -17,7 +17,7 @@ from mlxk.wire.gemini_contents import (
     encode_contents,
     plain_schema,
 )
-from mlxk.wire.reading import checked, in_call_order, refuse, shallow, whole
+from mlxk.wire.reading import checked, in_call_order, shallow, whole
 
 _SCHEMA = "wire/gemini"
 _SAMPLING = {
@@ -28,13 +28,11 @@ _SAMPLING = {
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
 }
-_REFUSED = {"responseLogprobs": "log-probabilities are not offered"}
 
 
 def decode_request(body: Any) -> Asked:
     body = checked(_SCHEMA, camel(body))
     config = whole(body.get("generationConfig") or {})
-    refuse(config, _REFUSED)
     messages = (
         *decode_system(body.get("systemInstruction")),
         *decode_contents(body["contents"]),
@@ -48,6 +46,7 @@ def decode_request(body: Any) -> Asked:
         max_tokens=config.get("maxOutputTokens"),
         stop=tuple(text for text in config.get("stopSequences") or () if text),
         response_format=_response_format(config),
+        top_logprobs=(config.get("logprobs") or 0) if config.get("responseLogprobs") else None,
         thinking=_thinking(config.get("thinkingConfig") or {}),
     )
     return Asked(request, choices=config.get("candidateCount") or 1)
@@ -58,6 +57,8 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
     config = {wire: getattr(request.sampling, name) for name, wire in _SAMPLING.items()}
     config |= {"maxOutputTokens": request.max_tokens, "stopSequences": list(request.stop) or None}
     config |= _response_format_out(request.response_format)
+    if request.top_logprobs is not None:
+        config |= {"responseLogprobs": True, "logprobs": request.top_logprobs or None}
     if request.thinking is not None:
         budget = {"includeThoughts": True} if request.thinking else {"thinkingBudget": 0}
         config["thinkingConfig"] = budget

@@ -15,12 +15,14 @@ from mlxk.chat.types import (
     TextDelta,
     Thinking,
     ThinkingDelta,
+    TokenLogprob,
     ToolUse,
     ToolUseDelta,
     ToolUseStart,
     Usage,
 )
 from mlxk.contract.errors import ContextLengthExceeded, MlxkError, ProviderError
+from mlxk.wire import logprobs
 from mlxk.wire.frames import Asked, Frame
 from mlxk.wire.gemini_contents import decode_parts, encode_parts
 from mlxk.wire.openai import message_of
@@ -46,7 +48,7 @@ _STATUS = {
 
 def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict[str, Any]:
     candidates = [
-        _candidate(i, encode_parts(reply.message.parts), reply.reason)
+        _candidate(i, encode_parts(reply.message.parts), reply.reason, reply.logprobs)
         for i, reply in enumerate(replies)
     ]
     return {
@@ -64,7 +66,12 @@ def decode_reply(body: Any) -> Reply:
     reason = _reason(candidate.get("finishReason") or "STOP", bool(message.tool_uses))
     usage = _usage(body.get("usageMetadata") or {})
     return Reply(
-        body.get("responseId") or "", body.get("modelVersion") or "", message, reason, usage
+        body.get("responseId") or "",
+        body.get("modelVersion") or "",
+        message,
+        reason,
+        usage,
+        logprobs=logprobs.decode_candidates(candidate.get("logprobsResult")),
     )
 
 
@@ -89,8 +96,8 @@ class Encoder:
 
     def feed(self, event: Event, choice: int = 0) -> list[Frame]:
         match event:
-            case TextDelta(text):
-                return [*self._call(choice), self._chunk(choice, [{"text": text}])]
+            case TextDelta(text, measured):
+                return [*self._call(choice), self._chunk(choice, [{"text": text}], measured)]
             case ThinkingDelta(text, signature):
                 parts = encode_parts([Thinking(text, signature)])
                 return [*self._call(choice), self._chunk(choice, parts)]
@@ -120,8 +127,14 @@ class Encoder:
         use, self._calls[choice] = self._calls[choice], None
         return [self._chunk(choice, encode_parts([use]))] if use else []
 
-    def _chunk(self, choice: int, parts: list[dict[str, Any]]) -> Frame:
-        return Frame({"candidates": [_candidate(choice, parts)], **self._head})
+    def _chunk(
+        self,
+        choice: int,
+        parts: list[dict[str, Any]],
+        measured: Sequence[TokenLogprob] = (),
+    ) -> Frame:
+        candidate = _candidate(choice, parts, measured=measured)
+        return Frame({"candidates": [candidate], **self._head})
 
 
 class Decoder:
@@ -159,7 +172,11 @@ class Decoder:
         for candidate in chunk.get("candidates") or ():
             if not candidate.get("index"):
                 content = candidate.get("content") or {}
-                yield from self._parts(content.get("parts") or ())
+                measured = logprobs.decode_candidates(candidate.get("logprobsResult"))
+                for event in self._parts(content.get("parts") or ()):
+                    if isinstance(event, TextDelta):
+                        event, measured = TextDelta(event.text, measured), ()
+                    yield event
                 self._reason = candidate.get("finishReason") or self._reason
 
     def _parts(self, parts: Sequence[dict[str, Any]]) -> Iterator[Event]:
@@ -176,9 +193,16 @@ class Decoder:
 
 
 def _candidate(
-    index: int, parts: list[dict[str, Any]], reason: FinishReason | None = None
+    index: int,
+    parts: list[dict[str, Any]],
+    reason: FinishReason | None = None,
+    measured: Sequence[TokenLogprob] = (),
 ) -> dict[str, Any]:
-    candidate = {"content": {"role": "model", "parts": parts}, "index": index}
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": index}
+    if measured:
+        average = sum(one.logprob for one in measured) / len(measured)
+        candidate["avgLogprobs"] = average
+        candidate["logprobsResult"] = logprobs.encode_candidates(measured)
     return candidate | {"finishReason": _FINISH[reason]} if reason else candidate
 
 

@@ -12,22 +12,27 @@ from mlxk.chat.types import (
     Start,
     TextDelta,
     ThinkingDelta,
-    Tool,
-    ToolChoice,
+    TokenLogprob,
     ToolUseDelta,
     ToolUseStart,
-    Usage,
 )
-from mlxk.contract.errors import MlxkError, ProviderError
-from mlxk.wire import openai
-from mlxk.wire.frames import DONE, KEEP_ALIVE, Asked, Format, Frame
+from mlxk.contract.errors import InvalidValue, ProviderError
+from mlxk.wire import logprobs, openai
+from mlxk.wire.frames import Asked, Format, Frame
+from mlxk.wire.openai_chunks import ChunkDecoder, ChunkEncoder
 from mlxk.wire.openai_messages import (
     arguments_text,
     decode_message,
     encode_assistant,
     encode_message,
 )
-from mlxk.wire.reading import checked, in_call_order, refuse, shallow
+from mlxk.wire.openai_tools import (
+    decode_tool,
+    decode_tool_choice,
+    encode_tool,
+    encode_tool_choice,
+)
+from mlxk.wire.reading import checked, in_call_order, refuse
 
 _SCHEMA = "wire/openai_chat"
 _FINISH: dict[FinishReason, str] = {
@@ -45,8 +50,6 @@ _REFUSED = {
     "function_call": "use `tool_choice` instead",
     "audio": "this server makes no audio",
     "web_search_options": "this server searches no web",
-    "logprobs": "log-probabilities are not offered",
-    "top_logprobs": "log-probabilities are not offered",
 }
 
 
@@ -59,13 +62,14 @@ def decode_request(body: Any) -> Asked:
         messages=in_call_order(
             decode_message(m, f"/messages/{i}") for i, m in _each(body, "messages")
         ),
-        tools=tuple(_tool(t, f"/tools/{i}") for i, t in _each(body, "tools")),
-        tool_choice=_tool_choice(body.get("tool_choice")),
+        tools=tuple(decode_tool(t, f"/tools/{i}") for i, t in _each(body, "tools")),
+        tool_choice=decode_tool_choice(body.get("tool_choice")),
         sampling=openai.decode_sampling(body),
         max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
         stop=openai.decode_stop(body.get("stop")),
         ignore_eos=bool(body.get("ignore_eos")),
         response_format=openai.decode_response_format(body.get("response_format") or {}),
+        top_logprobs=_top_logprobs(body),
         thinking=openai.decode_thinking(body),
     )
     return Asked(
@@ -84,8 +88,8 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
         **request.extra.get("openai_chat", {}),
     }
     if request.tools:
-        body["tools"] = [_tool_out(tool) for tool in request.tools]
-        body["tool_choice"] = _tool_choice_out(request.tool_choice)
+        body["tools"] = [encode_tool(tool) for tool in request.tools]
+        body["tool_choice"] = encode_tool_choice(request.tool_choice)
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
     if request.stop:
@@ -94,6 +98,8 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
         body["ignore_eos"] = True
     if request.response_format.kind != "text":
         body["response_format"] = openai.encode_response_format(request.response_format)
+    if request.top_logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
     if request.thinking is not None:
         body["reasoning_effort"] = "medium" if request.thinking else "none"
     if stream:
@@ -106,7 +112,7 @@ def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict
         {
             "index": i,
             "message": encode_assistant(reply.message) | {"refusal": None},
-            "logprobs": None,
+            "logprobs": _measures(reply.logprobs),
             "finish_reason": _FINISH[reply.reason],
         }
         for i, reply in enumerate(replies)
@@ -126,28 +132,33 @@ def decode_reply(body: Any) -> Reply:
     message = decode_message(choice["message"], "/choices/0/message")
     usage = openai.decode_usage(body.get("usage") or {})
     reason = _reason(choice.get("finish_reason") or "stop", bool(message.tool_uses))
-    return Reply(body.get("id") or "", body.get("model") or "", message, reason, usage)
+    return Reply(
+        body.get("id") or "",
+        body.get("model") or "",
+        message,
+        reason,
+        usage,
+        logprobs=_measured(choice),
+    )
 
 
-class Encoder:
+class Encoder(ChunkEncoder):
     """What a server sends: feed it the events of each choice, send the frames."""
 
-    heartbeat = KEEP_ALIVE
-
     def __init__(self, asked: Asked, created: int) -> None:
-        self._asked = asked
-        self._head: dict[str, Any] = {"object": "chat.completion.chunk", "created": created}
+        super().__init__(asked, created)
         self._calls = [-1] * asked.choices
-        self._usages: list[Usage] = []
 
     def feed(self, event: Event, choice: int = 0) -> list[Frame]:
         match event:
-            case TextDelta(text):
-                return [self._chunk(choice, {"content": text})]
+            case TextDelta(text, measured):
+                return [self._chunk(choice, {"content": text}, measured=measured)]
             case ThinkingDelta(text):
                 return [self._chunk(choice, {"reasoning_content": text})] if text else []
             case Start(id, model):
-                self._head = {"id": id, "model": model} | self._head
+                kind = "chat.completion.chunk"
+                head = {"id": id, "model": model, "object": kind, "created": self._created}
+                self._head = self._head or head
                 return [self._chunk(choice, {"role": "assistant", "content": ""})]
             case ToolUseStart(id, name):
                 self._calls[choice] += 1
@@ -156,70 +167,45 @@ class Encoder:
             case ToolUseDelta(arguments):
                 return [self._call(choice, function={"arguments": arguments})]
             case Finish(reason, usage):
-                self._usages.append(usage)
-                return [self._chunk(choice, {}, _FINISH[reason]), *self._tail()]
-
-    def fail(self, error: MlxkError) -> list[Frame]:
-        return [Frame(openai.encode_error(error, error.http_status)), DONE]
-
-    def _tail(self) -> list[Frame]:
-        if len(self._usages) < self._asked.choices:
-            return []
-        if not self._asked.include_usage:
-            return [DONE]
-        usage = openai.encode_usage(self._usages)
-        return [Frame({**self._head, "choices": [], "usage": usage}), DONE]
+                return [self._chunk(choice, {}, _FINISH[reason]), *self._tail(usage)]
 
     def _call(self, choice: int, **call: Any) -> Frame:
         return self._chunk(choice, {"tool_calls": [{"index": self._calls[choice], **call}]})
 
-    def _chunk(self, index: int, delta: dict[str, Any], finish: str | None = None) -> Frame:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _chunk(
+        self,
+        index: int,
+        delta: dict[str, Any],
+        finish: str | None = None,
+        measured: tuple[TokenLogprob, ...] = (),
+    ) -> Frame:
+        choice = {
+            "index": index,
+            "delta": delta,
+            "logprobs": _measures(measured),
+            "finish_reason": finish,
+        }
         chunk = {**self._head, "choices": [choice]}
         return Frame(chunk | {"usage": None} if self._asked.include_usage else chunk)
 
 
-class Decoder:
+class Decoder(ChunkDecoder):
     """What a client receives: feed it frames, take the events of the first choice."""
 
     def __init__(self) -> None:
-        self._started = False
+        super().__init__()
         self._call: int | None = None
-        self._reason: str | None = None
-        self._usage = Usage()
-        self._finished = False
 
-    def feed(self, frame: Frame) -> list[Event]:
-        if (chunk := frame.data) is None:
-            return self.end()
-        if error := chunk.get("error"):
-            raise ProviderError(openai.message_of(error))
-        if usage := chunk.get("usage"):
-            self._usage = openai.decode_usage(usage)
-        events = self._start(chunk)
-        for choice in chunk.get("choices") or ():
-            if not choice.get("index"):
-                events += self._delta(choice.get("delta") or {})
-                self._reason = choice.get("finish_reason") or self._reason
-        return events
+    def _meant(self, reason: str) -> FinishReason:
+        return _reason(reason, self._call is not None)
 
-    def end(self) -> list[Event]:
-        if self._reason is None or self._finished:
-            return []
-        self._finished = True
-        return [Finish(_reason(self._reason, self._call is not None), self._usage)]
-
-    def _start(self, chunk: dict[str, Any]) -> list[Event]:
-        if self._started:
-            return []
-        self._started = True
-        return [Start(chunk.get("id") or "", chunk.get("model") or "")]
-
-    def _delta(self, delta: dict[str, Any]) -> Iterator[Event]:
+    def _told(self, choice: dict[str, Any]) -> Iterator[Event]:
+        delta = choice.get("delta") or {}
+        measured = _measured(choice)
         if text := delta.get("reasoning_content") or delta.get("reasoning"):
             yield ThinkingDelta(text)
-        if text := delta.get("content") or delta.get("refusal"):
-            yield TextDelta(text)
+        if (text := delta.get("content") or delta.get("refusal")) or measured:
+            yield TextDelta(text or "", measured)
         for call in delta.get("tool_calls") or ():
             yield from self._tool_call(call)
 
@@ -243,20 +229,20 @@ def _each(body: dict[str, Any], name: str) -> Iterator[tuple[int, Any]]:
     return enumerate(body.get(name) or ())
 
 
-def _tool(tool: dict[str, Any], at: str) -> Tool:
-    function = tool["function"]
-    parameters = shallow(function.get("parameters") or {}, f"{at}/function/parameters")
-    return Tool(function["name"], function.get("description") or "", parameters)
+def _top_logprobs(body: dict[str, Any]) -> int | None:
+    if not body.get("logprobs"):
+        if body.get("top_logprobs"):
+            raise InvalidValue("top_logprobs goes with logprobs: true", pointer="/top_logprobs")
+        return None
+    return body.get("top_logprobs") or 0
 
 
-def _tool_choice(choice: Any) -> ToolChoice:
-    match choice:
-        case {"function": {"name": str(name)}}:
-            return ToolChoice("named", name)
-        case "none" | "required" as mode:
-            return ToolChoice(mode)
-        case _:
-            return ToolChoice()
+def _measures(measured: Sequence[TokenLogprob]) -> dict[str, Any] | None:
+    return {"content": logprobs.encode(measured), "refusal": None} if measured else None
+
+
+def _measured(choice: dict[str, Any]) -> tuple[TokenLogprob, ...]:
+    return logprobs.decode((choice.get("logprobs") or {}).get("content"))
 
 
 def _reason(wire: str, called: bool) -> FinishReason:
@@ -265,21 +251,6 @@ def _reason(wire: str, called: bool) -> FinishReason:
         raise ProviderError("the answer ended with an error")
     reason = _REASON.get(wire, "stop")
     return "tool_use" if called and reason == "stop" else reason
-
-
-def _tool_out(tool: Tool) -> dict[str, Any]:
-    function = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters,
-    }
-    return {"type": "function", "function": function}
-
-
-def _tool_choice_out(choice: ToolChoice) -> Any:
-    if choice.mode == "named":
-        return {"type": "function", "function": {"name": choice.name}}
-    return choice.mode
 
 
 FORMAT = Format(

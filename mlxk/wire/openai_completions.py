@@ -1,6 +1,6 @@
 """OpenAI's older completions of a raw prompt, both directions. No roles, no tools."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mlxk.chat.fold import Reply
@@ -14,11 +14,11 @@ from mlxk.chat.types import (
     Text,
     TextDelta,
     ThinkingDelta,
-    Usage,
+    TokenLogprob,
 )
-from mlxk.contract.errors import MlxkError, ProviderError
-from mlxk.wire import openai
-from mlxk.wire.frames import DONE, KEEP_ALIVE, Asked, Format, Frame
+from mlxk.wire import logprobs, openai
+from mlxk.wire.frames import Asked, Format, Frame
+from mlxk.wire.openai_chunks import ChunkDecoder, ChunkEncoder
 from mlxk.wire.reading import checked, refuse
 
 _SCHEMA = "wire/openai_completions"
@@ -32,7 +32,6 @@ _FINISH: dict[FinishReason, str] = {
 _REFUSED = {
     "suffix": "text is not filled in here",
     "echo": "the prompt is not repeated here",
-    "logprobs": "log-probabilities are not offered",
 }
 
 
@@ -48,6 +47,7 @@ def decode_request(body: Any) -> Asked:
         max_tokens=body.get("max_tokens") or _DEFAULT_MAX_TOKENS,
         stop=openai.decode_stop(body.get("stop")),
         ignore_eos=bool(body.get("ignore_eos")),
+        top_logprobs=body.get("logprobs"),
     )
     return Asked(
         request,
@@ -71,6 +71,8 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
         body["stop"] = list(request.stop)
     if request.ignore_eos:
         body["ignore_eos"] = True
+    if request.top_logprobs is not None:
+        body["logprobs"] = request.top_logprobs
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
@@ -78,7 +80,13 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
 
 def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict[str, Any]:
     choices = [
-        _choice(i, reply.message.text, _FINISH[reply.reason]) for i, reply in enumerate(replies)
+        _choice(
+            i,
+            reply.message.text,
+            logprobs.encode_columns(reply.logprobs) if reply.logprobs else None,
+            _FINISH[reply.reason],
+        )
+        for i, reply in enumerate(replies)
     ]
     usage = openai.encode_usage([reply.usage for reply in replies])
     return {**_head(replies[0].id, replies[0].model, created), "choices": choices, "usage": usage}
@@ -89,78 +97,57 @@ def decode_reply(body: Any) -> Reply:
     parts = (Text(choice["text"]),) if choice["text"] else ()
     usage = openai.decode_usage(body.get("usage") or {})
     reason = _reason(choice.get("finish_reason"))
-    message = Message("assistant", parts)
-    return Reply(body.get("id") or "", body.get("model") or "", message, reason, usage)
+    return Reply(
+        body.get("id") or "",
+        body.get("model") or "",
+        Message("assistant", parts),
+        reason,
+        usage,
+        logprobs=logprobs.decode_columns(choice.get("logprobs")),
+    )
 
 
-class Encoder:
+class Encoder(ChunkEncoder):
     """What a server sends: feed it the events of each choice, send the frames."""
 
-    heartbeat = KEEP_ALIVE
-
     def __init__(self, asked: Asked, created: int) -> None:
-        self._asked = asked
-        self._created = created
-        self._head: dict[str, Any] = {}
-        self._usages: list[Usage] = []
+        super().__init__(asked, created)
+        self._written = [b""] * asked.choices
 
     def feed(self, event: Event, choice: int = 0) -> list[Frame]:
         match event:
-            case TextDelta(text) | ThinkingDelta(text):
+            case TextDelta(text, measured):
+                columns = self._columns(choice, measured)
+                return [Frame({**self._head, "choices": [_choice(choice, text, columns)]})]
+            case ThinkingDelta(text):
                 return [Frame({**self._head, "choices": [_choice(choice, text)]})]
             case Start(id, model):
                 self._head = self._head or _head(id, model, self._created)
                 return []
             case Finish(reason, usage):
-                self._usages.append(usage)
-                last = Frame({**self._head, "choices": [_choice(choice, "", _FINISH[reason])]})
-                return [last, *self._tail()]
+                last = _choice(choice, "", finish=_FINISH[reason])
+                return [Frame({**self._head, "choices": [last]}), *self._tail(usage)]
             case _:
                 return []
 
-    def fail(self, error: MlxkError) -> list[Frame]:
-        return [Frame(openai.encode_error(error, error.http_status)), DONE]
-
-    def _tail(self) -> list[Frame]:
-        if len(self._usages) < self._asked.choices:
-            return []
-        if not self._asked.include_usage:
-            return [DONE]
-        usage = openai.encode_usage(self._usages)
-        return [Frame({**self._head, "choices": [], "usage": usage}), DONE]
+    def _columns(self, choice: int, measured: tuple[TokenLogprob, ...]) -> dict[str, Any] | None:
+        if not measured:
+            return None
+        columns = logprobs.encode_columns(measured, self._written[choice])
+        self._written[choice] += b"".join(one.token for one in measured)
+        return columns
 
 
-class Decoder:
+class Decoder(ChunkDecoder):
     """What a client receives: feed it frames, take the events of the first choice."""
 
-    def __init__(self) -> None:
-        self._started = False
-        self._reason: str | None = None
-        self._usage = Usage()
-        self._finished = False
+    def _meant(self, reason: str) -> FinishReason:
+        return _reason(reason)
 
-    def feed(self, frame: Frame) -> list[Event]:
-        if (chunk := frame.data) is None:
-            return self.end()
-        if error := chunk.get("error"):
-            raise ProviderError(openai.message_of(error))
-        if usage := chunk.get("usage"):
-            self._usage = openai.decode_usage(usage)
-        events: list[Event] = []
-        if not self._started:
-            self._started = True
-            events.append(Start(chunk.get("id") or "", chunk.get("model") or ""))
-        for choice in chunk.get("choices") or ():
-            if not choice.get("index"):
-                self._reason = choice.get("finish_reason") or self._reason
-                events += [TextDelta(choice["text"])] if choice.get("text") else []
-        return events
-
-    def end(self) -> list[Event]:
-        if self._reason is None or self._finished:
-            return []
-        self._finished = True
-        return [Finish(_reason(self._reason), self._usage)]
+    def _told(self, choice: dict[str, Any]) -> Iterator[Event]:
+        measured = logprobs.decode_columns(choice.get("logprobs"))
+        if choice.get("text") or measured:
+            yield TextDelta(choice.get("text") or "", measured)
 
 
 def _prompts(prompt: Any) -> tuple[str | tuple[int, ...], ...]:
@@ -184,8 +171,10 @@ def _head(id: str, model: str, created: int) -> dict[str, Any]:
     return {"id": id, "object": "text_completion", "created": created, "model": model}
 
 
-def _choice(index: int, text: str, finish: str | None = None) -> dict[str, Any]:
-    return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
+def _choice(
+    index: int, text: str, columns: dict[str, Any] | None = None, finish: str | None = None
+) -> dict[str, Any]:
+    return {"index": index, "text": text, "logprobs": columns, "finish_reason": finish}
 
 
 FORMAT = Format(

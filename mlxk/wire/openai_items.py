@@ -3,9 +3,19 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mlxk.chat.types import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
+from mlxk.chat.types import (
+    Image,
+    Message,
+    Part,
+    Text,
+    Thinking,
+    TokenLogprob,
+    ToolResult,
+    ToolUse,
+)
 from mlxk.contract.encoding import dumps, loads
 from mlxk.contract.errors import InvalidDocument, InvalidValue
+from mlxk.wire import logprobs
 from mlxk.wire.frames import ToolKind
 from mlxk.wire.openai_messages import arguments_text
 from mlxk.wire.reading import image, image_url, unsupported_part
@@ -48,11 +58,18 @@ def decode_output(items: Iterable[dict[str, Any]]) -> Message:
     return Message("assistant", tuple(parts))
 
 
-def output_item(part: Part, id: str, kinds: Mapping[str, ToolKind]) -> dict[str, Any]:
-    """A finished item of an answer."""
+def output_item(
+    part: Part, id: str, kinds: Mapping[str, ToolKind], measured: Iterable[TokenLogprob] = ()
+) -> dict[str, Any]:
+    """A finished item of an answer; `measured` are the tokens of a text."""
     match part:
         case Text(text):
-            content = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+            content = {
+                "type": "output_text",
+                "text": text,
+                "annotations": [],
+                "logprobs": logprobs.encode(measured),
+            }
             return {
                 "id": f"msg_{id}",
                 "type": "message",

@@ -1,15 +1,12 @@
 """Answers as OpenAI's Responses write them, whole and streamed, both directions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mlxk.chat.fold import Reply
-from mlxk.chat.types import (
-    FinishReason,
-    Usage,
-)
+from mlxk.chat.types import FinishReason, Text, TokenLogprob, Usage
 from mlxk.contract.errors import ProviderError
-from mlxk.wire import openai
+from mlxk.wire import logprobs, openai
 from mlxk.wire.frames import Asked
 from mlxk.wire.openai_items import decode_output, output_item
 
@@ -17,10 +14,13 @@ _CUT: dict[FinishReason, str] = {"length": "max_output_tokens", "content_filter"
 
 
 def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict[str, Any]:
+    """All log-probabilities stand at the first text, as in `unfold`."""
     reply = replies[0]
+    parts = reply.message.parts
+    first = next((i for i, part in enumerate(parts) if isinstance(part, Text)), None)
     items = [
-        output_item(part, f"{reply.id}_{i}", asked.kinds)
-        for i, part in enumerate(reply.message.parts)
+        output_item(part, f"{reply.id}_{i}", asked.kinds, reply.logprobs if i == first else ())
+        for i, part in enumerate(parts)
     ]
     head = opening(reply.id, reply.model, asked, created)
     return {**head, **ended(reply.reason), "output": items, "usage": encode_usage(reply.usage)}
@@ -31,7 +31,21 @@ def decode_reply(body: Any) -> Reply:
     message = decode_output(body["output"])
     reason = reason_of(body, bool(message.tool_uses))
     usage = decode_usage(body.get("usage") or {})
-    return Reply(body.get("id") or "", body.get("model") or "", message, reason, usage)
+    return Reply(
+        body.get("id") or "",
+        body.get("model") or "",
+        message,
+        reason,
+        usage,
+        logprobs=tuple(one for item in body["output"] for one in measured_of(item)),
+    )
+
+
+def measured_of(item: dict[str, Any]) -> Iterator[TokenLogprob]:
+    """The log-probabilities in a finished item."""
+    content = item.get("content")
+    for part in content if isinstance(content, list) else ():
+        yield from logprobs.decode(part.get("logprobs"))
 
 
 def raise_failed(response: dict[str, Any]) -> None:

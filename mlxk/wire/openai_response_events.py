@@ -12,18 +12,20 @@ from mlxk.chat.types import (
     TextDelta,
     Thinking,
     ThinkingDelta,
+    TokenLogprob,
     ToolUse,
     ToolUseDelta,
     ToolUseStart,
 )
 from mlxk.contract.errors import MlxkError, ProviderError
-from mlxk.wire import openai
+from mlxk.wire import logprobs, openai
 from mlxk.wire.frames import KEEP_ALIVE, Asked, Frame, ToolKind
 from mlxk.wire.openai_items import custom_input, decode_output, flat, output_item
 from mlxk.wire.openai_response import (
     decode_usage,
     encode_usage,
     ended,
+    measured_of,
     opening,
     raise_failed,
     reason_of,
@@ -46,6 +48,7 @@ class Encoder:
         self._id = ""
         self._texts: list[str] = []
         self._signature: str | None = None
+        self._measured: list[TokenLogprob] = []
 
     @property
     def heartbeat(self) -> Frame:
@@ -57,11 +60,16 @@ class Encoder:
 
     def feed(self, event: Event, choice: int = 0) -> list[Frame]:
         match event:
-            case TextDelta(text):
-                return [*self._grown(_TEXT, text), self._delta("output_text", text)]
+            case TextDelta(text, measured):
+                frames = self._grown(_TEXT, text)
+                self._measured += measured
+                told = {"logprobs": logprobs.encode(measured)}
+                return [*frames, self._delta("output_text", text, **self._place, **told)]
             case ThinkingDelta(text, signature):
                 frames = self._grown(_THOUGHT, text, signature)
-                return [*frames, self._delta("reasoning_text", text)] if text else frames
+                if not text:
+                    return frames
+                return [*frames, self._delta("reasoning_text", text, **self._place)]
             case ToolUseStart(id, name):
                 return self._grown(ToolUse(id, name, ""))
             case ToolUseDelta(arguments):
@@ -95,7 +103,7 @@ class Encoder:
         return frames
 
     def _opened(self, part: Part) -> Iterator[Frame]:
-        self._open, self._texts, self._signature = part, [], None
+        self._open, self._texts, self._signature, self._measured = part, [], None, []
         item = output_item(part, f"{self._head['id']}_{self._index}", self._asked.kinds)
         self._id = item["id"]
         begun = item | {"status": "in_progress"}
@@ -115,13 +123,14 @@ class Encoder:
         self._texts.append(arguments)
         if self._kind(self._open).custom:
             return []
-        return [self._delta("function_call_arguments", arguments, content=False)]
+        return [self._delta("function_call_arguments", arguments, output_index=self._index)]
 
     def _closed(self) -> list[Frame]:
         if self._open is None:
             return []
         part = _filled(self._open, "".join(self._texts), self._signature)
-        item = output_item(part, f"{self._head['id']}_{self._index}", self._asked.kinds)
+        id = f"{self._head['id']}_{self._index}"
+        item = output_item(part, id, self._asked.kinds, self._measured)
         frames = list(self._told(item, part))
         done = self._frame("response.output_item.done", item=item, output_index=self._index)
         self._items.append(item)
@@ -143,15 +152,13 @@ class Encoder:
             case Text(text) | Thinking(text):
                 kind = "output_text" if isinstance(part, Text) else "reasoning_text"
                 place |= {"content_index": 0}
-                yield self._frame(f"response.{kind}.done", text=text, logprobs=[], **place)
                 content = item["content"][0]
+                told = {"logprobs": content["logprobs"]} if isinstance(part, Text) else {}
+                yield self._frame(f"response.{kind}.done", text=text, **told, **place)
                 yield self._frame("response.content_part.done", part=content, **place)
 
-    def _delta(self, kind: str, delta: str, *, content: bool = True) -> Frame:
-        place = self._place if content else {"output_index": self._index}
-        more: dict[str, Any] = {"logprobs": []} if kind == "output_text" else {}
-        name = f"response.{kind}.delta"
-        return self._frame(name, item_id=self._id, delta=delta, **place, **more)
+    def _delta(self, kind: str, delta: str, **more: Any) -> Frame:
+        return self._frame(f"response.{kind}.delta", item_id=self._id, delta=delta, **more)
 
     @property
     def _index(self) -> int:
@@ -208,7 +215,7 @@ class Decoder:
         event: Event
         match data:
             case {"type": "response.output_text.delta" | "response.refusal.delta"}:
-                event = TextDelta(data["delta"])
+                event = TextDelta(data["delta"], logprobs.decode(data.get("logprobs")))
             case {
                 "type": "response.reasoning_text.delta" | "response.reasoning_summary_text.delta"
             }:
@@ -237,7 +244,7 @@ class Decoder:
     def _whole(self, part: Part, item: dict[str, Any]) -> Iterator[Event]:
         match part:
             case Text(text):
-                yield TextDelta(text)
+                yield TextDelta(text, tuple(measured_of(item)))
             case Thinking(text):
                 yield ThinkingDelta(text)
             case ToolUse(id, name, arguments):

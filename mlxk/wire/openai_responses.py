@@ -15,11 +15,11 @@ from mlxk.wire.reading import checked, in_call_order, refuse, shallow
 
 _SCHEMA = "wire/openai_responses"
 _REFUSED = {
-    "top_logprobs": "log-probabilities are not offered",
     "background": "answers are not made in the background here",
     "conversation": "use `previous_response_id` instead",
     "prompt": "prompts are not kept here",
 }
+_MEASURED = "message.output_text.logprobs"
 _CUSTOM_PARAMETERS = {
     "type": "object",
     "properties": {"input": {"type": "string"}},
@@ -42,6 +42,7 @@ def decode_request(body: Any) -> Asked:
         max_tokens=body.get("max_output_tokens"),
         stop=openai.decode_stop(body.get("stop")),
         response_format=openai.decode_response_format(_format(body)),
+        top_logprobs=_top_logprobs(body),
         thinking=_thinking(body.get("reasoning") or {}),
     )
     return Asked(
@@ -72,6 +73,8 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
     if request.response_format.kind != "text":
         form = openai.encode_response_format(request.response_format)
         optional["text"] = {"format": {"type": form["type"], **form.get("json_schema", {})}}
+    if request.top_logprobs is not None:
+        optional |= {"include": [_MEASURED], "top_logprobs": request.top_logprobs}
     if request.thinking is not None:
         optional["reasoning"] = {"effort": "medium" if request.thinking else "none"}
     body |= {name: value for name, value in optional.items() if value is not None}
@@ -132,6 +135,12 @@ def _format(body: dict[str, Any]) -> dict[str, Any]:
     """Here the parts of a schema lie beside its type, not below it."""
     form = (body.get("text") or {}).get("format") or {}
     return {**form, "json_schema": form}
+
+
+def _top_logprobs(body: dict[str, Any]) -> int | None:
+    """Asked for by naming them among what to include, or by their number alone."""
+    wanted: int = body.get("top_logprobs") or 0
+    return wanted if wanted or _MEASURED in (body.get("include") or ()) else None
 
 
 def _thinking(reasoning: dict[str, Any]) -> bool | None:

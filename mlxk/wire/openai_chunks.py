@@ -1,0 +1,77 @@
+"""A streamed answer in chunks of choices: what chat completions and completions share."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from mlxk.chat.types import Event, Finish, FinishReason, Start, Usage
+from mlxk.contract.errors import MlxkError, ProviderError
+from mlxk.wire import openai
+from mlxk.wire.frames import DONE, KEEP_ALIVE, Asked, Frame
+
+
+class ChunkEncoder:
+    """How a stream ends: when every choice has, with one usage for all of them if asked for."""
+
+    heartbeat = KEEP_ALIVE
+
+    def __init__(self, asked: Asked, created: int) -> None:
+        self._asked = asked
+        self._created = created
+        self._head: dict[str, Any] = {}
+        self._usages: list[Usage] = []
+
+    def fail(self, error: MlxkError) -> list[Frame]:
+        return [Frame(openai.encode_error(error, error.http_status)), DONE]
+
+    def _tail(self, usage: Usage) -> list[Frame]:
+        self._usages.append(usage)
+        if len(self._usages) < self._asked.choices:
+            return []
+        if not self._asked.include_usage:
+            return [DONE]
+        usages = openai.encode_usage(self._usages)
+        return [Frame({**self._head, "choices": [], "usage": usages}), DONE]
+
+
+class ChunkDecoder:
+    """The first choice only: its start, its reason to finish, the usage, failures."""
+
+    def __init__(self) -> None:
+        self._started = False
+        self._reason: str | None = None
+        self._usage = Usage()
+        self._finished = False
+
+    def feed(self, frame: Frame) -> list[Event]:
+        if (chunk := frame.data) is None:
+            return self.end()
+        if error := chunk.get("error"):
+            raise ProviderError(openai.message_of(error))
+        if usage := chunk.get("usage"):
+            self._usage = openai.decode_usage(usage)
+        events = self._start(chunk)
+        for choice in chunk.get("choices") or ():
+            if not choice.get("index"):
+                events += self._told(choice)
+                self._reason = choice.get("finish_reason") or self._reason
+        return events
+
+    def end(self) -> list[Event]:
+        if self._reason is None or self._finished:
+            return []
+        self._finished = True
+        return [Finish(self._meant(self._reason), self._usage)]
+
+    def _start(self, chunk: dict[str, Any]) -> list[Event]:
+        if self._started:
+            return []
+        self._started = True
+        return [Start(chunk.get("id") or "", chunk.get("model") or "")]
+
+    @abstractmethod
+    def _told(self, choice: dict[str, Any]) -> Iterable[Event]:
+        """What one choice of a chunk says."""
+
+    @abstractmethod
+    def _meant(self, reason: str) -> FinishReason: ...
