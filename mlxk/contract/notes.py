@@ -1,6 +1,6 @@
 """Warnings that any layer may leave for the reader of the envelope."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,14 +16,16 @@ class Note:
 
 
 _notes: ContextVar[list[Note] | None] = ContextVar("notes", default=None)
+_listener: ContextVar[Callable[[Note], None] | None] = ContextVar("note_listener", default=None)
 
 
 def note(code: str, message: str, pointer: str | None = None) -> None:
-    """Leave a warning. Outside `collecting()` (library use) it is dropped."""
-    if (notes := _notes.get()) is not None:
-        entry = Note(code, message, pointer)
-        if entry not in notes:
-            notes.append(entry)
+    """Leave a warning. Outside `collecting()` and `heard_by()` it is dropped."""
+    entry = Note(code, message, pointer)
+    if (notes := _notes.get()) is not None and entry not in notes:
+        notes.append(entry)
+    if (listener := _listener.get()) is not None:
+        listener(entry)
 
 
 @contextmanager
@@ -34,3 +36,13 @@ def collecting() -> Iterator[list[Note]]:
         yield notes
     finally:
         _notes.reset(token)
+
+
+@contextmanager
+def heard_by(listener: Callable[[Note], None]) -> Iterator[None]:
+    """Warnings left inside also go to `listener`, as they come."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)

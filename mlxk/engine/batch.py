@@ -131,6 +131,11 @@ class BatchRunner:
         """The most memory that MLX ever held, weights included."""
         return int(mx.get_peak_memory())
 
+    @property
+    def reading(self) -> tuple[tuple[int, int], ...]:
+        """(uid, tokens read) of the prompts that have not been read to their end."""
+        return tuple((row.job.uid, row.read_length) for row in tuple(self._prompts.rows))
+
     def _rows(self) -> list[Row]:
         return [*self._prompts.rows, *(row for group in self._groups for row in group.rows)]
 

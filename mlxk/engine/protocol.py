@@ -99,7 +99,8 @@ class Steps:
 class Beat:
     """A sign of life: sequences on the device, waiting ones, age of the step in progress.
 
-    `peak_bytes` is the most that MLX ever held.
+    `peak_bytes` is the most that MLX ever held; `reading` says for prompts that are being read
+    which (uid) and how far.
     """
 
     active: int
@@ -107,6 +108,7 @@ class Beat:
     step_s: float
     archived: int = 0
     peak_bytes: int = 0
+    reading: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +183,16 @@ def decode(body: bytes) -> Command | Report:
             return Steps(tuple(_step(*item) for item in items))
         case "Add":
             return Add(_job(items[0]["job"]))
+        case "Beat":
+            reading = tuple((uid, read) for uid, read in items[0].pop("reading"))
+            return Beat(**items[0], reading=reading)
         case _:
             message: Command | Report = _PLAIN[name](**items[0])
             return message
 
 
 _PLAIN: dict[str, Callable[..., Command | Report]] = {
-    kind.__name__: kind for kind in (Load, Abort, Stop, Ready, Beat, Failed, Unloadable)
+    kind.__name__: kind for kind in (Load, Abort, Stop, Ready, Failed, Unloadable)
 }
 
 

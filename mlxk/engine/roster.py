@@ -5,7 +5,7 @@ one at a time, alone; if it dies then, that ticket gets the error and the others
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
 
@@ -41,6 +41,11 @@ class Roster:
     def take(self, step: Step) -> None:
         if ticket := self._tickets.get(step.uid):
             ticket.take(step)
+
+    def note_reading(self, reading: Iterable[tuple[int, int]]) -> None:
+        for uid, read in reading:
+            if ticket := self._tickets.get(uid):
+                ticket.note_reading(read)
 
     def fail(self, uid: int, error: MlxkError) -> None:
         if ticket := self._tickets.get(uid):

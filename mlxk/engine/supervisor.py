@@ -162,6 +162,7 @@ class Supervisor:
                     self._send_unsent()
             case Beat():
                 self._watchdog.beat = report
+                self._roster.note_reading(report.reading)
             case Ready():
                 self.facts = self.facts or report
                 self.phase = "ready"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from mlxk.chat import notices
 from mlxk.contract.errors import MlxkError
 from mlxk.engine.protocol import Job, Step
 
@@ -25,6 +26,7 @@ class Ticket:
         self._since = 0
         self._unread: list[Step] = []
         self._error: MlxkError | None = None
+        self._read: int | None = None
         self._news = asyncio.Event()
 
     @property
@@ -42,6 +44,11 @@ class Ticket:
         self._since += 1
         self._unread.append(step)
         self.is_over = step.ended is not None
+        self._news.set()
+
+    def note_reading(self, read: int) -> None:
+        """So much of the prompt has been read; whoever waits for the first token is told."""
+        self._read = read
         self._news.set()
 
     def fail(self, error: MlxkError) -> None:
@@ -62,6 +69,9 @@ class Ticket:
         while not self._unread:
             if self._error:
                 raise self._error
+            if self._read is not None:
+                notices.tell(notices.Prefill(self._read, len(self.job.prompt)))
+                self._read = None
             self._news.clear()
             await self._news.wait()
         unread, self._unread = self._unread, []

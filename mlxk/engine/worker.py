@@ -32,7 +32,10 @@ from mlxk.engine.protocol import (
 )
 
 if TYPE_CHECKING:
+    from mlxk.engine.batch import BatchRunner
     from mlxk.engine.weights import Loaded
+
+Figures = tuple[int, int, tuple[tuple[int, int], ...]]
 
 BEAT_S = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -66,8 +69,12 @@ def serve(
     link.prepare = preparing(loaded)
     link.send(Ready(loaded.vocabulary, loaded.token_bytes, time.monotonic() - began))
     loop = EngineLoop(loaded.runner, inbox, link.send, around_step=pulse.mark)
-    pulse.watch(loop, lambda: (loaded.runner.archived, loaded.runner.peak_bytes))
+    pulse.watch(loop, lambda: _figures(loaded.runner))
     loop.run()
+
+
+def _figures(runner: "BatchRunner") -> Figures:
+    return runner.archived, runner.peak_bytes, runner.reading
 
 
 def open_model(load: Load) -> "Loaded":
@@ -133,10 +140,10 @@ class Pulse:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._loop: EngineLoop | None = None
-        self._figures: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self._figures: Callable[[], Figures] = lambda: (0, 0, ())
         self._step_began: float | None = None
 
-    def watch(self, loop: EngineLoop, figures: Callable[[], tuple[int, int]]) -> None:
+    def watch(self, loop: EngineLoop, figures: Callable[[], Figures]) -> None:
         self._loop, self._figures = loop, figures
 
     def mark(self, busy: bool) -> None:

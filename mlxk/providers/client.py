@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 from yarl import URL
 
+from mlxk.chat import notices
 from mlxk.chat.fold import unfold
 from mlxk.chat.types import Event, Finish, Request, Start
 from mlxk.contract import encoding
@@ -82,7 +83,9 @@ class RemoteModel:
                 if said or attempt == self._patience.tries:
                     raise e.error from e
                 wait = e.after if e.after is not None else self._wait(attempt)
-            await self._pause(min(wait, self._patience.longest_pause_s))
+                wait = min(wait, self._patience.longest_pause_s)
+                notices.tell(notices.Retry(attempt, round(wait, 3), str(e.error)))
+            await self._pause(wait)
 
     def _wait(self, attempt: int) -> float:
         longest: float = self._patience.first_pause_s * 2 ** (attempt - 1)

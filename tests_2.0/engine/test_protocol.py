@@ -26,7 +26,7 @@ MESSAGES = [
     Stop(),
     Ready(32_000, 1024, 1.5),
     Steps((Step(7, 11), Step(8, 2, "stop"), Step(9, 3, None, 5, -0.5, ((3, -0.5), (4, -1.5))))),
-    Beat(2, 1, 0.25, 3, 1 << 30),
+    Beat(2, 1, 0.25, 3, 1 << 30, ((7, 512),)),
     Failed(7, "engine_failed", "no"),
     Unloadable("model_unhealthy", "bad file"),
 ]

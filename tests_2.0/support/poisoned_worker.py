@@ -15,6 +15,7 @@ KILLS, HANGS = 917, 913
 class Countdown:
     archived = 0
     peak_bytes = 0
+    reading = ()
 
     def __init__(self):
         self.left = {}
