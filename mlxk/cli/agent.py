@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 def _text(report: "Report", _: dict[str, Any]) -> str:
     """The closing words have been shown as they came; here is what remains of them."""
     from mlxk.agent.tools.base import plural
+    from mlxk.cli.tables import file_changes
 
-    lines = [
-        f"  {c.status[0].upper()} {c.path} (+{c.additions} -{c.deletions})"
-        for c in report.files_changed
-    ]
+    lines = [file_changes(report.files_changed)] if report.files_changed else []
     turns, commits = plural(report.turns, "turn"), plural(len(report.commits), "commit")
     lines.append(f"branch  {report.branch}  ({turns}, {commits})")
     lines.append(f"diff    git diff {report.base[:12]} {report.branch}")

@@ -1,4 +1,4 @@
-"""`mlxk branch list | show | diff | log`: what the sessions hold. These commands only read."""
+"""`mlxk branch list | show | diff`: what the sessions hold. These commands only read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,13 +87,6 @@ class Diff:
     patch: str
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
-    branch: str
-    session: str
-    steps: tuple[StepInfo, ...]
-
-
 def _list_text(value: Branches, _: dict[str, Any]) -> str:
     if not value.branches:
         return 'no branches yet: mlxk agent "…" makes one'
@@ -118,27 +111,29 @@ def branch_list() -> Branches:
     from mlxk.history.record import records
 
     with open_store() as store:
-        found = tuple(filter(None, (_readable(store, record) for record in records(store))))
+        found = tuple(filter(None, (readable(store, record) for record in records(store))))
     return Branches(found, len(found))
 
 
-def _readable(store: "Store", record: "Record") -> Branch | None:
+def readable(store: "Store", record: "Record") -> Branch | None:
     """One session that cannot be read does not hide the others."""
     from mlxk.contract.errors import HistoryCorrupt
     from mlxk.contract.notes import note
 
     try:
-        return _branch(store, record)
+        return branch_info(store, record)
     except HistoryCorrupt as e:
         note("damaged_session", f"{record.branch}: {e}")
         return None
 
 
 def _show_text(value: Shown, _: dict[str, Any]) -> str:
+    from mlxk.cli.tables import file_changes
+
     branch = value.branch
     head = f"{branch.name}  session {branch.session}  {branch.model}  {branch.state}"
     said = [_said(message) for message in value.messages]
-    return "\n\n".join([head, *said, *_changes(value.files_changed)])
+    return "\n\n".join(filter(None, [head, *said, file_changes(value.files_changed)]))
 
 
 @command("branch show", _show_text)
@@ -156,8 +151,8 @@ def branch_show(rev: Rev) -> Shown:
     with open_store() as store:
         place = find(store, rev)
         return Shown(
-            _branch(store, place.record),
-            tuple(_step(step) for step in place.record.steps() if step.number <= place.step),
+            branch_info(store, place.record),
+            tuple(step_info(step) for step in place.record.steps() if step.number <= place.step),
             tuple(_message(message) for message in from_lines(place.lines())),
             diff.changes(store, place.record.base, place.code),
         )
@@ -170,46 +165,32 @@ def _diff_text(value: Diff, _: dict[str, Any]) -> str:
 @command("branch diff", _diff_text)
 def branch_diff(
     a: Rev,
-    b: Annotated[str | None, typer.Argument(help="Compare with this one instead.")] = None,
+    b: Annotated[
+        str | None, typer.Argument(help="Compare with this one instead, or a commit of yours.")
+    ] = None,
 ) -> Diff:
     """Show what a session changed since its start, or how two places differ.
 
     mlxk branch diff create-a-file | git apply --stat
 
     mlxk branch diff first-try second-try
+
+    mlxk branch diff main create-a-file
     """
     from mlxk.history import diff
     from mlxk.history.record import find
+    from mlxk.history.revisions import code
 
     with open_store() as store:
-        first = find(store, a)
-        ends = (first.record.base, first.code) if b is None else (first.code, find(store, b).code)
+        if b is None:
+            first = find(store, a)
+            ends = first.record.base, first.code
+        else:
+            ends = code(store, a), code(store, b)
         files = diff.changes(store, *ends)
         patch = diff.patch(store, *ends).decode(errors="replace")
     added, deleted = sum(f.additions for f in files), sum(f.deletions for f in files)
     return Diff(*ends, files, added, deleted, patch)
-
-
-def _log_text(value: Log, _: dict[str, Any]) -> str:
-    lines = (f"{s.commit[:12]}  {s.time}  {s.step:4}  {s.subject}" for s in reversed(value.steps))
-    return "\n".join(lines)
-
-
-@command("branch log", _log_text)
-def branch_log(rev: Rev) -> Log:
-    """Show the steps of a session, newest first.
-
-    mlxk branch log create-a-file
-
-    mlxk branch log create-a-file --json | jq -r '.data.steps[].commit'
-    """
-    from mlxk.history.record import find
-
-    with open_store() as store:
-        place = find(store, rev)
-        record = place.record
-        steps = tuple(_step(step) for step in record.steps() if step.number <= place.step)
-    return Log(record.branch, record.id, steps)
 
 
 def open_store() -> "Store":
@@ -219,7 +200,7 @@ def open_store() -> "Store":
     return Store.open(Path.cwd(), paths.home())
 
 
-def _branch(store: "Store", record: "Record") -> Branch:
+def branch_info(store: "Store", record: "Record") -> Branch:
     from mlxk.agent.settings import from_meta
     from mlxk.history import diff, worktree
     from mlxk.history.liveness import is_held
@@ -256,7 +237,7 @@ def _rest(record: "Record") -> Literal["idle", "interrupted"]:
     return "idle" if done else "interrupted"
 
 
-def _step(step: "Step") -> StepInfo:
+def step_info(step: "Step") -> StepInfo:
     from mlxk.system.clock import stamp
 
     files = tuple(change.path for change in step.files)
@@ -281,8 +262,3 @@ def _words(message: "Message") -> str:
 def _said(message: MessageInfo) -> str:
     calls = "".join(f"\n• {call.name} {call.arguments}" for call in message.tool_calls)
     return f"{message.role}: {message.text}{calls}"
-
-
-def _changes(files: "tuple[FileChange, ...]") -> list[str]:
-    lines = [f"  {f.status[0].upper()} {f.path} (+{f.additions} -{f.deletions})" for f in files]
-    return ["\n".join(lines)] if lines else []

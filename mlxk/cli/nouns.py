@@ -8,7 +8,8 @@ from importlib import import_module
 
 MODULES: dict[str, tuple[str, ...]] = {
     "agent": ("agent",),
-    "branch": ("branch", "branch_trash", "branching"),
+    "bench": ("bench",),
+    "branch": ("branch", "branch_export", "branch_log", "branch_trash", "branching"),
     "catalog": ("catalog",),
     "clone": ("storage",),
     "completion": ("about",),

@@ -56,7 +56,7 @@ def land(store: Store, order: Order) -> Landed:
     """
     ref = refs.check(f"refs/heads/{order.branch}")
     before = _before(store, ref, order)
-    tip = before or origin(store, order.place)
+    tip = before or origin(store, order.place.record.base)
     merged = _merged(store, order, tip)
     there = targets(store, ref)
     if before and merged == store.tree_of(before):
@@ -80,9 +80,8 @@ def land(store: Store, order: Order) -> Landed:
     return Landed(order.branch, commit, before, files, tuple(t.root for t in there))
 
 
-def origin(store: Store, place: Place) -> str | None:
-    """The user's own commit that a session started from; None on an unborn branch."""
-    base = place.record.base
+def origin(store: Store, base: str) -> str | None:
+    """The user's own commit below a session's `base`; None on an unborn branch."""
     commit = commits.decode(store.read_commit(base))
     if commit.author != commits.IDENTITY:
         return base
@@ -103,7 +102,7 @@ def _before(store: Store, ref: str, order: Order) -> str | None:
 
 def _merged(store: Store, order: Order, tip: str | None) -> RawId:
     start, end = order.place.record.base, order.place.code
-    if order.how == "merge" and start != origin(store, order.place):
+    if order.how == "merge" and start != origin(store, order.place.record.base):
         raise InvalidValue(
             "the session started from uncommitted work, which a merge would commit too",
             hint="land it squashed",

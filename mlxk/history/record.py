@@ -51,10 +51,10 @@ class Record:
 
     def steps(self) -> tuple[Step, ...]:
         """Oldest first, the start (number 0) included. HistoryCorrupt names the last good one."""
-        chain = reversed(list(_chain(self.store, self.head)))
+        whole = reversed(list(chain(self.store, self.head)))
         steps: list[Step] = []
         before: str | None = None
-        for commit_id, commit in chain:
+        for commit_id, commit in whole:
             number, code = int(commit.trailers[commits.STEP]), commit.parents[-1]
             if steps and steps[-1].number == number:
                 continue  # where a fork begins
@@ -66,7 +66,7 @@ class Record:
 
     def at(self, step: int) -> "Place":
         """SessionNotFound when there is no such step."""
-        for commit_id, commit in _chain(self.store, self.head):
+        for commit_id, commit in chain(self.store, self.head):
             if int(commit.trailers[commits.STEP]) == step:
                 return Place(self, step, commit_id, commit.parents[-1])
         raise SessionNotFound(f"session {self.name} has no step {step}", steps=self.step)
@@ -96,6 +96,9 @@ class Place:
         """The conversation up to here."""
         return transcript(self.record.store, self.session_commit)
 
+    def lines_by_step(self) -> Iterator[tuple[int, bytes]]:
+        return transcripts(self.record.store, self.session_commit)
+
     def meta(self) -> bytes:
         return _meta(self.record.store, self.session_commit)
 
@@ -107,23 +110,26 @@ def transcript_path(step: int) -> bytes:
 
 
 def transcript(store: Store, session_commit: str) -> bytes:
+    return b"".join(lines for _, lines in transcripts(store, session_commit))
+
+
+def transcripts(store: Store, session_commit: str) -> Iterator[tuple[int, bytes]]:
+    """(step, its lines) in order; a step without any is left out. HistoryCorrupt."""
     tree = _commit(store, session_commit).tree
     parts: dict[tuple[int, ...], bytes] = {}
     for path, (_, raw) in store.trees.walk(tree):
         if path.endswith(b".jsonl"):
             parts[tuple(int(n) for n in path.removesuffix(b".jsonl").split(b"/"))] = raw
-    read: list[bytes] = []
     for at in sorted(parts):
         step = at[0] * _FOLDER_SIZE + at[1] + 1
         try:
-            read.append(store.read_blob(parts[at]))
+            yield step, store.read_blob(parts[at])
         except HistoryCorrupt as e:
             raise HistoryCorrupt(
                 f"the conversation of step {step} is damaged; step {step - 1} is the last good one",
                 last_good=step - 1,
                 hint="git fsck",
             ) from e
-    return b"".join(read)
 
 
 def records(store: Store) -> tuple[Record, ...]:
@@ -225,7 +231,7 @@ def _by_commit(store: Store, spec: str, known: tuple[Record, ...]) -> Iterator[P
             yield record.at(int(found[commits.STEP]))
 
 
-def _chain(store: Store, head: str) -> Iterator[tuple[str, Commit]]:
+def chain(store: Store, head: str) -> Iterator[tuple[str, Commit]]:
     """From the last step back to the start, the sessions it was forked from included."""
     last: str | None = None
     at: str | None = head

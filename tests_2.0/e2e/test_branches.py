@@ -1,5 +1,6 @@
 """Branches of a session as a user handles them, judged by git."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,14 @@ from pathlib import Path
 import checkout
 import orjson
 import pytest
+
+from mlxk.agent.settings import Settings, to_meta
+from mlxk.agent.transcript import from_lines, to_lines
+from mlxk.chat.types import Message, Text, Thinking, ToolResult, ToolUse
+from mlxk.contract.encoding import loads
+from mlxk.history.session import Session
+from mlxk.history.store import Store
+from mlxk.system import clock, paths
 
 MLXK = str(Path(sys.executable).with_name("mlxk"))
 
@@ -142,3 +151,76 @@ def test_removed_sessions_come_back_until_they_are_pruned(repo, run, greet):
     assert run("branch", "prune")["data"] == {"pruned": [], "kept": 1}
     assert run("branch", "prune", "--older-than", "0")["data"]["kept"] == 0
     assert run("branch", "restore", "greet")["error"]["type"] == "session_not_found"
+
+
+def test_the_tree_of_futures_is_text_for_people_and_nodes_for_programs(repo, run, greet):
+    run("branch", "create", "greet", "again", "--turn", "1")
+    run("branch", "land", "greet")
+    graph = run("branch", "log", "--graph")["data"]["graph"]
+    assert [b["name"] for b in graph["branches"]] == ["mlxk/again", "mlxk/greet"]
+    assert [e["kind"] for e in graph["edges"] if e["kind"] != "step"] == [
+        "begin", "fork", "landing",
+    ]  # fmt: skip
+    argv = [MLXK, "branch", "log"]
+    told = subprocess.run(argv, cwd=repo, capture_output=True, check=True, text=True).stdout
+    assert "└─ mlxk/greet  idle" in told
+    assert "├─ mlxk/again  " in told
+    assert "=> main " in told
+
+
+ODD = "lone \ud800, NUL \0, CRLF \r\n, \u2028, ``` and ````, " + "x" * 10_000
+
+
+@pytest.fixture
+def odd(repo):
+    """A session whose every text is odd."""
+    messages = (
+        Message("user", (Text(ODD),)),
+        Message("assistant", (Thinking(ODD), ToolUse("1", "Write", ODD))),
+        Message("tool", (ToolResult("1", ODD, True, "Write"),)),
+    )
+    with (
+        Store.open(repo, paths.home()) as store,
+        Session.create(store, to_meta(Settings("m")), name="odd", when=clock.now()) as session,
+    ):
+        for message in messages:
+            session.append(to_lines((message,)), when=clock.now())
+    return messages
+
+
+def test_an_export_loses_nothing(run, repo, odd):
+    assert run("branch", "export", "odd", "odd.ndjson")["data"]["messages"] == 3
+    lines = [loads(line) for line in (repo / "odd.ndjson").read_bytes().splitlines()]
+    assert [line["type"] for line in lines[:3]] == ["session", "step", "step"]
+    said = [
+        {k: v for k, v in line.items() if k not in ("type", "step")}
+        for line in lines
+        if line["type"] == "message"
+    ]
+    back = b"\n".join(json.dumps(line).encode() for line in said)
+    assert from_lines(back) == odd
+    assert run("branch", "export", "odd")["data"]["text"] == (repo / "odd.ndjson").read_text()
+
+
+def test_an_export_for_reading_keeps_its_fences(run, repo, odd):
+    assert run("branch", "export", "odd", "odd.md")["data"]["format"] == "markdown"
+    assert "\n`````json\nlone" in (repo / "odd.md").read_text()
+    assert run("branch", "export", "odd", "odd.md")["error"]["type"] == "already_exists"
+    assert run("branch", "export", "odd", "--format", "pdf")["error"]["type"] == "invalid_value"
+
+
+@pytest.mark.parametrize("mine", ["main", "HEAD", "HEAD~1", "v1", "refs/heads/main", "hash"])
+def test_a_session_is_compared_with_any_commit_of_the_users(run, repo, odd, mine):
+    (repo / "mine.txt").write_text("mine\n")
+    checkout.git(repo, "add", "-A")
+    checkout.git(repo, "commit", "-qm", "mine")
+    checkout.git(repo, "tag", "-am", "v1", "v1")
+    wanted = checkout.git(repo, "rev-parse", "HEAD" if mine == "hash" else f"{mine}^{{commit}}")
+    name = wanted[:10] if mine == "hash" else mine
+    data = run("branch", "diff", name, "odd")["data"]
+    assert data["a"] == wanted == run("branch", "diff", "odd", name)["data"]["b"]
+    assert data["deletions"] == (0 if mine == "HEAD~1" else 1)
+
+
+def test_a_side_that_nobody_knows_is_named(run, odd):
+    assert run("branch", "diff", "odd", "nowhere")["error"]["type"] == "session_not_found"
