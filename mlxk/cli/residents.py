@@ -1,16 +1,18 @@
-"""Which models a server holds, and which of them it loads at once."""
+"""Which models a server holds, what each will take, and which of them it loads at once."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from math import inf
 
-from mlxk.deploy.document import seconds
+from mlxk.advise.memory import estimate
+from mlxk.contract.notes import note
+from mlxk.deploy import weigh
 from mlxk.engine.named import engine
 from mlxk.engine.options import EngineOptions
 from mlxk.hub import names
 from mlxk.server.residency import House, Resident
-from mlxk.system import hardware
+from mlxk.system import clock, hardware
 
-# The rest is for the sequences, the system and everybody else.
+# The rest is for the system and everybody else.
 _SHARE = 0.7
 _UNKNOWN_MEMORY = 8 << 30
 
@@ -33,25 +35,38 @@ def residents(wanted: Wanted) -> tuple[list[Resident], list[Resident]]:
     lodgers = [_resident(name, wanted, house, alone=alone) for name in dict.fromkeys(wanted.names)]
     first, taken = [], 0
     for each in lodgers:
-        if alone or taken + each.weight_bytes <= house.budget_bytes:
+        if alone or taken + each.needed_bytes <= house.budget_bytes:
             first.append(each)
-            taken += each.weight_bytes
+            taken += each.needed_bytes
     return lodgers, first
 
 
 def _resident(name: str, wanted: Wanted, house: House, *, alone: bool) -> Resident:
     judged = engine(name, wanted.limits)
-    return Resident(
+    resident = Resident(
         wanted.model_id or judged.name,
         lambda: engine(name, wanted.limits),
-        0 if alone else _weight_bytes(names.resolve(name).folder),
+        0 if alone else _needed_bytes(name, wanted.limits, house.budget_bytes),
         house,
-        keep_alive_s=seconds(wanted.keep_alive) if wanted.keep_alive else None,
     )
+    resident.stay(clock.seconds(wanted.keep_alive) if wanted.keep_alive else inf)
+    return resident
 
 
-def _weight_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+def _needed_bytes(name: str, limits: EngineOptions, budget: int) -> int:
+    """Weights, one conversation of full length, and a tenth, as every command reckons.
+
+    Where only the conversation is too long for the budget, the model may have all of it: its
+    engine keeps to the memory that is free.
+    """
+    found = weigh.measured(names.resolve(name))
+    cache = weigh.cache_of(found.metadata, limits.context, limits.kv_bits)
+    bare = int(estimate(found.weight_bytes, None).total_gb * 1e9)
+    whole = int(estimate(found.weight_bytes, cache).total_gb * 1e9)
+    if bare <= budget < whole:
+        message = f"{found.name} needs {whole} bytes at its full context and will be alone"
+        note("alone_in_memory", f"{message}: a smaller --context makes room for others")
+    return max(bare, min(whole, budget))
 
 
 def _budget(wanted: Wanted) -> int:

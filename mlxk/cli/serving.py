@@ -61,7 +61,7 @@ def serve(
         str | None, typer.Option(help="Unload a model idle so long: 5m, 1h; -1 is never.")
     ] = None,
     memory_gb: Annotated[
-        float | None, typer.Option(min=0.001, help="Memory that all weights may hold together.")
+        float | None, typer.Option(min=0.001, help="Memory that all models may need together.")
     ] = None,
     alias: Annotated[
         list[str] | None,

@@ -7,9 +7,10 @@ from mlxk.advise import catalog
 from mlxk.advise.memory import Cache, Estimate, estimate
 from mlxk.contract.errors import AmbiguousMatch, ModelNotFound, NotFound, RevisionNotFound
 from mlxk.contract.validate import Problem
-from mlxk.deploy.document import Deployment
+from mlxk.deploy.document import Deployment, KvCache
 from mlxk.hub import inspect, names, reading
 from mlxk.hub.inspect import Metadata
+from mlxk.hub.names import Resolved
 
 _DEFAULT_TOKENS = 32768
 
@@ -51,6 +52,11 @@ def find(deployment: Deployment, home: Path) -> Found | None:
     exact = deployment.is_path or place.name.lower() == wanted.partition("@")[0].lower()
     if not (exact or place.name.rpartition("/")[2].lower() == wanted.partition("@")[0].lower()):
         return None
+    return measured(place)
+
+
+def measured(place: Resolved) -> Found:
+    """What lies in a model's folder, without reading its weights."""
     read = reading.read(place.folder, thorough=False)
     size = sum(f.size for f in read.contents.files if f.name.endswith((".safetensors", ".npz")))
     return Found(place.name, place.folder, size, inspect.metadata(read))
@@ -62,7 +68,9 @@ def weigh(deployment: Deployment, found: Found | None) -> Estimate | None:
         return Estimate(0.0, 0.0, deployment.memory_gb)
     if found is None:
         return None
-    return estimate(found.weight_bytes, _cache(deployment, found.metadata))
+    kv = deployment.kv_cache or KvCache()
+    cache = cache_of(found.metadata, deployment.context, kv.bits, kv.group_size)
+    return estimate(found.weight_bytes, cache)
 
 
 def problems(deployment: Deployment, found: Found) -> tuple[Problem, ...]:
@@ -78,16 +86,18 @@ def total_gb(parts: list[Estimate | None]) -> float:
     return round(sum(part.total_gb for part in parts if part), 3)
 
 
-def _cache(deployment: Deployment, about: Metadata) -> Cache | None:
+def cache_of(
+    about: Metadata, context: int | None, bits: int | None = None, group_size: int = 64
+) -> Cache | None:
+    """A conversation of `context` tokens, or of the model's longest; None: shape not known."""
     if not (about.num_layers and about.num_key_value_heads and about.head_dim):
         return None
     longest = about.context_length or _DEFAULT_TOKENS
-    kv = deployment.kv_cache
     return Cache(
         layers=about.num_layers,
         kv_heads=about.num_key_value_heads,
         head_dim=about.head_dim,
-        tokens=min(deployment.context or longest, longest),
-        bits=kv.bits if kv else None,
-        group_size=kv.group_size if kv else 64,
+        tokens=min(context or longest, longest),
+        bits=bits,
+        group_size=group_size,
     )

@@ -15,6 +15,7 @@ from mlxk.server.choices import Stream, interleaved
 from mlxk.server.metrics import Meter
 from mlxk.server.outlet import Outlet
 from mlxk.server.record import METER
+from mlxk.server.residency import Resident
 from mlxk.server.state import STATE, Local
 from mlxk.wire.frames import Asked, Format
 
@@ -32,6 +33,8 @@ async def answer(
     name, model = state.pick(asked.request.model)
     asked = replace(asked, request=replace(asked.request, model=name))
     http[METER] = Meter(state.metrics, name, asyncio.get_running_loop().time)
+    if asked.keep_alive_s is not None and isinstance(model, Resident):
+        model.stay(asked.keep_alive_s)
     with state.counted():
         streams = await _streams(model, asked)
         if asked.stream:

@@ -103,5 +103,6 @@ def _translated(e: Exception) -> tuple[MlxkError, int]:
 
 
 def _refusal(http: web.Request, error: MlxkError, status: int) -> web.Response:
-    headers = {"Retry-After": "1"} if error.retryable and status in (429, 503) else {}
+    headers = {"Mlxk-Error": error.type}
+    headers |= {"Retry-After": "1"} if error.retryable and status in (429, 503) else {}
     return reply_json(dialect(http).encode_error(error, status), status=status, headers=headers)

@@ -7,11 +7,12 @@ from aiohttp import web
 
 from mlxk import __version__
 from mlxk.chat.model import ChatModel
-from mlxk.contract.errors import InvalidValue
+from mlxk.contract.errors import InvalidValue, NotFound
 from mlxk.contract.validate import require
 from mlxk.server.body import read_json, reply_json
 from mlxk.server.openapi import document
 from mlxk.server.residency import Resident
+from mlxk.server.router import Fallback
 from mlxk.server.state import STATE, Local, Observed, ServerState
 from mlxk.system.clock import stamp
 
@@ -88,6 +89,8 @@ async def _health(http: web.Request) -> web.Response:
 
 
 async def _metrics(http: web.Request) -> web.Response:
+    if not http.app[STATE].options.metrics:
+        raise NotFound("the figures are not shown here")
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     return web.Response(body=http.app[STATE].metrics.text(), headers=headers)
 
@@ -97,6 +100,8 @@ async def _resident(http: web.Request) -> web.Response:
     state = http.app[STATE]
     rows = []
     for name, model in state.models.items():
+        if isinstance(model, Fallback):  # another name for others
+            continue
         stats = model.stats if isinstance(model, Observed) else None
         row = {
             "name": name,

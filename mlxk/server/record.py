@@ -4,15 +4,31 @@ import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from mlxk.server.metrics import Meter, log_line
 from mlxk.server.state import STATE
 from mlxk.system.clock import stamp
+from mlxk.wire import openai_chat
+from mlxk.wire.frames import Format
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+
+@dataclass(slots=True)
+class Passage:
+    """One request on its way: in which format it came, and which deployment answered it."""
+
+    id: str
+    form: Format = openai_chat.FORMAT
+    answered_by: str | None = None
+
+
+# For models that pass a request on: they are given the request alone.
+PASSAGE: ContextVar[Passage | None] = ContextVar("passage", default=None)
 METER = web.RequestKey("meter", Meter)
 REQUEST_ID = web.RequestKey("request_id", str)
 _ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
@@ -23,14 +39,18 @@ _LEFT = 499
 async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse:
     time = asyncio.get_running_loop().time
     given, began = request.headers.get("X-Request-Id", ""), time()
-    request[REQUEST_ID] = given if _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    id = request[REQUEST_ID] = (
+        given if _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    )
+    passage = Passage(id)
+    PASSAGE.set(passage)
     status = _LEFT
     try:
         response = await handler(request)
         status = response.status
         return response
     finally:
-        _record(request, status, time() - began)
+        _record(request, passage, status, time() - began)
 
 
 async def name_response(request: web.Request, response: web.StreamResponse) -> None:
@@ -39,7 +59,7 @@ async def name_response(request: web.Request, response: web.StreamResponse) -> N
         response.headers["X-Request-Id"] = response.headers["Request-Id"] = request[REQUEST_ID]
 
 
-def _record(request: web.Request, status: int, seconds: float) -> None:
+def _record(request: web.Request, passage: Passage, status: int, seconds: float) -> None:
     state = request.app[STATE]
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unknown"
@@ -54,4 +74,6 @@ def _record(request: web.Request, status: int, seconds: float) -> None:
             "status": status,
             "seconds": round(seconds, 4),
         }
+        if passage.answered_by is not None:
+            facts["answered_by"] = passage.answered_by
         state.options.log(log_line(facts, request.get(METER)))

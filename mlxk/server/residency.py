@@ -1,16 +1,17 @@
 """Several models in one memory: each is loaded when it is asked for and unloaded when it is idle.
 
-Knows what a model weighs and when it was last used, not what it is.
+Knows what memory a model needs and when it was last used, not what it is.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
 from mlxk.chat.types import Event, Request
-from mlxk.contract.errors import OutOfMemory, OverCapacity
+from mlxk.contract.errors import OutOfMemory, OverCapacity, RateLimited
 from mlxk.server.state import Stats
 
 
@@ -42,11 +43,24 @@ class Asleep:
 
 
 class House:
-    """The memory that its residents share. Room is made by unloading who was idle longest."""
+    """The memory that its residents share. Room is made by unloading who was idle longest.
 
-    def __init__(self, budget_bytes: int, *, patience_s: float = 60.0) -> None:
+    At most `places` requests wait for a load, each no longer than `wait_s`.
+    """
+
+    def __init__(
+        self,
+        budget_bytes: int,
+        *,
+        patience_s: float = 60.0,
+        places: int | None = None,
+        wait_s: float | None = None,
+    ) -> None:
         self.budget_bytes = budget_bytes
         self._patience_s = patience_s
+        self._places = places
+        self._wait_s = wait_s
+        self._waiting = 0
         self._residents: list[Resident] = []
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -59,10 +73,23 @@ class House:
         self._changed.set()
 
     @asynccontextmanager
+    async def waiting(self, name: str) -> AsyncIterator[None]:
+        if self._places is not None and self._waiting >= self._places:
+            raise OverCapacity(f"{self._waiting} requests wait for models to load")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._wait_s):
+                yield
+        except TimeoutError as e:
+            raise OverCapacity(f"{name} was not loaded within {self._wait_s:g} s") from e
+        finally:
+            self._waiting -= 1
+
+    @asynccontextmanager
     async def room(self, resident: "Resident") -> AsyncIterator[None]:
         """One load at a time, first come, first served."""
-        if resident.weight_bytes > self.budget_bytes:
-            needed, allowed = resident.weight_bytes, self.budget_bytes
+        if resident.needed_bytes > self.budget_bytes:
+            needed, allowed = resident.needed_bytes, self.budget_bytes
             message = f"{resident.name} needs {needed} bytes, {allowed} are allowed"
             raise OutOfMemory(message, needed=needed, allowed=allowed)
         async with self._turn:
@@ -74,29 +101,35 @@ class House:
             yield
 
     async def _make(self, newcomer: "Resident") -> None:
-        while self._taken() + newcomer.weight_bytes > self.budget_bytes:
+        while self._taken() + newcomer.needed_bytes > self.budget_bytes:
             self._changed.clear()
             idle = [r for r in self._residents if r.may_leave]
             if idle:
-                await min(idle, key=lambda resident: resident.used).unload()
+                longest = min(idle, key=lambda resident: resident.used)
+                await longest.unload(f"evicted_for:{newcomer.name}")
             else:
                 await self._changed.wait()
 
     def _taken(self) -> int:
-        return sum(r.weight_bytes for r in self._residents if r.holds_memory)
+        return sum(r.needed_bytes for r in self._residents if r.holds_memory)
 
 
 @dataclass(slots=True, eq=False)
 class Resident:
-    """A model of a house. `keep_alive_s` None keeps it until its memory is needed."""
+    """A model of a house. `keep_alive_s` None keeps it until its memory is needed.
+
+    More than `most` requests at once are refused; `reason` is why it was unloaded last.
+    """
 
     name: str
     engine: Callable[[], Engine]
-    weight_bytes: int
+    needed_bytes: int
     house: House
     keep_alive_s: float | None = None
     pinned: bool = False
+    most: int | None = None
     used: float = 0.0
+    reason: str = "user"
     _engine: Engine | None = None
     _closing: bool = False
     _users: int = 0
@@ -113,7 +146,12 @@ class Resident:
 
     @property
     def may_leave(self) -> bool:
-        return self._engine is not None and self._users == 0 and not self.pinned
+        return self._engine is not None and self._is_idle and not self.pinned
+
+    @property
+    def _is_idle(self) -> bool:
+        """Nor busy for somebody who asked the engine itself."""
+        return self._users == 0 and not self.stats.active_sequences
 
     @property
     def expires_in_s(self) -> float | None:
@@ -128,6 +166,10 @@ class Resident:
             return self._engine.stats
         return Asleep("loading" if self._loading is not None else "stopped")
 
+    def stay(self, seconds: float) -> None:
+        """From now on it leaves after so long without a request; `inf`: not by itself."""
+        self.keep_alive_s = None if seconds == inf else seconds
+
     async def ready(self) -> None:
         """Load it now."""
         async with self._held():
@@ -139,12 +181,13 @@ class Resident:
             await asyncio.wait({self._loading})
         await self.unload()
 
-    async def unload(self) -> None:
+    async def unload(self, reason: str = "user") -> None:
         """Ends its process: the memory really comes back."""
         self._unschedule()
         engine, self._engine = self._engine, None
         if engine is None:
             return
+        self.reason = reason
         self._closing = True
         try:
             await engine.close()
@@ -183,6 +226,8 @@ class Resident:
 
     @asynccontextmanager
     async def _held(self) -> AsyncIterator[Engine]:
+        if self.most is not None and self._users >= self.most:
+            raise RateLimited(f"{self.name} answers {self.most} requests at once, not more")
         self._users += 1
         self._unschedule()
         try:
@@ -196,7 +241,8 @@ class Resident:
         if self._loading is None:
             self._loading = asyncio.create_task(self._load())
             self._loading.add_done_callback(_heard)
-        return await asyncio.shield(self._loading)
+        async with self.house.waiting(self.name):
+            return await asyncio.shield(self._loading)
 
     async def _load(self) -> Engine:
         try:
@@ -227,8 +273,10 @@ class Resident:
 
     async def _leave(self) -> None:
         """Unless somebody came between the timer and now."""
-        if self._users == 0:
-            await self.unload()
+        if self._is_idle:
+            await self.unload("keep_alive")
+        elif self._users == 0:
+            self._rest()
 
     def _unschedule(self) -> None:
         if self._expiry is not None:

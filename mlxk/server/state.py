@@ -34,6 +34,7 @@ class ServerOptions:
     stalled_s: float = 60.0
     aliases: Mapping[str, str] = field(default_factory=dict)
     log: Callable[[bytes], object] | None = None
+    metrics: bool = True
     drain_s: float = 60.0
     hurry_s: float = 3.0
 

@@ -25,7 +25,7 @@ from mlxk.wire.anthropic_messages import (
     referenced,
 )
 from mlxk.wire.frames import Asked, Format
-from mlxk.wire.reading import checked, in_call_order, shallow
+from mlxk.wire.reading import checked, in_call_order, keep_alive, shallow
 
 _SCHEMA = "wire/anthropic"
 _DEFAULT_MAX_TOKENS = 8192
@@ -50,7 +50,7 @@ def decode_request(body: Any) -> Asked:
         response_format=_response_format(body),
         thinking=None if thinking is None else thinking.get("type") != "disabled",
     )
-    return Asked(request, stream=bool(body.get("stream")))
+    return Asked(request, stream=bool(body.get("stream")), keep_alive_s=keep_alive(body))
 
 
 def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:

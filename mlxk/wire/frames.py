@@ -40,6 +40,7 @@ class Asked:
 
     `previous` names the answer that this goes on from; `kept` asks to keep this one. `prompts`
     are raw, as text or token ids, each to be answered `choices / len(prompts)` times.
+    `keep_alive_s` is how long the model is to stay in memory from then on.
     """
 
     request: Request
@@ -50,6 +51,7 @@ class Asked:
     previous: str | None = None
     kept: bool = False
     prompts: tuple[str | tuple[int, ...], ...] = ()
+    keep_alive_s: float | None = None
 
 
 class Encoder(Protocol):

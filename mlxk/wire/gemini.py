@@ -17,7 +17,7 @@ from mlxk.wire.gemini_contents import (
     encode_contents,
     plain_schema,
 )
-from mlxk.wire.reading import checked, in_call_order, shallow, whole
+from mlxk.wire.reading import checked, in_call_order, keep_alive, shallow, whole
 
 _SCHEMA = "wire/gemini"
 _SAMPLING = {
@@ -49,7 +49,11 @@ def decode_request(body: Any) -> Asked:
         top_logprobs=(config.get("logprobs") or 0) if config.get("responseLogprobs") else None,
         thinking=_thinking(config.get("thinkingConfig") or {}),
     )
-    return Asked(request, choices=config.get("candidateCount") or 1)
+    return Asked(
+        request,
+        choices=config.get("candidateCount") or 1,
+        keep_alive_s=keep_alive(body, "keepAlive"),
+    )
 
 
 def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:

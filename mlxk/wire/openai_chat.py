@@ -32,7 +32,7 @@ from mlxk.wire.openai_tools import (
     encode_tool,
     encode_tool_choice,
 )
-from mlxk.wire.reading import checked, in_call_order, refuse
+from mlxk.wire.reading import checked, in_call_order, keep_alive, refuse
 
 _SCHEMA = "wire/openai_chat"
 _FINISH: dict[FinishReason, str] = {
@@ -76,6 +76,7 @@ def decode_request(body: Any) -> Asked:
         request,
         stream=bool(body.get("stream")),
         include_usage=bool(options.get("include_usage")),
+        keep_alive_s=keep_alive(body),
         choices=body.get("n") or 1,
     )
 

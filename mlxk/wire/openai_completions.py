@@ -19,7 +19,7 @@ from mlxk.chat.types import (
 from mlxk.wire import logprobs, openai
 from mlxk.wire.frames import Asked, Format, Frame
 from mlxk.wire.openai_chunks import ChunkDecoder, ChunkEncoder
-from mlxk.wire.reading import checked, refuse
+from mlxk.wire.reading import checked, keep_alive, refuse
 
 _SCHEMA = "wire/openai_completions"
 _DEFAULT_MAX_TOKENS = 16
@@ -53,6 +53,7 @@ def decode_request(body: Any) -> Asked:
         request,
         stream=bool(body.get("stream")),
         include_usage=bool(options.get("include_usage")),
+        keep_alive_s=keep_alive(body),
         choices=len(prompts) * (body.get("n") or 1),
         prompts=prompts,
     )

@@ -11,7 +11,7 @@ from mlxk.wire.frames import Asked, Format, ToolKind
 from mlxk.wire.openai_items import decode_input, encode_input, flat
 from mlxk.wire.openai_response import decode_reply, encode_replies
 from mlxk.wire.openai_response_events import Decoder, Encoder
-from mlxk.wire.reading import checked, in_call_order, refuse, shallow
+from mlxk.wire.reading import checked, in_call_order, keep_alive, refuse, shallow
 
 _SCHEMA = "wire/openai_responses"
 _REFUSED = {
@@ -51,6 +51,7 @@ def decode_request(body: Any) -> Asked:
         kinds={tool.name: kind for tool, kind in tools},
         previous=body.get("previous_response_id"),
         kept=body.get("store") is not False,
+        keep_alive_s=keep_alive(body),
     )
 
 

@@ -8,6 +8,7 @@ from mlxk.contract import registry
 from mlxk.contract.errors import InvalidValue
 from mlxk.contract.notes import note
 from mlxk.contract.validate import require
+from mlxk.system.clock import seconds
 
 _DEPTH = 64
 
@@ -34,6 +35,16 @@ def refuse(body: dict[str, Any], reasons: dict[str, str]) -> None:
     for name, reason in reasons.items():
         if body.get(name):
             raise InvalidValue(f"{name}: {reason}", pointer=f"/{name}")
+
+
+def keep_alive(body: dict[str, Any], name: str = "keep_alive") -> float | None:
+    """How long the model is to stay after this request, as Ollama's clients say it."""
+    if (given := body.get(name)) is None:
+        return None
+    try:
+        return seconds(given)
+    except InvalidValue as e:
+        raise InvalidValue(f"{name}: {e}", hint=e.hint, pointer=f"/{name}") from e
 
 
 def unsupported_part(kind: object, pointer: str) -> InvalidValue:

@@ -144,3 +144,47 @@ async def test_two_models_behind_one_server(serve):
     rows = (await (await http.get("/api/ps")).json())["models"]
     assert {row["name"]: row["phase"] for row in rows} == {"a": "stopped", "b": "ready"}
     assert (await http.get("/health")).status == 200
+
+
+ROUTES = {
+    "chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+    "completions": ("/v1/completions", {"prompt": "hi"}),
+    "responses": ("/v1/responses", {"input": "hi"}),
+    "anthropic": (
+        "/v1/messages",
+        {"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]},
+    ),
+    "gemini": ("/v1beta/models/a:generateContent", {"contents": [{"parts": [{"text": "hi"}]}]}),
+}
+
+
+@pytest.mark.parametrize("name", ROUTES)
+async def test_a_request_says_how_long_its_model_stays(serve, name):
+    diary = Diary()
+    model = diary.resident("a", House(10))
+    http = await serve({"a": model})
+    path, body = ROUTES[name]
+    field = "keepAlive" if name == "gemini" else "keep_alive"
+
+    async def ask_for(stay):
+        return await http.post(path, json=body | {"model": "a", field: stay})
+
+    assert (await ask_for("1h30m")).status == 200
+    assert 5300 < model.expires_in_s <= 5400
+    assert (await ask_for(-1)).status == 200
+    assert model.expires_in_s is None
+    wrong = await ask_for("soon")
+    assert wrong.status == 400
+    assert "soon" in (await wrong.json())["error"]["message"]
+    assert (await ask_for(0)).status == 200
+    await asyncio.sleep(0.1)
+    assert diary == ["open a", "close a"]
+
+
+async def test_a_stay_holds_until_another_is_asked_for(serve):
+    model = Diary().resident("a", House(10), keep_alive_s=60)
+    http = await serve({"a": model})
+    path, body = ROUTES["chat"]
+    for more, stays in (({}, 60), ({"keep_alive": 600}, 600), ({}, 600)):
+        await http.post(path, json=body | more)
+        assert stays - 5 < model.expires_in_s <= stays
