@@ -43,6 +43,15 @@ def at(folder: Path) -> Skill:
     return Skill(str(name), " ".join(str(description).split()), folder)
 
 
+def tools(named: tuple[Path, ...], worktree: Path, home: Path) -> tuple[AgentTool, ...]:
+    """One tool for all skills: the `named` folders, the repository's, the user's; none, none."""
+    first = tuple(at(folder) for folder in named)
+    known = {skill.name for skill in first}
+    others = found((worktree / ".mlxk" / "skills", home / "skills"))
+    every = (*first, *(skill for skill in others if skill.name not in known))
+    return (tool(every),) if every else ()
+
+
 def tool(skills: tuple[Skill, ...]) -> AgentTool:
     """The tool that hands a skill's text to the model."""
     known = {skill.name: skill for skill in skills}

@@ -2,8 +2,8 @@
 
 from mlxk.agent.transcript import from_lines
 from mlxk.chat.types import Role
-from mlxk.contract.errors import SessionNotFound
-from mlxk.history.record import Record
+from mlxk.contract.errors import SessionNotFound, UsageError
+from mlxk.history.record import Place, Record
 
 
 def step_of_turn(record: Record, turn: int) -> int:
@@ -15,6 +15,15 @@ def step_of_turn(record: Record, turn: int) -> int:
     if not at:
         raise SessionNotFound(f"{record.branch} has no turn {turn}", hint="mlxk branch log REV")
     return at[-1]
+
+
+def place(record: Record, step: int | None, turn: int | None) -> Place:
+    """At that step, or the end of that turn; the last step when neither is given."""
+    if step is not None and turn is not None:
+        raise UsageError("give a step or a turn, not both", hint="mlxk branch log REV")
+    if turn is not None:
+        step = step_of_turn(record, turn)
+    return record.at(record.step if step is None else step)
 
 
 def before_last_prompt(record: Record) -> int:

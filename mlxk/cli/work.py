@@ -12,7 +12,6 @@ from mlxk.agent.compose import Start
 from mlxk.agent.events import Event
 from mlxk.agent.job import Bounds, Ended, Job, Order
 from mlxk.agent.report import Future, Landed
-from mlxk.agent.tools.base import AgentTool
 from mlxk.cli import local
 from mlxk.cli.answers import answers
 from mlxk.cli.drive import drive_task
@@ -79,7 +78,7 @@ async def _work(task: Task, listener: Listener) -> Ended:
                         model.chat,
                         settings,
                         bounds=bounds,
-                        extra_tools=_skills(task, session),
+                        extra_tools=skills.tools(task.skills, session.worktree, paths.home()),
                         load_s=model.load_s,
                     )
                     for session, settings in sessions
@@ -125,15 +124,6 @@ def _sessions(task: Task, store: Store, start: Start, held: ExitStack) -> list[t
         fork = compose.fork(store, place, settings, f"{first.name}-{number + 1}", clock.now())
         sessions.append((held.enter_context(fork), settings))
     return sessions
-
-
-def _skills(task: Task, session: Session) -> tuple[AgentTool, ...]:
-    """One tool for all skills: those named, the repository's, the user's."""
-    named = tuple(skills.at(folder) for folder in task.skills)
-    known = {skill.name for skill in named}
-    places = (session.worktree / ".mlxk" / "skills", paths.home() / "skills")
-    found = (*named, *(s for s in skills.found(places) if s.name not in known))
-    return (skills.tool(found),) if found else ()
 
 
 def _settings(start: Start, number: int) -> Any:
