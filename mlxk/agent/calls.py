@@ -47,10 +47,14 @@ class Caller:
     def __init__(
         self, tools: Iterable[AgentTool], context: Context, sender: Sender, gate: Gate
     ) -> None:
-        self._tools = {tool.spec.name: tool for tool in tools}
+        self.offer(tools)
         self._context = context
         self._sender = sender
         self._gate = gate
+
+    def offer(self, tools: Iterable[AgentTool]) -> None:
+        """What may be called from now on."""
+        self._tools = {tool.spec.name: tool for tool in tools}
 
     async def run(self, uses: tuple[ToolUse, ...], done: list[Outcome]) -> None:
         """Fill `done` in call order; when cancelled it holds what was finished by then."""

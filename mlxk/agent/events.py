@@ -27,6 +27,8 @@ class OfferedTool:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
+    """`permissions` is the mode; `prompt_tokens` is None when the model cannot count."""
+
     type: ClassVar[str] = "run.started"
     model: str
     api: str
@@ -34,6 +36,11 @@ class RunStarted:
     worktree: str
     confinement: str
     permissions: str
+    allow: tuple[str, ...]
+    deny: tuple[str, ...]
+    budgets: dict[str, float | None]
+    prompt_tokens: int | None
+    prompt_bytes: int
     tools: tuple[OfferedTool, ...]
 
 
@@ -102,10 +109,14 @@ class StepCommitted:
 
 @dataclass(frozen=True, slots=True)
 class Used:
+    """Of one request. `context_limit` is None where the model does not say."""
+
     type: ClassVar[str] = "usage"
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    context_used: int
+    context_limit: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,34 @@ class Compacted:
     type: ClassVar[str] = "compacted"
     messages: int
     dropped_characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The model's API failed before it said anything; it is asked again after `wait_s`."""
+
+    type: ClassVar[str] = "retry"
+    attempt: int
+    wait_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """Once a second while our engine reads a long prompt."""
+
+    type: ClassVar[str] = "prefill"
+    read: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """What is in the envelope's `warnings` too, as it came up."""
+
+    type: ClassVar[str] = "warning"
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +218,9 @@ Payload = (
     | Used
     | Budget
     | Compacted
+    | Retry
+    | Prefill
+    | Warned
     | CheckFinished
     | PermissionAsked
     | PermissionAnswered

@@ -1,11 +1,10 @@
 """One piece of work in a session: conversation, check, structured result, report."""
 
 import asyncio
-import shlex
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mlxk.agent import events, subagent
@@ -18,11 +17,14 @@ from mlxk.agent.loop import Loop
 from mlxk.agent.permissions import Answer, Gate
 from mlxk.agent.prompt import system_prompt
 from mlxk.agent.record import Recorder
-from mlxk.agent.report import AgentTimings, AgentUsage, CommitInfo, Report
+from mlxk.agent.report import AgentTimings, AgentUsage, CommitInfo, Report, resume_line
 from mlxk.agent.settings import Settings
+from mlxk.agent.sizes import size
 from mlxk.agent.tools.base import AgentTool, Context, Limits
 from mlxk.agent.workspace import Workspace
 from mlxk.chat.model import ChatModel
+from mlxk.chat.types import Request
+from mlxk.contract import notes
 from mlxk.contract.errors import CheckFailed, Interrupted, LimitReached, LoopDetected, MlxkError
 from mlxk.history import diff
 from mlxk.history.session import Session
@@ -105,7 +107,8 @@ class Job:
         run = Run(self, listener, fresh=order.fresh)
         beat = asyncio.create_task(run.heartbeat())
         try:
-            error = await _outcome(run.carry_out(order))
+            with notes.heard_by(run.warn):
+                error = await _outcome(run.carry_out(order))
         finally:
             beat.cancel()
         reason: StopReason = _REASONS.get(error.type, "error") if error else "finished"
@@ -148,7 +151,7 @@ class Job:
             worktree=str(self.session.worktree),
             confinement=run.confinement.kind,
             duration_s=round(seconds, 3),
-            resume=f'mlxk agent --resume {shlex.quote(record.name)} "…"',
+            resume=resume_line(record.name),
         )
 
 
@@ -157,43 +160,36 @@ class Run:
 
     def __init__(self, job: Job, listener: Listener, *, fresh: bool) -> None:
         session, settings = job.session, job.settings
+        self._job = job
         self._heard = time.monotonic()
+        self._has_begun = False
+        self._early: list[notes.Note] = []
         self._listener = listener
         self.sender = Sender(self.hear, session.id, job.now)
         self.meter = Meter(job.bounds.budgets)
         self.recorder = Recorder(session, self.sender, job.now, settings.model, fresh=fresh)
-        self.confinement = _confinement(session, settings)
+        with notes.heard_by(self.warn):
+            self.confinement = confined(session, settings)
         self.check: Check | None = None
         self.output: Any = None
-        tools = _tools(job, self)
         context = Context(
             Workspace.at(session.worktree), self.confinement, job.bounds.limits, lambda _: None
         )
         gate = Gate(settings.permissions, self.sender, job.bounds.answer)
         self.loop = Loop(
             job.model,
-            Caller(tools, context, self.sender, gate),
+            Caller((), context, self.sender, gate),
             self.recorder,
             self.meter,
             self.sender,
             model_name=settings.model,
             system=system_prompt(session.worktree, settings.system),
-            tools=[tool.spec for tool in tools],
             sampling=settings.sampling,
-        )
-        self.sender.send(
-            events.RunStarted(
-                settings.model,
-                settings.api,
-                session.branch,
-                str(session.worktree),
-                self.confinement.kind,
-                settings.permissions.mode,
-                tuple(events.OfferedTool(t.spec.name, t.spec.parameters) for t in tools),
-            )
         )
 
     async def carry_out(self, order: Order) -> None:
+        self.loop.offer(_tools(self._job, self))
+        await self._begin(self.loop.request(order.prompt))
         await self.loop.run(order.prompt)
         if order.check is not None:
             self.check = Check(
@@ -202,6 +198,36 @@ class Run:
             await self._until_passed(self.check)
         if order.schema is not None:
             self.output = await self.loop.structured(order.schema)
+
+    async def _begin(self, request: Request) -> None:
+        job, session = self._job, self._job.session
+        prompt, rules = await size(job.model, request), job.settings.permissions
+        self.sender.send(
+            events.RunStarted(
+                job.settings.model,
+                job.settings.api,
+                session.branch,
+                str(session.worktree),
+                self.confinement.kind,
+                rules.mode,
+                rules.allow,
+                rules.deny,
+                asdict(job.bounds.budgets),
+                prompt.tokens,
+                prompt.bytes,
+                tuple(events.OfferedTool(tool.name, tool.parameters) for tool in request.tools),
+            )
+        )
+        self._has_begun = True
+        for early in self._early:
+            self.warn(early)
+
+    def warn(self, note: notes.Note) -> None:
+        """As an event too; what comes up before the run's first event waits for it."""
+        if self._has_begun:
+            self.sender.send(events.Warned(note.code, note.message))
+        else:
+            self._early.append(note)
 
     async def _until_passed(self, check: Check) -> None:
         """What the check says goes back to the model until it passes or a budget ends."""
@@ -227,7 +253,7 @@ class Run:
         while True:
             await asyncio.sleep(_HEARTBEAT_S / 10)
             silent = time.monotonic() - self._heard
-            if silent >= _HEARTBEAT_S:
+            if self._has_begun and silent >= _HEARTBEAT_S:
                 self.sender.send(events.Heartbeat(round(silent, 1)))
 
 
@@ -254,7 +280,7 @@ def _tools(job: Job, run: Run) -> tuple[AgentTool, ...]:
     return (*job.settings.toolbox(), *job.extra_tools, *helper)
 
 
-def _confinement(session: Session, settings: Settings) -> Confinement:
+def confined(session: Session, settings: Settings) -> Confinement:
     if settings.permissions.mode == "all":
         return Confinement("none", session.worktree)
     visible = (session.record.store.common,)

@@ -12,6 +12,10 @@ from mlxk.agent.calls import Caller, CallRecord, Denial, Outcome
 from mlxk.agent.events import Sender
 from mlxk.agent.limits import Meter, spent
 from mlxk.agent.record import Recorder
+from mlxk.agent.redact import redacted
+from mlxk.agent.sizes import context_limit
+from mlxk.agent.tools.base import AgentTool
+from mlxk.chat import notices
 from mlxk.chat.fold import Fold, Reply
 from mlxk.chat.model import ChatModel
 from mlxk.chat.types import (
@@ -22,19 +26,17 @@ from mlxk.chat.types import (
     Text,
     TextDelta,
     ThinkingDelta,
-    Tool,
     ToolUse,
 )
 from mlxk.contract import encoding
 from mlxk.contract.errors import (
     ContextLengthExceeded,
     EmptyAnswer,
-    InvalidDocument,
     ProviderError,
     SchemaMismatch,
     ToolDenied,
 )
-from mlxk.contract.validate import compiled, problems_of
+from mlxk.contract.validate import parsed
 
 _TRIES = 3
 
@@ -52,7 +54,6 @@ class Loop:
         *,
         model_name: str,
         system: str,
-        tools: Sequence[Tool],
         sampling: Sampling,
     ) -> None:
         self._model = model
@@ -60,7 +61,7 @@ class Loop:
         self._recorder = recorder
         self._meter = meter
         self._sender = sender
-        self._request = Request(model_name, (), tuple(tools), sampling=sampling)
+        self._request = Request(model_name, (), sampling=sampling)
         self._system = Message("system", (Text(system),))
         self.calls: list[CallRecord] = []
         self.denials: list[Denial] = []
@@ -69,6 +70,16 @@ class Loop:
         self.ttft_s: float | None = None
         self.model_s = 0.0
         self.tools_s = 0.0
+
+    def offer(self, tools: Sequence[AgentTool]) -> None:
+        """What the model may call from now on."""
+        self._caller.offer(tools)
+        self._request = replace(self._request, tools=tuple(tool.spec for tool in tools))
+
+    def request(self, prompt: str) -> Request:
+        """What the model would be asked next."""
+        asked = Message("user", (Text(prompt),))
+        return self._request_for((*self._recorder.messages, asked), None)
 
     async def run(self, prompt: str) -> None:
         """Until the model has nothing more to do. Raises why it ended otherwise."""
@@ -81,20 +92,16 @@ class Loop:
 
     async def structured(self, schema: dict[str, Any]) -> Any:
         """The result as a value that obeys `schema`; SchemaMismatch after three tries."""
-        validator, complaint = compiled(schema), ""
+        complaint = ""
         for _ in range(_TRIES):
             words = f"{complaint}Give the result as one JSON value that obeys this JSON schema:\n"
             text = words + encoding.dumps(schema).decode()
             self._recorder.add(Message("user", (Text(text),)))
             reply = await self._turn(ResponseFormat("json_schema", schema=schema))
             try:
-                value = encoding.loads(reply.message.text, "the answer")
-            except InvalidDocument as e:
+                return parsed(reply.message.text, schema)
+            except SchemaMismatch as e:
                 complaint = f"{e}. "
-                continue
-            if not (found := problems_of(validator, value)):
-                return value
-            complaint = f"The answer is wrong at {found[0].pointer or '/'}: {found[0].message}. "
         raise SchemaMismatch(f"no answer obeyed the schema. {complaint}".rstrip())
 
     async def _turn(self, form: ResponseFormat | None = None) -> Reply:
@@ -105,9 +112,16 @@ class Loop:
         reply = await self._ask(form)
         self.result = reply.message.text.strip() or self.result
         self._meter.add(reply.usage)
-        usage = reply.usage
-        used = events.Used(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
-        self._sender.send(used)
+        usage, limit = reply.usage, await context_limit(self._model)
+        self._sender.send(
+            events.Used(
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens,
+                usage.total_tokens,
+                limit,
+            )
+        )
         self._recorder.add(reply.message)
         for crossed in self._meter.crossed():
             self._sender.send(events.Budget(*crossed))
@@ -147,16 +161,24 @@ class Loop:
         return reply
 
     async def _listen(self, request: Request, folded: Fold, began: float) -> None:
-        async with aclosing(self._model.stream(request)) as stream:
-            async for event in stream:
-                folded.feed(event)
-                match event:
-                    case TextDelta(text):
-                        self._first_token(began)
-                        self._sender.send(events.TextDelta(text))
-                    case ThinkingDelta(text):
-                        self._first_token(began)
-                        self._sender.send(events.ThinkingDelta(text))
+        with notices.heard_by(self._pass_on):
+            async with aclosing(self._model.stream(request)) as stream:
+                async for event in stream:
+                    folded.feed(event)
+                    match event:
+                        case TextDelta(text):
+                            self._first_token(began)
+                            self._sender.send(events.TextDelta(text))
+                        case ThinkingDelta(text):
+                            self._first_token(began)
+                            self._sender.send(events.ThinkingDelta(text))
+
+    def _pass_on(self, notice: notices.Notice) -> None:
+        match notice:
+            case notices.Retry(attempt, wait_s, reason):
+                self._sender.send(events.Retry(attempt, wait_s, redacted(reason)))
+            case notices.Prefill(read, total):
+                self._sender.send(events.Prefill(read, total))
 
     def _first_token(self, began: float) -> None:
         if self.ttft_s is None:

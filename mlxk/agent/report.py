@@ -1,5 +1,6 @@
 """What a run amounts to: the `data` of `mlxk agent --json`."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,3 +86,8 @@ class Report:
     confinement: str
     duration_s: float
     resume: str
+
+
+def resume_line(name: str) -> str:
+    """What to type to go on with the session of that name."""
+    return f'mlxk agent --resume {shlex.quote(name)} "…"'

@@ -145,7 +145,7 @@ def _undo(branch: str, before: str | None, *, checked_out: bool) -> str:
 
 
 def _value(record: "Record", place: "Place", worktree: str) -> Created:
-    import shlex
+    from mlxk.agent.report import resume_line
 
     return Created(
         name=record.branch,
@@ -154,5 +154,5 @@ def _value(record: "Record", place: "Place", worktree: str) -> Created:
         step=place.step,
         commit=record.code,
         worktree=worktree,
-        resume=f'mlxk agent --resume {shlex.quote(record.name)} "…"',
+        resume=resume_line(record.name),
     )

@@ -21,7 +21,7 @@ from mlxk.chat.types import (
 from mlxk.cli.run import Answered, Timings
 from mlxk.contract import encoding
 from mlxk.contract.errors import EngineFailed, InvalidDocument, NotFound, SchemaMismatch
-from mlxk.contract.validate import compiled, problems_of
+from mlxk.contract.validate import compiled, parsed
 from mlxk.engine.named import engine as named_engine
 
 
@@ -107,12 +107,10 @@ class Answering:
         if self._question.schema is None:
             return answer
         try:
-            value = encoding.loads(answer.response, "the answer")
-        except InvalidDocument as e:
-            raise SchemaMismatch(str(e), data=answer) from e
-        if found := problems_of(compiled(self._question.schema), value):
-            message = f"the answer breaks the schema: {found[0].message} at {found[0].pointer}"
-            raise SchemaMismatch(message, data=answer)
+            parsed(answer.response, self._question.schema)
+        except SchemaMismatch as e:
+            e.data = answer
+            raise
         return answer
 
     def _note(self, event: Event) -> None:

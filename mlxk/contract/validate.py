@@ -6,7 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mlxk.contract import registry
-from mlxk.contract.errors import InvalidDocument
+from mlxk.contract.encoding import loads
+from mlxk.contract.errors import InvalidDocument, SchemaMismatch
 from mlxk.contract.registry import closure
 
 if TYPE_CHECKING:
@@ -62,6 +63,18 @@ def problems_of(validator: "Validator", value: Any) -> tuple[Problem, ...]:
         raise InvalidDocument(f"the schema refers to {e.ref!r}, which is not in it") from e
     causes = (best_match([error]) or error for error in errors)
     return tuple(Problem(_pointer(e.absolute_path), _short(e.message)) for e in causes)
+
+
+def parsed(text: str, schema: dict[str, Any], what: str = "the answer") -> Any:
+    """A JSON value that obeys `schema`; SchemaMismatch says where it does not."""
+    try:
+        value = loads(text, what)
+    except InvalidDocument as e:
+        raise SchemaMismatch(str(e)) from e
+    if found := problems_of(compiled(schema), value):
+        place, message = found[0].pointer or "/", found[0].message
+        raise SchemaMismatch(f"{what} breaks the schema at {place}: {message}")
+    return value
 
 
 @cache

@@ -1,0 +1,31 @@
+"""How large a request is, and how large one may be: in tokens where the model can count."""
+
+from dataclasses import dataclass
+
+from mlxk.chat.model import ChatModel, Measured
+from mlxk.chat.types import Request
+from mlxk.contract import encoding
+from mlxk.contract.errors import MlxkError
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """`tokens` is None when the model cannot count; `bytes` are of messages and tools as JSON."""
+
+    tokens: int | None
+    bytes: int
+
+
+async def size(model: ChatModel, request: Request) -> Size:
+    """A model that cannot be used says so when it is asked, not here."""
+    data = encoding.dumps((request.messages, request.tools))
+    try:
+        tokens = await model.count_tokens(request) if isinstance(model, Measured) else None
+    except MlxkError:
+        tokens = None
+    return Size(tokens, len(data))
+
+
+async def context_limit(model: ChatModel) -> int | None:
+    """Tokens of prompt and answer together, where known."""
+    return await model.context_length() if isinstance(model, Measured) else None
