@@ -110,11 +110,11 @@ def transcript_path(step: int) -> bytes:
 
 
 def transcript(store: Store, session_commit: str) -> bytes:
-    return b"".join(lines for _, lines in pieces(store, session_commit))
+    return b"".join(lines for _, lines in transcripts(store, session_commit))
 
 
-def pieces(store: Store, session_commit: str) -> Iterator[tuple[int, bytes]]:
-    """(step, what it added to the conversation), oldest first. HistoryCorrupt names the step."""
+def transcripts(store: Store, session_commit: str) -> Iterator[tuple[int, bytes]]:
+    """(step, its lines) in order; a step without any is left out. HistoryCorrupt."""
     tree = _commit(store, session_commit).tree
     parts: dict[tuple[int, ...], bytes] = {}
     for path, (_, raw) in store.trees.walk(tree):
