@@ -8,6 +8,9 @@ from mlxk.chat import notices
 from mlxk.contract.errors import MlxkError
 from mlxk.engine.protocol import Job, Step
 
+# Shorter prompts are read before anybody wonders.
+_LONG = 2048
+
 
 class Ticket:
     """Steps arrive on the event loop by `take`; one reader waits for them in `steps`.
@@ -47,9 +50,10 @@ class Ticket:
         self._news.set()
 
     def note_reading(self, read: int) -> None:
-        """So much of the prompt has been read; whoever waits for the first token is told."""
-        self._read = read
-        self._news.set()
+        """So much of a long prompt has been read; whoever waits for the first token is told."""
+        if len(self.job.prompt) >= _LONG:
+            self._read = read
+            self._news.set()
 
     def fail(self, error: MlxkError) -> None:
         self._error = error
