@@ -4,10 +4,12 @@
   - UsageError, InvalidValue, InvalidDocument                     what was typed or written (exit 2)
   - ModelNotFound, AmbiguousMatch, RevisionNotFound, ModelUnhealthy, RuntimeIncompatible
   - EngineMissing, EngineFailed, ContextLengthExceeded, OutOfMemory, OverCapacity, RequestTimeout
+  - ExtraMissing
   - HubError: HubUnreachable, HubNotFound, GatedRepo, HubUnauthorized
   - DiskFull, PermissionDenied, LocksPresent, ConfirmationRequired
   - UnsafePath, AlreadyExists, NotFound, Unauthorized
   - Locked, PortConflict, StartTimeout, StartFailed, ServiceManagerUnavailable
+  - NotRunning, RateLimited                                       what the gateway says
   - OverBudget, NothingFits, CorruptState
   - NotARepository, DirtyMerge, SessionNotFound, SessionBusy, HistoryCorrupt, BranchNotFound
   - UnmergedBranch, MergeConflict, StaleBranch
@@ -113,6 +115,12 @@ class EngineMissing(MlxkError):
 
     type = "engine_missing"
     http_status = 503
+
+
+class ExtraMissing(MlxkError):
+    """An optional part of mlxk is not installed; the hint is the line that installs it."""
+
+    type = "extra_missing"
 
 
 class EngineFailed(MlxkError):
@@ -281,6 +289,22 @@ class ServiceManagerUnavailable(MlxkError):
     """Neither launchd nor a systemd user manager can be reached."""
 
     type = "service_manager_unavailable"
+
+
+class NotRunning(MlxkError):
+    """The deployment that should answer does not run; HTTP replies carry Retry-After."""
+
+    type = "not_running"
+    http_status = 503
+    retryable = True
+
+
+class RateLimited(MlxkError):
+    """Our own gateway was asked for one model more often at once than its stack allows."""
+
+    type = "rate_limited"
+    http_status = 429
+    retryable = True
 
 
 class OverBudget(MlxkError):

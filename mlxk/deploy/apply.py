@@ -43,10 +43,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`manager` is who starts what the operating system owns."""
+    """`manager` is who starts what the operating system owns.
+
+    `on_demand`: there is a gateway, which starts such deployments when they are asked for.
+    """
 
     wait: bool = True
     manager: ServiceManager | None = None
+    on_demand: bool = False
 
 
 def target(store: Store, name: str) -> Target:
@@ -98,6 +102,8 @@ def _up(host: Host, step: Step, wanted: Target, options: Options) -> Result:
     known = record.read(host.store.home, step.name)
     deployment = wanted.deployment
     if step.action == "skip" or deployment is None:
+        if step.reason == "on_demand" and options.on_demand:
+            _offer(host, step.name, known)
         return _skipped(host, step, wanted, known)
     checking.warn(deployment)
     if step.action == "keep" and known is not None:
@@ -110,7 +116,10 @@ def _up(host: Host, step: Step, wanted: Target, options: Options) -> Result:
         if step.action == "restart" and known is not None:
             graceful = local.stop(host, known)
         if known is not None:
-            record.write(host.store.home, backoff.cleared(known))
+            fresh = backoff.cleared(known)
+            # What is started by name stays; the gateway unloads only what it started.
+            named = step.action == "start"
+            record.write(host.store.home, replace(fresh, desired="running") if named else fresh)
         begun = local.start(host, deployment)
         ready = _awaited(host, deployment, begun) if options.wait else begun
     except MlxkError as e:
@@ -119,6 +128,12 @@ def _up(host: Host, step: Step, wanted: Target, options: Options) -> Result:
     phase = "ready" if options.wait else "starting"
     state = "healthy" if options.wait else "down"
     return Result(step.name, outcome, state, phase, ready.pid, ready.port, graceful, None)
+
+
+def _offer(host: Host, name: str, known: Record | None) -> None:
+    """Whoever asks the gateway for it has it started. What was given up stays so."""
+    if known is None or known.desired == "stopped":
+        record.write(host.store.home, replace(known or Record(name), desired="on_demand"))
 
 
 def _awaited(host: Host, deployment: Deployment, begun: Record) -> Record:
@@ -133,7 +148,7 @@ def _awaited(host: Host, deployment: Deployment, begun: Record) -> Record:
 
 def _kept(host: Host, deployment: Deployment, known: Record, options: Options) -> Result:
     """It runs already; `--wait` still means ready."""
-    if known.desired != "running":
+    if known.desired == "stopped":
         known = replace(known, desired="running")
         record.write(host.store.home, known)
     if options.wait and known.ready_at is None and known.owner == "local":

@@ -1,6 +1,7 @@
 """A deployment as a frozen value: what one JSON document declares. Knows no process."""
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,9 +12,11 @@ import orjson
 from mlxk.contract import validate
 from mlxk.contract.errors import InvalidDocument
 from mlxk.contract.validate import Problem
+from mlxk.system import clock
 
 SCHEMA = "documents/deployment"
-RESERVED = frozenset(("gateway", "watch", "all"))
+GATEWAY = "gateway"
+RESERVED = frozenset((GATEWAY, "watch", "all"))
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 Autostart = Literal["always", "on-demand", "manual"]
@@ -21,11 +24,15 @@ Autostart = Literal["always", "on-demand", "manual"]
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A known engine by its name, or a command line of somebody else's."""
+    """A known engine by its name, or a command line of somebody else's.
+
+    `keys` names variables that it gets beside the usual ones.
+    """
 
     name: str
     command: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,47 +122,11 @@ def parse(value: object, *, name: str | None = None) -> Deployment:
             problems=[{"pointer": p.pointer, "message": p.message} for p in found],
         )
     assert isinstance(value, dict)
-    return _deployment(value)
+    return unchecked(value)
 
 
-def digest(value: dict[str, Any]) -> str:
-    """Changes with every change that a process would have to be restarted for."""
-    seen = {k: v for k, v in value.items() if k not in _UNSEEN}
-    data = orjson.dumps(seen, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(data).hexdigest()[:16]
-
-
-def seconds(text: str | float) -> float | None:
-    """How long an idle model stays, by Ollama's grammar; None: for ever."""
-    if isinstance(text, int | float):
-        return None if text < 0 else float(text)
-    if text.startswith("-"):
-        return None
-    units = {"": 1.0, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ns|us|ms|h|m|s|)", text)
-    return sum(float(number) * units[unit] for number, unit in parts)
-
-
-_UNSEEN = ("display_name", "autostart", "restart", "schema_version", "memory_gb")
-
-
-def _meaning(value: dict[str, Any], name: str | None) -> list[Problem]:
-    """What a schema cannot say."""
-    found = []
-    if value["name"] in RESERVED:
-        found.append(Problem("/name", f"{value['name']!r} is reserved"))
-    if name is not None and value["name"] != name:
-        found.append(Problem("/name", f"{value['name']!r} is not the file's name {name!r}"))
-    bits = value.get("kv_cache", {}).get("bits")
-    if value.get("engine") == "vllm-mlx" and bits not in (None, 4, 8):
-        found.append(Problem("/kv_cache/bits", "vllm-mlx takes 4 or 8 bits"))
-    restart = Restart(**value.get("restart", {}))
-    if restart.base_s > restart.cap_s:
-        found.append(Problem("/restart/base_s", "is longer than cap_s"))
-    return found
-
-
-def _deployment(value: dict[str, Any]) -> Deployment:
+def unchecked(value: dict[str, Any]) -> Deployment:
+    """What we made ourselves is right."""
     is_path = "model_path" in value
     kv_cache = value.get("kv_cache")
     return Deployment(
@@ -177,6 +148,38 @@ def _deployment(value: dict[str, Any]) -> Deployment:
         api_key_env=value.get("auth", {}).get("api_key_env"),
         digest=digest(value),
     )
+
+
+def digest(value: dict[str, Any]) -> str:
+    """Changes with every change that a process would have to be restarted for."""
+    seen = {k: v for k, v in value.items() if k not in _UNSEEN}
+    data = orjson.dumps(seen, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def seconds(text: str | float) -> float | None:
+    """How long an idle model stays; None: for ever."""
+    kept = clock.seconds(text)
+    return None if kept == math.inf else kept
+
+
+_UNSEEN = ("display_name", "autostart", "restart", "schema_version", "memory_gb")
+
+
+def _meaning(value: dict[str, Any], name: str | None) -> list[Problem]:
+    """What a schema cannot say."""
+    found = []
+    if value["name"] in RESERVED:
+        found.append(Problem("/name", f"{value['name']!r} is reserved"))
+    if name is not None and value["name"] != name:
+        found.append(Problem("/name", f"{value['name']!r} is not the file's name {name!r}"))
+    bits = value.get("kv_cache", {}).get("bits")
+    if value.get("engine") == "vllm-mlx" and bits not in (None, 4, 8):
+        found.append(Problem("/kv_cache/bits", "vllm-mlx takes 4 or 8 bits"))
+    restart = Restart(**value.get("restart", {}))
+    if restart.base_s > restart.cap_s:
+        found.append(Problem("/restart/base_s", "is longer than cap_s"))
+    return found
 
 
 def _engine(value: str | dict[str, Any]) -> Engine:

@@ -41,6 +41,7 @@ class Launch:
 def launch(deployment: Deployment, model: str, port: int, python: str) -> Launch:
     """`python` runs our own modules; a document's command is taken as it is."""
     keys = (deployment.api_key_env,) if deployment.api_key_env else ()
+    keys = (*keys, *deployment.engine.keys)
     own = (("MLXK_PORT", str(port)),)
     match deployment.engine.name:
         case "mlxk":
@@ -57,6 +58,7 @@ def launch(deployment: Deployment, model: str, port: int, python: str) -> Launch
             argv += _cache(deployment)
         case _:
             words = {"PORT": str(port), "MODEL": model, "HOST": deployment.server.host}
+            words["PYTHON"] = python
             filled = (string.Template(w).safe_substitute(words) for w in deployment.engine.command)
             return Launch(tuple(filled), (*own, *deployment.engine.env), keys)
     return Launch(tuple(argv), own, keys)

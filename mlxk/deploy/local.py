@@ -9,9 +9,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from mlxk.contract.errors import MlxkError, PortConflict, StartFailed, StartTimeout
+from mlxk.contract.errors import (
+    InvalidValue,
+    MlxkError,
+    PortConflict,
+    StartFailed,
+    StartTimeout,
+)
 from mlxk.deploy import engines, events, probe, record, weigh
-from mlxk.deploy.document import Deployment
+from mlxk.deploy.document import GATEWAY, Deployment
 from mlxk.deploy.probe import Answer, Target
 from mlxk.deploy.record import Owner, Record
 from mlxk.deploy.store import Store
@@ -55,6 +61,7 @@ def start(host: Host, deployment: Deployment, owner: Owner = "local") -> Record:
     home, name = host.store.home, deployment.name
     known = record.read(home, name) or Record(name)
     sweep(known)
+    _has_keys(host, deployment)
     port = _port(deployment, known)
     model = weigh.reference(deployment, home)
     launch = engines.launch(deployment, model, port, host.python)
@@ -63,7 +70,7 @@ def start(host: Host, deployment: Deployment, owner: Owner = "local") -> Record:
     host.children[child.pid] = child
     begun = replace(
         known.of(process.identity(child.pid)),
-        desired="running",
+        desired="on_demand" if known.desired == "on_demand" else "running",
         owner=owner,
         port=port,
         argv=launch.argv,
@@ -192,6 +199,13 @@ def _spawn(
         os.close(fd)
 
 
+def _has_keys(host: Host, deployment: Deployment) -> None:
+    name = deployment.api_key_env
+    if name and not host.env.get(name):
+        message = f"{deployment.name} asks for a key, and {name} is not set"
+        raise InvalidValue(message, hint=f"export {name}=…", name=deployment.name)
+
+
 def _port(deployment: Deployment, known: Record) -> int:
     host = deployment.server.host
     wanted = deployment.server.port
@@ -200,6 +214,8 @@ def _port(deployment: Deployment, known: Record) -> int:
         return again if again is not None and is_free(host, again) else free_port(host)
     if not is_free(host, wanted):
         hint = f"mlxk deploy set {deployment.name} server.port=auto"
+        if deployment.name == GATEWAY:
+            hint = "mlxk config set gateway-port N"
         message = f"port {wanted} of {deployment.name} is in use"
         raise PortConflict(message, hint=hint, port=wanted)
     return wanted

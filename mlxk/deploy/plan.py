@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from mlxk.deploy.document import Deployment
+from mlxk.deploy.document import GATEWAY, Deployment
 
 Action = Literal["keep", "start", "restart", "stop", "skip"]
 
@@ -49,17 +49,18 @@ class Wish:
 def up(
     targets: tuple[Target, ...], world: dict[str, Observed], wish: Wish | None = None
 ) -> tuple[Step, ...]:
-    """Largest first. What runs counts against the budget before anything new does."""
+    """Largest first, the gateway last. What runs counts against the budget before what is new."""
     wish = wish or Wish()
     steps = [_wanted(t, world.get(t.name, Observed()), wish) for t in targets]
     sizes = {t.name: t.memory_gb or 0.0 for t in targets}
-    steps.sort(key=lambda step: (-sizes[step.name], step.name))
+    steps.sort(key=lambda step: (step.name == GATEWAY, -sizes[step.name], step.name))
     return tuple(_within(steps, sizes, wish.budget_gb))
 
 
 def down(names: tuple[str, ...], world: dict[str, Observed]) -> tuple[Step, ...]:
-    """Nothing depends on another: the order is that of the names."""
-    return tuple(_unwanted(name, world.get(name, Observed())) for name in names)
+    """The gateway first, or it would start again what it is asked for."""
+    ordered = sorted(names, key=lambda name: name != GATEWAY)
+    return tuple(_unwanted(name, world.get(name, Observed())) for name in ordered)
 
 
 def _wanted(target: Target, seen: Observed, wish: Wish) -> Step:

@@ -136,6 +136,8 @@ def absent(known: Record, now: float) -> Seen:
     if known.held:
         return Seen("crashed", "held")
     waits = known.next_try_at is not None and now < known.next_try_at
+    if known.desired == "on_demand" and known.pid is None and not waits:
+        return Seen("stopped", "idle")
     return Seen("crashed", "backoff" if waits else "failed")
 
 

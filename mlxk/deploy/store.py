@@ -6,8 +6,8 @@ from typing import Any
 
 from mlxk.contract import encoding
 from mlxk.contract.errors import InvalidDocument, InvalidValue, NotFound
-from mlxk.deploy import document, settings, stack
-from mlxk.deploy.document import Deployment
+from mlxk.deploy import document, gateway, settings, stack
+from mlxk.deploy.document import GATEWAY, Deployment
 from mlxk.deploy.settings import Settings
 from mlxk.deploy.stack import Stack
 from mlxk.system import files
@@ -40,6 +40,8 @@ class Store:
         return _read(self.path(name), f"deployment {name}", "mlxk deploy list")
 
     def load(self, name: str) -> Deployment:
+        if name == GATEWAY:
+            return gateway.deployment(self)
         return document.parse(self.raw(name), name=name)
 
     def save(self, value: dict[str, Any]) -> Path:

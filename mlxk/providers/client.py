@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,7 +17,7 @@ from mlxk.chat.types import Event, Finish, Request, Start
 from mlxk.contract import encoding
 from mlxk.contract.errors import InvalidDocument, MlxkError, ProviderError, RequestTimeout
 from mlxk.providers.endpoints import Endpoint
-from mlxk.providers.refusals import refusal
+from mlxk.providers.refusals import OWN_ERROR, refusal
 from mlxk.wire import sse
 
 T = TypeVar("T")
@@ -45,8 +45,11 @@ class RemoteModel:
         patience: Patience | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
+        more_headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        """`more_headers` is asked at each request: what goes with it changes."""
         self._endpoint = endpoint
+        self._more_headers = more_headers
         self._patience = patience or Patience()
         self._pause = pause
         self._jitter = jitter
@@ -115,7 +118,11 @@ class RemoteModel:
             async with self._session.post(
                 URL(endpoint.url(request.model), encoded=True),
                 data=encoding.dumps(body),
-                headers={"Content-Type": "application/json", **endpoint.headers()},
+                headers={
+                    "Content-Type": "application/json",
+                    **endpoint.headers(),
+                    **self._more_headers(),
+                },
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
@@ -152,7 +159,8 @@ class RemoteModel:
         )
 
     async def _refused(self, response: aiohttp.ClientResponse) -> None:
-        error, again = refusal(self._endpoint, response.status, await response.read())
+        own, body = response.headers.get(OWN_ERROR), await response.read()
+        error, again = refusal(self._endpoint, response.status, body, own)
         if not again:
             raise error
         raise _Passing(error, _seconds(response.headers.get("Retry-After")))

@@ -1,6 +1,7 @@
 """What an API's error status and body mean, in our own error vocabulary."""
 
 import re
+from functools import cache
 
 from mlxk.contract import encoding
 from mlxk.contract.errors import (
@@ -17,6 +18,8 @@ from mlxk.contract.errors import (
 from mlxk.providers.endpoints import Endpoint
 from mlxk.wire.openai import message_of
 
+# The header in which our own servers name an error.
+OWN_ERROR = "Mlxk-Error"
 _TOO_LONG = re.compile(
     r"context[ _]length|maximum context|prompt is too long|input token count.*exceeds",
     re.IGNORECASE,
@@ -24,11 +27,15 @@ _TOO_LONG = re.compile(
 _UNKNOWN_MODEL = re.compile(r"model", re.IGNORECASE)
 
 
-def refusal(endpoint: Endpoint, status: int, body: bytes) -> tuple[MlxkError, bool]:
-    """The error, and whether another try may help."""
+def refusal(
+    endpoint: Endpoint, status: int, body: bytes, own: str | None = None
+) -> tuple[MlxkError, bool]:
+    """The error, and whether another try may help. `own`: what a server of ours calls it."""
     message, code = _told(body)
     if endpoint.key:
         message = message.replace(endpoint.key, "[key]")
+    if own is not None and status not in (401, 403) and (known := _classes().get(own)):
+        return known(message, status=status), known.retryable
     said = f"{endpoint.name} says {status}: {message}"
     match status:
         case 401 | 403:
@@ -46,6 +53,16 @@ def refusal(endpoint: Endpoint, status: int, body: bytes) -> tuple[MlxkError, bo
             return ProviderRefused(said, status=status), False
         case _:
             return ProviderError(said, status=status), True
+
+
+@cache
+def _classes() -> dict[str, type[MlxkError]]:
+    found, rest = {}, MlxkError.__subclasses__()
+    while rest:
+        each = rest.pop()
+        found[each.type] = each
+        rest += each.__subclasses__()
+    return found
 
 
 def _told(body: bytes) -> tuple[str, str]:

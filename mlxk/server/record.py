@@ -39,9 +39,7 @@ _LEFT = 499
 async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse:
     time = asyncio.get_running_loop().time
     given, began = request.headers.get("X-Request-Id", ""), time()
-    id = request[REQUEST_ID] = (
-        given if _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
-    )
+    id = request[REQUEST_ID] = given if _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
     passage = Passage(id)
     PASSAGE.set(passage)
     status = _LEFT
