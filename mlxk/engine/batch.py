@@ -132,6 +132,16 @@ class BatchRunner:
         return int(mx.get_peak_memory())
 
     @property
+    def kv_bytes(self) -> int:
+        """What the caches of the sequences take; rows of a batch are as long as the longest."""
+        held = sum(self._geometry.bytes(row.read_length) for row in tuple(self._prompts.rows))
+        for group in tuple(self._groups):
+            rows = tuple(group.rows)
+            longest = max((len(row.job.prompt) + len(row.made) for row in rows), default=0)
+            held += len(rows) * self._geometry.bytes(longest)
+        return held
+
+    @property
     def reading(self) -> tuple[tuple[int, int], ...]:
         """(uid, tokens read) of the prompts that have not been read to their end."""
         return tuple((row.job.uid, row.read_length) for row in tuple(self._prompts.rows))

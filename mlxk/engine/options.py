@@ -35,6 +35,7 @@ class EngineStats:
     """For `/health`: sequences decoding or prefilling, requests waiting, restarts after a death.
 
     `peak_memory_bytes` is of MLX, weights included; None before the process has said.
+    `kv_bytes` is what the sequences' caches hold, a second ago at most.
     """
 
     phase: Phase
@@ -44,6 +45,7 @@ class EngineStats:
     silent_s: float
     prefix_cache_files: int = 0
     peak_memory_bytes: int | None = None
+    kv_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class Steps:
 class Beat:
     """A sign of life: sequences on the device, waiting ones, age of the step in progress.
 
-    `peak_bytes` is the most that MLX ever held; `reading` says for prompts that are being read
+    `peak_bytes` is the most that MLX ever held, `kv_bytes` what sequences hold now; `reading` says for prompts that are being read
     which (uid) and how far.
     """
 
@@ -109,6 +109,7 @@ class Beat:
     archived: int = 0
     peak_bytes: int = 0
     reading: tuple[tuple[int, int], ...] = ()
+    kv_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

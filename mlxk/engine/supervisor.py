@@ -131,6 +131,7 @@ class Supervisor:
             silent_s=self._watchdog.silent_s,
             prefix_cache_files=beat.archived,
             peak_memory_bytes=beat.peak_bytes or None,
+            kv_bytes=beat.kv_bytes,
         )
 
     async def _launch(self) -> None:

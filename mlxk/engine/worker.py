@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mlxk.engine.batch import BatchRunner
     from mlxk.engine.weights import Loaded
 
-Figures = tuple[int, int, tuple[tuple[int, int], ...]]
+Figures = tuple[int, int, tuple[tuple[int, int], ...], int]
 
 BEAT_S = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -74,7 +74,7 @@ def serve(
 
 
 def _figures(runner: "BatchRunner") -> Figures:
-    return runner.archived, runner.peak_bytes, runner.reading
+    return runner.archived, runner.peak_bytes, runner.reading, runner.kv_bytes
 
 
 def open_model(load: Load) -> "Loaded":
@@ -140,7 +140,7 @@ class Pulse:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._loop: EngineLoop | None = None
-        self._figures: Callable[[], Figures] = lambda: (0, 0, ())
+        self._figures: Callable[[], Figures] = lambda: (0, 0, (), 0)
         self._step_began: float | None = None
 
     def watch(self, loop: EngineLoop, figures: Callable[[], Figures]) -> None:

@@ -40,6 +40,7 @@ class Asleep:
     queued: int = 0
     restarts: int = 0
     prefix_cache_files: int = 0
+    kv_bytes: int = 0
 
 
 class House:

@@ -160,6 +160,16 @@ async def test_the_memory_that_was_held_is_told(engine, tiny_model):
         assert weights * 0.9 < model.stats.peak_memory_bytes < 1e9
 
 
+async def test_the_memory_of_sequences_is_told_as_long_as_they_run(engine):
+    async with engine() as model:
+        async with aclosing(model.stream(ask(max_tokens=400))) as stream:
+            await anext(stream)
+            seen = {model.stats.kv_bytes async for _ in stream if not await asyncio.sleep(0.01)}
+        await asyncio.sleep(1.2)
+        assert max(seen) > 0
+        assert model.stats.kv_bytes == 0
+
+
 async def test_beyond_the_queue_requests_are_turned_away(engine):
     async with (
         engine(rows=1, queue=0) as model,

@@ -16,6 +16,7 @@ class Countdown:
     archived = 0
     peak_bytes = 0
     reading = ()
+    kv_bytes = 0
 
     def __init__(self):
         self.left = {}
