@@ -99,7 +99,8 @@ def _judge(entry: Entry, question: Question) -> Ranked | Excluded:
         return Excluded(entry.id, "gated")
     quant = quant_of(entry, question.quant)
     source = entry.sources.get(quant)
-    known = score.figures(entry, quant, question.profile, question.saved.get(entry.id))
+    saved = question.saved.get(source.hf_repo if source else "") or question.saved.get(entry.id)
+    known = score.figures(entry, quant, question.profile, saved)
     if source is None:
         return Excluded(entry.id, "unsupported")
     if known is None:

@@ -119,6 +119,23 @@ def test_run(compare):
     compare("run", "run", "builtin:tiny", "hello", "--events")
 
 
+def test_bench(compare):
+    """Speeds and lengths are chance; what they are called is not."""
+    steady = {
+        "p50": 0.005, "p95": 0.011, "std": 1.5, "mean": 90.0, "prompt_tokens": 64,
+        "peak_memory_gb": 0.008, "measured": 90.0,
+    }  # fmt: skip
+
+    def fixed(value):
+        if isinstance(value, dict):
+            return {k: steady[k] if v and k in steady else fixed(v) for k, v in value.items()}
+        return [fixed(v) for v in value] if isinstance(value, list) else value
+
+    sizes = ["--prompt-tokens", "64", "--max-tokens", "8", "--iterations", "2"]
+    argv = ["bench", "builtin:tiny", *sizes, "--min-gen-tps", "0.1", "--tool-call", "--events"]
+    compare("bench", *argv, change=fixed)
+
+
 def test_serve(golden, steady, repo):
     argv = [MLXK, "serve", "builtin:tiny", "--port", "0", "--json"]
     with subprocess.Popen(argv, cwd=repo, stdout=subprocess.PIPE) as server:

@@ -1,0 +1,221 @@
+"""What `mlxk bench` measures: an engine of its own, a server by its URL, or a deployment."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from mlxk.contract.errors import InvalidValue, NotFound, UsageError
+from mlxk.system import hardware
+from mlxk.system.memory import resident_bytes
+from mlxk.system.network import is_loopback
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlxk.chat.model import ChatModel
+    from mlxk.providers.endpoints import Endpoint
+
+Kind = Literal["engine", "server", "deployment"]
+MemorySource = Literal["mlx", "resident"]
+_A_BEAT_S = 1.2
+_GAUGE = "mlxk_peak_memory_bytes"
+_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Memory that was measured; `mlx`: what MLX says it held, `resident`: what the system says."""
+
+    bytes: int
+    source: MemorySource
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Ready to answer. `held` is asked after each round: None, nobody says."""
+
+    model: "ChatModel"
+    load_s: float | None
+    held: Callable[[], "Held | None"]
+    settle_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`model` is the name to ask for; `known_as` the one under which figures are kept."""
+
+    kind: Kind
+    model: str
+    known_as: str
+    url: str | None
+    is_here: bool
+    opened: AbstractAsyncContextManager[Opened]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """As typed."""
+
+    target: str
+    model: str | None
+    api_key_env: str | None
+    concurrency: int
+
+
+def target(wanted: Wanted, home: "Path") -> Target:
+    """A URL, the name of a deployment, else a model."""
+    if wanted.target.startswith(("http://", "https://")):
+        return _server(wanted)
+    from mlxk.deploy.store import Store
+
+    store = Store(home)
+    if wanted.target in store.names():
+        return _deployment(wanted, store)
+    if wanted.model or wanted.api_key_env:
+        raise UsageError("--model and --api-key-env go with a URL", hint="mlxk bench --help")
+    return _engine(wanted)
+
+
+def _engine(wanted: Wanted) -> Target:
+    from mlxk.engine.named import engine
+    from mlxk.engine.options import EngineOptions
+
+    # Nothing is kept from one prompt to the next: the peak is what answering takes.
+    rows = max(_ROWS, wanted.concurrency)
+    found = engine(wanted.target, EngineOptions(rows=rows, prefix_memory_bytes=0))
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[Opened, None]:
+        async with found:
+            await found.ready()
+            yield Opened(found, found.timings.load_s, held, _A_BEAT_S)
+
+    def held() -> Held | None:
+        count = found.stats.peak_memory_bytes
+        return None if count is None else Held(count, "mlx")
+
+    return Target("engine", found.name, found.name, None, True, opened())
+
+
+def _server(wanted: Wanted) -> Target:
+    from mlxk.providers.endpoints import endpoint
+
+    row = endpoint("openai", wanted.target)
+    if wanted.api_key_env:
+        row = replace(row, key=_key(wanted.api_key_env), key_variable=wanted.api_key_env)
+    else:
+        row = replace(row, key_variable="MLXK_API_KEY")
+    model = wanted.model or _only_model(row)
+    is_here = is_loopback(_host(wanted.target))
+    opened = _remote(row, model, None)
+    return Target("server", model, model, wanted.target, is_here, opened)
+
+
+def _deployment(wanted: Wanted, store: Any) -> Target:
+    from mlxk.deploy import local, record, weigh
+    from mlxk.providers.endpoints import endpoint
+
+    name = wanted.target
+    declared, known = store.load(name), record.read(store.home, name)
+    if known is None or not known.is_alive():
+        raise NotFound(f"{name} is not running", hint=f"mlxk up {name}", name=name)
+    where = local.target(declared, known, os.environ)
+    host = f"[{where.host}]" if ":" in where.host else where.host
+    url = f"http://{host}:{where.port}"
+    row = replace(endpoint("openai", url), key=where.key)
+    if declared.api_key_env:
+        row = replace(row, key_variable=declared.api_key_env)
+    model = wanted.model or declared.server.model_id or _only_model(row)
+    known_as = weigh.reference(declared, store.home)
+    opened = _remote(row, model, known.pid)
+    return Target("deployment", model, known_as, url, True, opened)
+
+
+@asynccontextmanager
+async def _remote(row: "Endpoint", model: str, pid: int | None) -> AsyncGenerator[Opened, None]:
+    from mlxk.providers.client import Patience, RemoteModel
+
+    def held() -> Held | None:
+        if (count := _gauge(row, model)) is not None:
+            return Held(count, "mlx")
+        # What a process holds in the memory of a CUDA device, the system does not count.
+        is_seen = pid is not None and hardware.backend() != "cuda"
+        count = resident_bytes(pid) if is_seen and pid is not None else None
+        return None if count is None else Held(count, "resident")
+
+    # A second try would be counted as a slow answer.
+    async with RemoteModel(row, patience=Patience(tries=1)) as remote:
+        yield Opened(remote, None, held, _A_BEAT_S)
+
+
+def _only_model(row: "Endpoint") -> str:
+    from mlxk.contract.encoding import loads
+    from mlxk.contract.errors import InvalidDocument
+
+    hint = "name it: --model NAME"
+    try:
+        rows = loads(_get(row, f"{row.base}/models"), "the answer")["data"]
+        found = [str(each["id"]) for each in rows]
+    except (InvalidDocument, KeyError, TypeError) as e:
+        raise InvalidValue(f"{row.base} does not say which models it has", hint=hint) from e
+    if len(found) != 1:
+        raise InvalidValue(f"{row.base} has {len(found)} models", hint=hint, models=found)
+    return found[0]
+
+
+def _gauge(row: "Endpoint", model: str) -> int | None:
+    """What our own servers say in `/metrics`."""
+    try:
+        text = _get(row, f"{row.base.removesuffix('/v1')}/metrics").decode(errors="replace")
+    except (NotFound, InvalidValue):
+        return None
+    wanted = f'{_GAUGE}{{model="{model}"}} '
+    found = [line for line in text.splitlines() if line.startswith(wanted)]
+    return int(float(found[0].removeprefix(wanted))) if found else None
+
+
+def _get(row: "Endpoint", url: str) -> bytes:
+    from urllib.error import HTTPError
+    from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+    from mlxk.contract.errors import ProviderAuth
+
+    class Stay(HTTPRedirectHandler):
+        """A key goes to the server that was named, nowhere else."""
+
+        def redirect_request(self, *_: Any) -> None:
+            return None
+
+    try:
+        with build_opener(Stay).open(Request(url, headers=row.headers()), timeout=5) as response:
+            data: bytes = response.read()
+            return data
+    except HTTPError as e:
+        if e.code in (401, 403):
+            hint = f"export {row.key_variable}=…, or --api-key-env VAR"
+            raise ProviderAuth(f"{url} asks for a key", hint=hint) from e
+        message = f"{url} answers {e.code}"
+        raise InvalidValue(message, hint="name the model: --model NAME") from e
+    except (OSError, ValueError) as e:
+        raise NotFound(f"no server answers at {row.base}", hint="mlxk serve", url=row.base) from e
+
+
+def _key(variable: str) -> str:
+    if key := os.environ.get(variable):
+        return key
+    raise InvalidValue(f"the environment variable {variable} is not set or empty")
+
+
+def _host(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).hostname or ""
+
+
+async def settled(opened: Opened) -> "Held | None":
+    """The memory at the end: a server tells it once a second."""
+    await asyncio.sleep(opened.settle_s)
+    return await asyncio.to_thread(opened.held)
