@@ -236,7 +236,7 @@ async def test_leaving_closes_the_stream(serve, stream):
     assert (await (await http.get("/health")).json())["active_sequences"] == 0
 
 
-async def test_two_hundred_readers_that_leave_free_everything(serve):
+async def test_two_hundred_readers_that_leave_free_everything(serve, caplog):
     model = Scripted((Start("r", "m"), *[TextDelta("a"), 0.01] * 1000))
     http = await serve(model)
     http.connector._limit = 0
@@ -245,6 +245,7 @@ async def test_two_hundred_readers_that_leave_free_everything(serve):
         response.close()
     await asyncio.sleep(0.5)
     assert model.running == 0
+    assert not caplog.records
 
 
 async def test_a_reader_that_does_not_read_is_cut_off(serve):
