@@ -21,6 +21,7 @@ from mlxk.engine.pace import Pace
 from mlxk.engine.prefill import Prefill
 from mlxk.engine.prefixes import Prefixes
 from mlxk.engine.protocol import Job, Step
+from mlxk.engine.shard import ALONE, Shard
 
 _STEPS_PER_CLEARING = 512
 _GROWTH = 512
@@ -51,15 +52,17 @@ class BatchRunner:
         limits: Limits,
         grammars: Grammars,
         archive: Archive | None = None,
+        shard: Shard = ALONE,
     ) -> None:
         self._model = model
         self._prefixes = Prefixes(make, limits.kept_bytes, archive)
         self._geometry = geometry
         self._limits = limits
         self._grammars = grammars
+        self._shard = shard
         self._can_merge = caches.can_merge(make())
         self._pace = Pace(limits.step_tokens, limits.least_tokens)
-        self._prompts = Prefill(model, self._prefixes, can_merge=self._can_merge)
+        self._prompts = Prefill(model, self._prefixes, shard, can_merge=self._can_merge)
         self._groups: list[Group] = []
         self._steps = 0
         self._chunk = 0
@@ -158,6 +161,8 @@ class BatchRunner:
     def _prefill(self) -> int:
         """Spend this step's share of tokens on the prompts; how many it was."""
         share = self._pace.share(is_decoding=bool(self._groups))
+        if self._groups and self._prompts.rows:
+            (share,) = self._shard.numbers([share])
         count, arrived = self._prompts.advance(share, self._groups)
         for group in arrived:
             if self._can_merge and self._groups:

@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import sysconfig
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,7 +45,8 @@ class Child(asyncio.Protocol):
     async def start(self, program: Sequence[str], log: Path, *, on_cpu: bool) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = _spawn(program, theirs, log, on_cpu=on_cpu)
+            argv = [*program, str(theirs.fileno()), str(os.getpid())]
+            self._process = spawn(argv, log, environment(on_cpu=on_cpu), fd=theirs.fileno())
         loop = asyncio.get_running_loop()
         await loop.create_unix_connection(lambda: self, sock=ours)
 
@@ -57,17 +59,18 @@ class Child(asyncio.Protocol):
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGKILL)
 
-    async def end(self) -> int:
-        """Close the socket, which ends the process, and return its exit status."""
+    async def end(self) -> str:
+        """Close the socket, which ends the process, and return what it died of."""
         if self._transport:
             self._transport.close()
         if self._process is None:
-            return 0
+            return "never started"
         try:
-            return await asyncio.to_thread(self._process.wait, _GRACE_S)
+            status = await asyncio.to_thread(self._process.wait, _GRACE_S)
         except subprocess.TimeoutExpired:
             self.kill()
-            return await asyncio.to_thread(self._process.wait)
+            status = await asyncio.to_thread(self._process.wait)
+        return cause(status)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -81,35 +84,57 @@ class Child(asyncio.Protocol):
         self._on_end()
 
 
-def _spawn(
-    program: Sequence[str], theirs: socket.socket, log: Path, *, on_cpu: bool
+def spawn(
+    argv: Sequence[str],
+    log: Path,
+    env: Mapping[str, str],
+    *,
+    fd: int | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """A session of its own, so that Ctrl-C at the terminal is ours alone to hear."""
-    argv = [*program, str(theirs.fileno()), str(os.getpid())]
     with translated(log):
         log.parent.mkdir(parents=True, exist_ok=True)
         is_long = log.exists() and log.stat().st_size > _LOG_BYTES
         with log.open("wb" if is_long else "ab") as stderr:
             return subprocess.Popen(
                 argv,
-                pass_fds=(theirs.fileno(),),
-                env=_environment(on_cpu=on_cpu),
-                stdin=subprocess.DEVNULL,
+                pass_fds=() if fd is None else (fd,),
+                env=env,
+                stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 start_new_session=True,
             )
 
 
-def _environment(*, on_cpu: bool) -> dict[str, str]:
+def environment(*, on_cpu: bool) -> dict[str, str]:
     mlx = (name for name in os.environ if name.startswith("MLX_"))
-    environment = child_environment(extra=(*_ENVIRONMENT, *mlx))
-    ours = str(Path(mlxk.__file__).parents[1])
-    theirs = os.environ.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join((ours, theirs)) if theirs else ours
-    environment["PYTHONUNBUFFERED"] = "1"
-    environment["HF_HUB_OFFLINE"] = "1"
+    return child_environment(extra=(*_ENVIRONMENT, *mlx)) | settings(on_cpu=on_cpu)
+
+
+def settings(*, on_cpu: bool) -> dict[str, str]:
+    """What we set ourselves, on any machine."""
+    made = {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+    if places := _import_path():
+        made["PYTHONPATH"] = os.pathsep.join(places)
     if on_cpu:
         # On the CPU MLX compiles with the machine's C++ compiler: slow at first, and often absent.
-        environment.setdefault("MLX_DISABLE_COMPILE", "1")
-    return environment
+        made["MLX_DISABLE_COMPILE"] = os.environ.get("MLX_DISABLE_COMPILE", "1")
+    return made
+
+
+def _import_path() -> list[str]:
+    """Ours and the user's. Not where packages are installed: there, before the standard library,
+    whatever has the name of one of its modules would take its place."""
+    ours = str(Path(mlxk.__file__).parents[1])
+    theirs = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    installed = {str(Path(sysconfig.get_path(name)).resolve()) for name in ("purelib", "platlib")}
+    return theirs if ours in installed else [ours, *theirs]
+
+
+def cause(status: int) -> str:
+    """`killed by SIGKILL`, or the exit status."""
+    if status >= 0:
+        return f"exit status {status}"
+    return f"killed by {signal.Signals(-status).name}"

@@ -12,6 +12,7 @@ from mlxk.engine.matcher import Guide, masked
 from mlxk.engine.packing import common, packed
 from mlxk.engine.protocol import Ended, Job, Step
 from mlxk.engine.sampler import Draw, Sampler
+from mlxk.engine.shard import Shard
 
 if TYPE_CHECKING:
     from mlxk.engine.archive import Loan
@@ -78,9 +79,12 @@ class Group:
     or all with `held`, which are merged ones.
     """
 
-    def __init__(self, model: Any, rows: list[Row], held: Caches | None = None) -> None:
+    def __init__(
+        self, model: Any, rows: list[Row], shard: Shard, held: Caches | None = None
+    ) -> None:
         self.rows = rows
         self._model = model
+        self._shard = shard
         alone = rows[0].caches if len(rows) == 1 else None
         self._caches = held or alone or merged([row.caches for row in rows])
         self._next = mx.array([row.pending.popleft() for row in rows])
@@ -167,7 +171,7 @@ class Group:
             self._sampler = Sampler(draws, logits.shape[-1])
         unread = [not row.is_fresh for row in self.rows]
         positions = [len(row.made) + new for row, new in zip(self.rows, unread, strict=True)]
-        return self._sampler(logits, inputs, positions, unread)
+        return self._shard.first(self._sampler(logits, inputs, positions, unread))
 
 
 def _follow(row: Row, guide: Guide, token: int) -> None:

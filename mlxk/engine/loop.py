@@ -8,9 +8,9 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from queue import Empty, SimpleQueue
 
-from mlxk.engine.protocol import Abort, Add, Command, Failed, Job, Report, Step, Steps, Stop
+from mlxk.engine.inbox import Inbox
+from mlxk.engine.protocol import Abort, Add, Failed, Job, Report, Step, Steps, Stop
 from mlxk.engine.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -22,15 +22,17 @@ class EngineLoop:
     def __init__(
         self,
         runner: Runner,
-        inbox: SimpleQueue[Command],
+        inbox: Inbox,
         report: Callable[[Report], None],
         *,
         around_step: Callable[[bool], None] = lambda _busy: None,
+        on_error: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         self._runner = runner
         self._inbox = inbox
         self._report = report
         self._around_step = around_step
+        self._on_error = on_error
         self._live: dict[int, Job] = {}
         self._made: dict[int, list[int]] = {}
         self._waiting: deque[Job] = deque()
@@ -55,18 +57,20 @@ class EngineLoop:
     def _take_commands(self) -> bool:
         """Apply what waits in the inbox; sleep there while idle. False means stop."""
         while True:
-            idle = not (self._live or self._waiting or self._suspects)
-            try:
-                command = self._inbox.get(block=idle)
-            except Empty:
+            for command in self._inbox.take(wait=self._is_idle):
+                match command:
+                    case Stop():
+                        return False
+                    case Add(job):
+                        self._waiting.append(job)
+                    case Abort(uid):
+                        self._drop(uid)
+            if not self._is_idle:
                 return True
-            match command:
-                case Stop():
-                    return False
-                case Add(job):
-                    self._waiting.append(job)
-                case Abort(uid):
-                    self._drop(uid)
+
+    @property
+    def _is_idle(self) -> bool:
+        return not (self._live or self._waiting or self._suspects)
 
     def _advance(self) -> None:
         try:
@@ -127,6 +131,7 @@ class EngineLoop:
 
     def _isolate(self, error: Exception) -> None:
         log.warning("a step with %d sequences failed", len(self._live), exc_info=error)
+        self._on_error(error)
         self._runner.reset()
         jobs = tuple(self._take(uid) for uid in tuple(self._live))
         if len(jobs) == 1:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mlxk.engine.ranks import Ranks
+
 Phase = Literal["starting", "loading", "ready", "failed", "stopped"]
 
 
@@ -13,7 +15,8 @@ class EngineOptions:
 
     `prefix_cache_*` are the disk, `prefix_memory_bytes` what ended sequences may hold in memory.
     `kv_bytes` is the memory that sequences may hold together; None: most of what the weights
-    leave free. `step_tokens` is the largest prompt chunk between two decode steps.
+    leave free. `step_tokens` is the largest prompt chunk between two decode steps. `ranks`: the
+    model is divided among several processes; then there is no prefix cache on disk.
     """
 
     context: int | None = None
@@ -28,6 +31,7 @@ class EngineOptions:
     start_timeout_s: float = 600.0
     silence_s: float = 15.0
     hang_s: float = 600.0
+    ranks: Ranks | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import mlx.core as mx
 
 from mlxk.engine.group import Group, Row, dispatch, merged
 from mlxk.engine.prefixes import Prefixes
+from mlxk.engine.shard import Shard
 
 _TOGETHER = 16
 
@@ -17,10 +18,11 @@ _TOGETHER = 16
 class Prefill:
     """`rows` have not been read to their end; what has been leaves as groups."""
 
-    def __init__(self, model: Any, prefixes: Prefixes, *, can_merge: bool) -> None:
+    def __init__(self, model: Any, prefixes: Prefixes, shard: Shard, *, can_merge: bool) -> None:
         self.rows: list[Row] = []
         self._model = model
         self._prefixes = prefixes
+        self._shard = shard
         self._can_merge = can_merge
         self._turn = 0
 
@@ -79,7 +81,7 @@ class Prefill:
             cache.finalize()
         dispatch([cache.state for cache in held])
         self.rows = [row for row in self.rows if row not in rows]
-        arrived.append(Group(self._model, rows, held))
+        arrived.append(Group(self._model, rows, self._shard, held))
         return max(lengths) * len(rows)
 
     def _read_on(self, row: Row, most: int, arrived: list[Group]) -> int:
@@ -94,7 +96,7 @@ class Prefill:
         if not _unread(row):
             self.rows.remove(row)
             self._prefixes.mark(row)
-            arrived.append(Group(self._model, [row]))
+            arrived.append(Group(self._model, [row], self._shard))
         return max(count, 1)
 
 

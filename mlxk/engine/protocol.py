@@ -67,6 +67,11 @@ Command = Load | Add | Abort | Stop
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """From rank 0 to the others: the commands before this one come before the next step."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One token of one sequence; a stop token is reported too, as the last one.
 
@@ -132,7 +137,7 @@ class Unloadable:
 Report = Ready | Steps | Beat | Failed | Unloadable
 
 
-def encode(message: Command | Report) -> bytes:
+def encode(message: Command | Turn | Report) -> bytes:
     items: list[object] = [message]
     if isinstance(message, Steps):
         items = [_packed(step) for step in message.steps]
@@ -163,7 +168,7 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Command | Report]:
+    def feed(self, data: bytes) -> Iterator[Command | Turn | Report]:
         self._buffer += data
         while (end := self._end()) is not None:
             body = bytes(self._buffer[_LENGTH.size : end])
@@ -177,7 +182,7 @@ class Decoder:
         return end if len(self._buffer) >= end else None
 
 
-def decode(body: bytes) -> Command | Report:
+def decode(body: bytes) -> Command | Turn | Report:
     name, *items = orjson.loads(body)
     match name:
         case "Steps":
@@ -188,12 +193,12 @@ def decode(body: bytes) -> Command | Report:
             reading = tuple((uid, read) for uid, read in items[0].pop("reading"))
             return Beat(**items[0], reading=reading)
         case _:
-            message: Command | Report = _PLAIN[name](**items[0])
+            message: Command | Turn | Report = _PLAIN[name](**items[0])
             return message
 
 
-_PLAIN: dict[str, Callable[..., Command | Report]] = {
-    kind.__name__: kind for kind in (Load, Abort, Stop, Ready, Failed, Unloadable)
+_PLAIN: dict[str, Callable[..., Command | Turn | Report]] = {
+    kind.__name__: kind for kind in (Load, Abort, Stop, Turn, Ready, Failed, Unloadable)
 }
 
 

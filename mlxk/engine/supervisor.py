@@ -1,7 +1,6 @@
 """Keeps one engine process alive and its streams going: restart with back-off, and resume."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from mlxk.contract.errors import (
     StartTimeout,
 )
 from mlxk.engine.child import WORKER, Child
+from mlxk.engine.crew import Crew
 from mlxk.engine.options import EngineOptions, EngineStats, Phase
 from mlxk.engine.protocol import (
     Abort,
@@ -137,7 +137,7 @@ class Supervisor:
     async def _launch(self) -> None:
         self.phase = "loading"
         self._watchdog.reset()
-        self._child = Child(self._hear, self._mourn)
+        self._child = self._new_child()
         await self._child.start(self._program, self._log, on_cpu=self._on_cpu)
         options = self._options
         self._child.send(
@@ -152,6 +152,10 @@ class Supervisor:
                 archive_bytes=options.prefix_cache_bytes,
             )
         )
+
+    def _new_child(self) -> Child:
+        who = self._options.ranks
+        return Crew(who, self._hear, self._mourn) if who else Child(self._hear, self._mourn)
 
     def _hear(self, report: Report) -> None:
         self._watchdog.hear()
@@ -191,8 +195,8 @@ class Supervisor:
 
     async def _restart(self, *, was_loading: bool) -> None:
         self.phase = "starting"
-        status = await self._child.end() if self._child else 0
-        error = EngineFailed(f"the engine process died ({cause(status)})", hint=f"see {self._log}")
+        cause = await self._child.end() if self._child else "never started"
+        error = EngineFailed(f"the engine process died ({cause})", hint=f"see {self._log}")
         self._deaths = self._deaths + 1 if was_loading else 1
         if self._deaths > _LOADS:
             self._give_up(error)
@@ -228,10 +232,3 @@ class Supervisor:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def cause(status: int) -> str:
-    """`killed by SIGKILL`, or the exit status."""
-    if status >= 0:
-        return f"exit status {status}"
-    return f"killed by {signal.Signals(-status).name}"

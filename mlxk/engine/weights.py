@@ -15,6 +15,7 @@ from mlxk.engine.batch import BatchRunner, Limits
 from mlxk.engine.matcher import Grammars
 from mlxk.engine.protocol import Load
 from mlxk.engine.segments import Segments
+from mlxk.engine.shard import ALONE, Shard
 from mlxk.system.hardware import memory_total_bytes
 
 _UNKNOWN_MEMORY = 8 << 30
@@ -34,8 +35,10 @@ class Loaded:
     token_bytes: int
 
 
-def load_runner(load: Load) -> Loaded:
-    model, _ = load_model(Path(load.folder), trust_remote_code=False)
+def load_runner(load: Load, shard: Shard = ALONE) -> Loaded:
+    folder = Path(load.folder)
+    model, _ = load_model(folder, lazy=not shard.is_alone, trust_remote_code=False)
+    shard.divide(model)
     make = caches.maker(model)
     shape, vocabulary = _measured(model, plain := make())
     if load.kv_bits:
@@ -44,9 +47,11 @@ def load_runner(load: Load) -> Loaded:
     if _is_cuda():
         mx.set_cache_limit(_memory() // _CACHED)
     least = load.step_tokens if _is_cuda() else _LEAST_CHUNK
-    limits = Limits(load.rows, load.step_tokens, *_budgets(load), least)
-    grammars = Grammars(Path(load.folder), vocabulary)
-    runner = BatchRunner(model, make, shape, limits, grammars, _archive(load, make))
+    running, kept = shard.least(*_budgets(load))
+    limits = Limits(load.rows, load.step_tokens, running, kept, least)
+    grammars = Grammars(folder, vocabulary)
+    archive = _archive(load, make) if shard.is_alone else None
+    runner = BatchRunner(model, make, shape, limits, grammars, archive, shard)
     return Loaded(runner, grammars, vocabulary, shape.token_bytes)
 
 

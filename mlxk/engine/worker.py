@@ -14,10 +14,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from mlxk.contract.errors import MlxkError
+from mlxk.engine.inbox import Inbox, Queued
 from mlxk.engine.loop import EngineLoop, kind_of
 from mlxk.engine.protocol import (
     Add,
@@ -39,6 +39,8 @@ Figures = tuple[int, int, tuple[tuple[int, int], ...], int]
 
 BEAT_S = 1.0
 _PR_SET_PDEATHSIG = 1
+# Whoever else waits for us must not take this for a success.
+_ORPHANED = 1
 
 
 def main(argv: list[str]) -> None:
@@ -46,29 +48,43 @@ def main(argv: list[str]) -> None:
     link = Link(socket.socket(fileno=int(argv[0])))
     die_with(int(argv[1]))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    inbox: SimpleQueue[Command] = SimpleQueue()
-    threading.Thread(target=link.receive, args=(inbox,), daemon=True).start()
+    inbox = Queued()
+    threading.Thread(target=link.receive, args=(inbox.put,), daemon=True).start()
     pulse = Pulse(link)
     threading.Thread(target=pulse.run, daemon=True).start()
-    load = inbox.get()
-    if isinstance(load, Load):
-        serve(load, inbox, link, pulse, began)
+    if loaded := attempt(first(inbox), open_model, link):
+        serve(loaded, inbox, link, pulse, began)
     # Destructors of a device have hung processes before; nothing here needs them.
     os._exit(0)
 
 
-def serve(
-    load: Load, inbox: SimpleQueue[Command], link: "Link", pulse: "Pulse", began: float
-) -> None:
+def first(inbox: Inbox) -> Load:
+    (load,) = inbox.take(wait=True)
+    assert isinstance(load, Load)
+    return load
+
+
+def attempt(load: Load, opening: Callable[[Load], "Loaded"], link: "Link") -> "Loaded | None":
     try:
-        loaded = open_model(load)
+        return opening(load)
     except Exception as e:  # the thread that owns MLX reports whatever it throws
         logging.getLogger(__name__).error("cannot load %s", load.folder, exc_info=e)
         link.send(Unloadable(load_failure(e), f"{type(e).__name__}: {e}"))
-        return
+        return None
+
+
+def serve(
+    loaded: "Loaded",
+    inbox: Inbox,
+    link: "Link",
+    pulse: "Pulse",
+    began: float,
+    *,
+    on_error: Callable[[Exception], None] = lambda _error: None,
+) -> None:
     link.prepare = preparing(loaded)
     link.send(Ready(loaded.vocabulary, loaded.token_bytes, time.monotonic() - began))
-    loop = EngineLoop(loaded.runner, inbox, link.send, around_step=pulse.mark)
+    loop = EngineLoop(loaded.runner, inbox, link.send, around_step=pulse.mark, on_error=on_error)
     pulse.watch(loop, lambda: _figures(loaded.runner))
     loop.run()
 
@@ -105,7 +121,7 @@ def load_failure(error: Exception) -> str:
 
 
 class Link:
-    """The socket to the parent. Two threads write to it: the loop and the pulse."""
+    """The socket to the parent, whose end is ours. Two threads write: the loop and the pulse."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -118,15 +134,15 @@ class Link:
             try:
                 self._socket.sendall(frame)
             except OSError:
-                os._exit(0)
+                os._exit(_ORPHANED)
 
-    def receive(self, inbox: SimpleQueue[Any]) -> None:
+    def receive(self, put: Callable[[Any], None]) -> None:
         decoder = Decoder()
         while data := self._read():
             for command in decoder.feed(data):
                 self.prepare(command)
-                inbox.put(command)
-        os._exit(0)
+                put(command)
+        os._exit(_ORPHANED)
 
     def _read(self) -> bytes:
         with suppress(OSError):

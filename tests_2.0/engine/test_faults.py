@@ -1,11 +1,10 @@
 """The engine loop on a real model that fails in every place where a device can."""
 
-from queue import SimpleQueue
-
 import pytest
 
 from mlxk.engine import caches, sampler
 from mlxk.engine.batch import BatchRunner, Limits
+from mlxk.engine.inbox import Queued
 from mlxk.engine.loop import EngineLoop
 from mlxk.engine.matcher import Grammars
 from mlxk.engine.policy import Policy
@@ -53,7 +52,7 @@ def answers(model, tiny_model):
 
 
 def play(runner, jobs):
-    inbox, reports = SimpleQueue(), []
+    inbox, reports = Queued(), []
 
     def report(item):
         reports.append(item)

@@ -1,9 +1,8 @@
 """Sequences share steps, leave when done or dropped, and a failing one harms no other."""
 
-from queue import SimpleQueue
-
 import pytest
 
+from mlxk.engine.inbox import Queued
 from mlxk.engine.loop import EngineLoop, kind_of
 from mlxk.engine.policy import Policy
 from mlxk.engine.protocol import Abort, Add, Failed, Job, Step, Steps, Stop
@@ -49,7 +48,7 @@ def job(uid, n):
 
 def run(runner, *commands):
     """What each uid got, and the failures, after all the commands are through."""
-    inbox, reports = SimpleQueue(), []
+    inbox, reports = Queued(), []
     loop = EngineLoop(runner, inbox, reports.append)
     for command in commands:
         inbox.put(command)

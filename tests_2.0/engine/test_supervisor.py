@@ -9,10 +9,11 @@ import pytest
 from poisoned_worker import HANGS, KILLS
 
 from mlxk.contract.errors import EngineFailed
+from mlxk.engine.child import cause
 from mlxk.engine.options import EngineOptions
 from mlxk.engine.policy import Policy
 from mlxk.engine.protocol import Job
-from mlxk.engine.supervisor import Supervisor, cause
+from mlxk.engine.supervisor import Supervisor
 
 
 @pytest.fixture

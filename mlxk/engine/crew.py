@@ -1,0 +1,101 @@
+"""The ranks of one engine seen from outside: started by mlx.launch, spoken to through rank 0."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mlxk.engine.child import Child, environment, settings, spawn
+from mlxk.engine.protocol import Command, Ready, Report
+from mlxk.engine.ranks import Ranks, launching
+
+# Only for hosts that are reached by ssh: the launcher cannot do it without.
+_FOR_SSH = ("SSH_AUTH_SOCK", "SSH_AGENT_PID")
+# Without it a rank's GPU and network wait for each other by sleeping.
+_FAST = {"MLX_METAL_FAST_SYNCH": "1"}
+
+
+class Crew(Child):
+    """Like `Child`. The process is the launcher, in a group with every rank on this machine."""
+
+    def __init__(
+        self, who: Ranks, on_report: Callable[[Report], None], on_end: Callable[[], None]
+    ) -> None:
+        super().__init__(self._pass_on, on_end)
+        self._who = who
+        self._hear = on_report
+        self._folder: Path | None = None
+        self._server: asyncio.Server | None = None
+        self._unsent: list[Command] = []
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self, program: Sequence[str], log: Path, *, on_cpu: bool) -> None:
+        # For its owner only, as everything that tempfile makes.
+        self._folder = Path(tempfile.mkdtemp(prefix="mlxk-"))
+        path = self._folder / "rank0"
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: self, str(path))
+        env = environment(on_cpu=on_cpu) | _FAST | {"TMPDIR": str(self._folder)}
+        if self._who.hostfile:
+            env |= {name: os.environ[name] for name in _FOR_SSH if name in os.environ}
+        argv = launching(self._who, path, settings(on_cpu=on_cpu) | _FAST)
+        self._process = spawn(argv, log, env, stdin=subprocess.PIPE)
+        self._watching = asyncio.ensure_future(self._watch())
+
+    def send(self, command: Command) -> None:
+        if self._transport is None:
+            self._unsent.append(command)
+        super().send(command)
+
+    def kill(self) -> None:
+        if self._process:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def end(self) -> str:
+        """There is nothing that a rank would have to save."""
+        if self._watching:
+            self._watching.cancel()
+        has_ended = self._process is None or self._process.poll() is not None
+        self.kill()
+        how = await super().end()
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+        if self._server:
+            self._server.close()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return how if has_ended else f"one of {self._who.count} ranks ended"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._transport:
+            return
+        super().connection_made(transport)
+        for command in self._unsent:
+            super().send(command)
+
+    async def _watch(self) -> None:
+        """The launcher's end is the end, also when rank 0 has not connected yet."""
+        if self._process:
+            await asyncio.to_thread(self._process.wait)
+        if self._transport:
+            self._transport.abort()
+        else:
+            self.connection_lost(None)
+
+    def _pass_on(self, report: Report) -> None:
+        if isinstance(report, Ready):
+            self._quiet()
+        self._hear(report)
+
+    def _quiet(self) -> None:
+        """A word that nobody reads tells the launcher that nobody will."""
+        if self._process and self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.write(b"\n")
+                self._process.stdin.flush()

@@ -1,0 +1,176 @@
+"""Two processes, each with half of the weights, are one engine and say what one process says."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+import orjson
+import processes
+import pytest
+from processes import descendants, gone
+
+from mlxk.chat.fold import gather
+from mlxk.chat.types import Message, Request, Sampling, Text
+from mlxk.contract.errors import InvalidDocument, InvalidValue, NotFound, RuntimeIncompatible
+from mlxk.engine.model import EngineModel
+from mlxk.engine.options import EngineOptions
+from mlxk.engine.ranks import Ranks, launching, ranks
+
+TWO = Ranks(2, "ring")
+
+
+def ask(text, max_tokens=60, **sampling):
+    message = Message("user", (Text(text),))
+    return Request("tiny", (message,), max_tokens=max_tokens, sampling=Sampling(**sampling))
+
+
+REQUESTS = [
+    ask("a"),
+    ask("b" * 90),
+    ask("c" * 300),
+    ask("d" * 8, temperature=0.9, top_p=0.9, seed=5),
+    ask("e", repetition_penalty=1.2),
+]
+
+
+async def said(model, request):
+    return (await gather(model.stream(request))).message.text
+
+
+async def together(model, requests=REQUESTS):
+    return await asyncio.gather(*(said(model, request) for request in requests))
+
+
+@pytest.fixture
+def engine(tiny_model, home):
+    def make(family="qwen3", who=None, **options):
+        folder = tiny_model(family, **options)
+        return EngineModel(folder, "tiny", home=home, options=EngineOptions(ranks=who))
+
+    return make
+
+
+async def test_two_ranks_say_what_one_process_says(engine):
+    async with engine() as alone:
+        wanted = await together(alone)
+    async with engine(who=TWO) as model:
+        assert [await said(model, request) for request in REQUESTS] == wanted
+        async with aclosing(model.stream(ask("f", 300))) as left:
+            await anext(left)
+            readers = asyncio.ensure_future(together(model))
+            await anext(left)
+        assert await readers == wanted
+
+
+async def test_a_killed_rank_is_replaced_and_the_text_goes_on(engine):
+    requests = [ask(text, 250) for text in ("x", "y" * 40, "z" * 9)]
+    async with engine(who=TWO) as model:
+        wanted = await together(model, requests)
+        readers = asyncio.ensure_future(together(model, requests))
+        await asyncio.sleep(0.1)
+        launcher, (zero, one) = model.pid, ranks_of(model)
+        os.kill(one, signal.SIGKILL)
+        assert await readers == wanted
+        assert model.stats.restarts == 1
+        assert gone([launcher, zero, one])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["llama", "qwen3_moe", "gpt_oss"])
+async def test_deaths_of_any_rank_cost_nobody_a_token(engine, family):
+    async with engine(family) as alone:
+        wanted = await together(alone)
+    async with engine(family, TWO) as model:
+        assert await together(model) == wanted
+        for victim in (0, 1, None):
+            readers = asyncio.ensure_future(together(model))
+            await asyncio.sleep(0.2)
+            os.kill(model.pid if victim is None else ranks_of(model)[victim], signal.SIGKILL)
+            assert await readers == wanted, victim
+
+
+@pytest.mark.slow
+async def test_what_cannot_be_divided_is_refused(engine):
+    async with engine("gemma3_text", TWO) as model:
+        with pytest.raises(RuntimeIncompatible, match="gemma3_text is not supported on several"):
+            await model.ready()
+    async with engine("qwen3", Ranks(3, "ring")) as model:
+        with pytest.raises(RuntimeIncompatible, match="num_attention_heads is 4"):
+            await model.ready()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["starting", "ready"])
+def test_no_rank_outlives_whoever_started_it(tiny_model, home, when):
+    with subprocess.Popen(
+        [sys.executable, __file__, str(tiny_model("qwen3")), str(home), when],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(processes.__file__).parent)},
+    ) as process:
+        process.stdout.readline()
+        children = descendants(process.pid)
+        assert len(children) >= 3
+        process.kill()
+        assert gone(children)
+
+
+def test_the_launcher_gets_the_ports_and_no_secret(tmp_path):
+    words = launching(TWO, tmp_path / "s", {"HF_HUB_OFFLINE": "1"})
+    assert words[4:8] == ["-n", "2", "--backend", "ring"]
+    assert [words[i + 1] for i, word in enumerate(words) if word == "--env"] == ["HF_HUB_OFFLINE=1"]
+    assert words[-5:] == ["-m", "mlxk.engine.rank", str(tmp_path / "s"), "127.0.0.1", "ring"]
+
+
+def test_a_hostfile_says_how_many_where_and_by_which_backend(tmp_path):
+    path = tmp_path / "hosts.json"
+    hosts = [{"ssh": "127.0.0.1", "ips": ["10.0.0.1"]}, {"ssh": "b", "ips": ["10.0.0.2"]}]
+    path.write_bytes(orjson.dumps({"backend": "jaccl", "hosts": hosts}))
+    assert ranks(None, path, None) == Ranks(2, "jaccl", "10.0.0.1", path)
+    path.write_bytes(orjson.dumps(hosts))
+    assert ranks(2, path, "nccl") == Ranks(2, "nccl", "10.0.0.1", path)
+    with pytest.raises(InvalidValue, match="lists 2 ranks, not 3"):
+        ranks(3, path, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[", "{}", "[]", "[1]", '[{"ssh": "a"}]', '{"hosts": 1}', '{"backend": 3, "hosts": []}'],
+)
+def test_a_broken_hostfile_is_refused(tmp_path, text):
+    path = tmp_path / "hosts.json"
+    path.write_text(text)
+    with pytest.raises(InvalidDocument):
+        ranks(None, path, None)
+
+
+def test_one_rank_is_one_process_and_nonsense_is_refused(tmp_path):
+    assert ranks(1, None, None) is None
+    assert ranks(None, None, "ring") is None
+    with pytest.raises(InvalidValue, match="no backend 'mpi'"):
+        ranks(2, None, "mpi")
+    with pytest.raises(NotFound):
+        ranks(None, tmp_path / "absent", None)
+
+
+def ranks_of(model):
+    """Pids by rank: the launcher starts them in that order."""
+    return sorted(descendants(model.pid))
+
+
+async def run(folder, home, when):
+    async with EngineModel(folder, "tiny", home=home, options=EngineOptions(ranks=TWO)) as model:
+        if when == "ready":
+            await model.ready()
+        else:
+            while len(descendants(model.pid)) < 2:
+                await asyncio.sleep(0.01)
+        print("now", flush=True)
+        await asyncio.sleep(60)
+
+
+if __name__ == "__main__":
+    asyncio.run(run(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))
