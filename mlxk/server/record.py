@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from mlxk.server.metrics import Meter, log_line
-from mlxk.server.outlet import OUTLET
+from mlxk.server.outlet import OUTLET, Outlet
 from mlxk.server.state import STATE
 from mlxk.system.clock import stamp
 from mlxk.wire import openai_chat
@@ -50,7 +50,7 @@ async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse
         return response
     except ConnectionError:
         # The reader has left while something was written: nobody is there to be told.
-        outlet = request.get(OUTLET)
+        outlet: Outlet | None = request.get(OUTLET)
         if outlet is None or not outlet.is_open:
             raise
         return outlet.response
