@@ -76,9 +76,16 @@ class Desk:
         await self.models.close()
         return tuple(closed)
 
-    def new(self) -> Tab:
-        """An empty tab; the model begins to open."""
+    def new(
+        self,
+        settings: Settings | None = None,
+        *,
+        check: str | None = None,
+        clean: bool | None = None,
+    ) -> Tab:
+        """An empty tab, like the desk itself unless it is given otherwise. Its model opens."""
         tab = self._tab()
+        tab.adopt(settings or tab.settings, check or self.check, clean=clean)
         self.models.open(tab.settings)
         return tab
 

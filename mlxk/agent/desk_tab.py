@@ -99,6 +99,7 @@ class Tab:
         self._queue: deque[Order] = deque()
         self._seen: list[str] = []  # what the next prompt tells the model of commands
         self._check = check
+        self._clean = desk.clean
         self._before: str | None = None  # the code before the last prompt
         self._running: Settings | None = None
 
@@ -286,6 +287,11 @@ class Tab:
 
     # For the desk
 
+    def adopt(self, settings: Settings, check: str | None, *, clean: bool | None) -> None:
+        """Before its first prompt: what it begins with."""
+        self.settings, self._check = settings, check
+        self._clean = self._clean if clean is None else clean
+
     async def hold(self, make: Callable[[Store], Made]) -> None:
         """Make, fork or open the tab's session, and show what was said in it."""
         self.settings = await self._held.open(make)
@@ -331,7 +337,7 @@ class Tab:
 
     async def _session_for(self, prompt: str, settings: Settings) -> Session:
         if self._held.session is None:
-            clean = self._desk.clean
+            clean = self._clean
 
             def make(store: Store) -> Made:
                 return compose.session(store, Start(settings, None), prompt, clean=clean), settings
