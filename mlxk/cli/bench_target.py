@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlxk.contract.errors import InvalidValue, NotFound, UsageError
+from mlxk.contract.errors import InvalidValue, NotFound, NotRunning, UsageError
 from mlxk.system import hardware
 from mlxk.system.memory import resident_bytes
 from mlxk.system.network import is_loopback
@@ -121,7 +121,7 @@ def _deployment(wanted: Wanted, store: Any) -> Target:
     name = wanted.target
     declared, known = store.load(name), record.read(store.home, name)
     if known is None or not known.is_alive():
-        raise NotFound(f"{name} is not running", hint=f"mlxk up {name}", name=name)
+        raise NotRunning(f"{name} is not running", hint=f"mlxk up {name}", name=name)
     where = local.target(declared, known, os.environ)
     host = f"[{where.host}]" if ":" in where.host else where.host
     url = f"http://{host}:{where.port}"
