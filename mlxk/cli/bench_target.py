@@ -186,7 +186,9 @@ def _get(row: "Endpoint", url: str) -> bytes:
     class Stay(HTTPRedirectHandler):
         """A key goes to the server that was named, nowhere else."""
 
-        def redirect_request(self, *_: Any) -> None:
+        def redirect_request(
+            self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+        ) -> None:
             return None
 
     try:
