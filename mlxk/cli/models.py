@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from mlxk.hub.fleet import Progress
     from mlxk.hub.inspect import Metadata
-    from mlxk.hub.model import Model, Place, Report
+    from mlxk.hub.model import Model, Place, Verdict
     from mlxk.hub.provenance import State
     from mlxk.hub.reading import Document
+    from mlxk.hub.remembered import Known
     from mlxk.hub.show import FileEntry
 
     Checking = Generator[Progress, None, "Health"]
@@ -84,12 +85,27 @@ def list_models(
     mlxk list --json | jq -r '.data.models[] | select(.health == "unhealthy") | .name'
     """
     from mlxk.hub import listing
-    from mlxk.hub.model import describe
 
     places = listing.matching(listing.places(revisions=revisions), pattern)
-    with _uncollected():
-        models = tuple(describe(place).model for place in places)
+    models = tuple(known.model for known in _known(places, thorough=False))
     return Listing(models, len(models))
+
+
+def _known(places: "tuple[Place, ...]", *, thorough: bool) -> "list[Known]":
+    """What is known about each; what is not remembered is found out."""
+    from mlxk.hub.remembered import Known, Memory
+
+    def judge(place: "Place") -> Known:
+        from mlxk.hub.describe import describe
+
+        report = describe(place, thorough=thorough)
+        return Known(report.model, report.verdict)
+
+    with _uncollected():
+        memory = Memory("thorough" if thorough else "listed", judge)
+        found = [memory.about(place) for place in places]
+    memory.save()
+    return found
 
 
 @contextmanager
@@ -117,8 +133,8 @@ def show(
     mlxk show org/name@v1.0 --json | jq .data.metadata.context_length
     """
     from mlxk.hub import names, provenance
+    from mlxk.hub.describe import describe
     from mlxk.hub.inspect import metadata
-    from mlxk.hub.model import describe
     from mlxk.hub.show import entries
 
     report = describe(names.locate(model), thorough=True)
@@ -158,21 +174,20 @@ def health(
 
     mlxk health --strict --json | jq -r '.data.unhealthy[] | "\\(.name): \\(.reason)"'
     """
-    from mlxk.hub.model import describe
-
     places = _chosen(pattern)
     if verify:
-        return _verified([describe(place, thorough=True) for place in places], strict=strict)
-    with _uncollected():
-        items = [_item(describe(place, thorough=True)) for place in places]
+        return _verified(places, strict=strict)
+    items = [_item(known.model, known.verdict) for known in _known(places, thorough=True)]
     return _gated(_sorted_by_health(items), strict=strict)
 
 
-def _verified(reports: "list[Report]", *, strict: bool) -> "Checking":
+def _verified(places: "tuple[Place, ...]", *, strict: bool) -> "Checking":
     from mlxk.hub import verify
+    from mlxk.hub.describe import describe
 
+    reports = [describe(place, thorough=True) for place in places]
     wrong = yield from verify.verify(report.reading.contents for report in reports)
-    found = [_item(r, verify.problems(r.reading.contents, wrong)) for r in reports]
+    found = [_item(r.model, r.verdict, verify.problems(r.reading.contents, wrong)) for r in reports]
     return _gated(_sorted_by_health(found), strict=strict)
 
 
@@ -199,8 +214,7 @@ def _chosen(pattern: str | None) -> "tuple[Place, ...]":
     return listing.matching(listing.places(), pattern) or (names.locate(pattern),)
 
 
-def _item(report: "Report", more: tuple[str, ...] = ()) -> HealthItem:
-    model, verdict = report.model, report.verdict
+def _item(model: "Model", verdict: "Verdict", more: tuple[str, ...] = ()) -> HealthItem:
     problems = tuple(dict.fromkeys((*verdict.problems, *more)))
     return HealthItem(
         name=model.name,

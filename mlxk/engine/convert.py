@@ -26,8 +26,9 @@ from mlxk.contract.errors import (
 )
 from mlxk.hub import health, locks, provenance
 from mlxk.hub.contents import scan
+from mlxk.hub.describe import Report, describe
 from mlxk.hub.inspect import metadata
-from mlxk.hub.model import Place, Report, describe
+from mlxk.hub.model import Place
 from mlxk.hub.reading import read
 from mlxk.system import hardware
 from mlxk.system.files import translated

@@ -1,11 +1,11 @@
 """Would the framework's own loader load these files? Decided without any framework."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlxk.hub import tokenizer, weights
 from mlxk.hub.inspect import Facts, facts
+from mlxk.hub.model import Verdict
 from mlxk.hub.reading import CONFIG, GENERATION, Document, Reading, read
 from mlxk.hub.text import count_of
 
@@ -14,16 +14,7 @@ _LOADED = (".json", ".safetensors", ".npz", ".gguf", ".bin", ".model", ".jinja",
 _LOADED_TEXTS = ("merges.txt", "vocab.txt")
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    healthy: bool
-    reason: str | None
-    problems: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-
 def judge(folder: Path, *, name: str = "") -> Verdict:
-    """`reason` is the first problem; every problem names its file."""
     reading = read(folder)
     return examine(reading, facts(reading, name))
 

@@ -4,14 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from mlxk.hub import runtime
+from mlxk.hub.model import Framework, Kind
 from mlxk.hub.reading import TOKENIZER_CONFIG, Document, Reading
 from mlxk.hub.text import count_of, text_of
-
-Framework = Literal["MLX", "GGUF", "PyTorch", "Unknown"]
-Kind = Literal["chat", "base", "embedding", "unknown"]
 
 _EMBEDDERS = frozenset(
     (

@@ -3,6 +3,7 @@
 import os
 import struct
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -79,7 +80,7 @@ def _layout(tensors: dict[str, Any], data: int) -> str | None:
 
 def _lowest(lists: list[list[int]]) -> int:
     """The smallest number in any of them; a scalar's shape has none."""
-    return min(map(min, filter(None, lists)), default=0)
+    return min(chain.from_iterable(lists), default=0)
 
 
 def _why(head: bytes, size: int) -> str:

@@ -8,7 +8,7 @@ from mlxk.cli import models as commands
 from mlxk.cli import storage
 from mlxk.contract.errors import ModelNotFound, ModelUnhealthy
 from mlxk.hub import inspect, listing
-from mlxk.hub.model import describe
+from mlxk.hub.describe import describe
 from mlxk.hub.reading import read
 
 
