@@ -14,7 +14,7 @@ from mlxk.contract.errors import AlreadyExists, InvalidValue, UsageError
 from mlxk.history.record import Place, find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
-from mlxk.system import clock
+from mlxk.system import clock, paths
 from mlxk.system.files import write_atomic
 
 if TYPE_CHECKING:
@@ -108,8 +108,10 @@ async def chat_model(settings: Settings) -> AsyncGenerator[Model, None]:
             yield Model(remote)
         return
     from mlxk.engine.named import engine as named_engine
+    from mlxk.engine.options import EngineOptions
 
-    async with named_engine(settings.model) as engine:
+    options = EngineOptions(prefix_cache_folder=paths.prefix_cache())
+    async with named_engine(settings.model, options) as engine:
 
         async def ready() -> int:
             await engine.ready()

@@ -24,7 +24,7 @@ def chat(question: Question) -> Generator[Said, None, Answered]:
     history: list[Message] = []
     answer = Answered(question.model, "", None, Usage(), Timings())
     with Portal() as portal:
-        engine = portal.enter(named_engine(question.model))
+        engine = portal.enter(named_engine(question.model, question.options))
         portal.call(engine.ready())
         answer = replace(answer, model=engine.name, timings=Timings(engine.timings.load_s))
         sys.stderr.write(f"{engine.name}: /help says what can be typed here.\n")

@@ -23,6 +23,7 @@ from mlxk.contract import encoding
 from mlxk.contract.errors import EngineFailed, InvalidDocument, NotFound, SchemaMismatch
 from mlxk.contract.validate import compiled, parsed
 from mlxk.engine.named import engine as named_engine
+from mlxk.engine.options import EngineOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Question:
     stop: tuple[str, ...]
     schema: dict[str, Any] | None
     stream: bool
+    options: EngineOptions | None = None
 
     def request(self, *history: Message) -> Request:
         system = (Message("system", (Text(self.system),)),) if self.system else ()
@@ -74,7 +76,7 @@ class Answering:
 
     async def stream(self) -> AsyncGenerator[Event, None]:
         question = self._question
-        async with named_engine(question.model) as engine:
+        async with named_engine(question.model, question.options) as engine:
             await engine.ready()
             self._load_s = engine.timings.load_s
             self._asked = time.monotonic()

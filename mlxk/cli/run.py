@@ -76,6 +76,15 @@ def run(
     schema: Annotated[
         Path | None, typer.Option(help="Answer with JSON that obeys this JSON schema.")
     ] = None,
+    ranks: Annotated[
+        int | None, typer.Option(min=1, help="Divide the model among so many processes.")
+    ] = None,
+    hostfile: Annotated[
+        Path | None, typer.Option(help="The machines to divide it among, as mlx.launch wants them.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="How ranks speak: ring, jaccl, jaccl-ring or nccl.")
+    ] = None,
 ) -> "Generator[Said, None, Answered]":
     """Ask a model; without a question, on a terminal, chat with it.
 
@@ -85,6 +94,8 @@ def run(
     """
     from mlxk.chat.types import Sampling
     from mlxk.cli.question import Question, read_schema
+    from mlxk.engine.options import EngineOptions
+    from mlxk.engine.ranks import divided
 
     question = Question(
         model=model,
@@ -95,6 +106,7 @@ def run(
         stop=tuple(stop or ()),
         schema=read_schema(schema) if schema else None,
         stream=not no_stream,
+        options=EngineOptions(ranks=divided(ranks, hostfile, backend)),
     )
     if question.prompt is None:
         from mlxk.cli.chat import chat

@@ -52,11 +52,21 @@ def serve(
         int | None, typer.Option(help="Keep keys and values in 4 or 8 bits: less memory.")
     ] = None,
     prefix_cache_dir: Annotated[
-        Path | None, typer.Option(help="Keep prompts that were read here, across restarts.")
+        Path | None,
+        typer.Option(help="Where prompts that were read are kept.  [default: in $MLXK_HOME]"),
     ] = None,
     prefix_cache_size: Annotated[
-        float, typer.Option(min=0.001, help="Gigabytes that they may take.")
+        float, typer.Option(min=0, help="Gigabytes that they may take on disk; 0 is none.")
     ] = 16,
+    ranks: Annotated[
+        int | None, typer.Option(min=1, help="Divide each model among so many processes.")
+    ] = None,
+    hostfile: Annotated[
+        Path | None, typer.Option(help="The machines to divide it among, as mlx.launch wants them.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="How ranks speak: ring, jaccl, jaccl-ring or nccl.")
+    ] = None,
     keep_alive: Annotated[
         str | None, typer.Option(help="Unload a model idle so long: 5m, 1h; -1 is never.")
     ] = None,
@@ -87,8 +97,10 @@ def serve(
     from mlxk.cli.residents import Wanted
     from mlxk.contract.notes import note
     from mlxk.engine.options import EngineOptions
+    from mlxk.engine.ranks import divided
     from mlxk.server.state import ServerOptions
     from mlxk.system.network import is_loopback
+    from mlxk.system.paths import prefix_cache
 
     model_id = None
     if deployment is not None:
@@ -108,8 +120,9 @@ def serve(
         context=context,
         rows=max_concurrency or EngineOptions().rows,
         kv_bits=_bits(kv_bits),
-        prefix_cache_folder=prefix_cache_dir,
+        prefix_cache_folder=(prefix_cache_dir or prefix_cache()) if prefix_cache_size else None,
         prefix_cache_bytes=int(prefix_cache_size * 1e9),
+        ranks=divided(ranks, hostfile, backend),
     )
     names = tuple(models or [local.named(None)])
     wanted = Wanted(names, limits, keep_alive, memory_gb, model_id)

@@ -104,8 +104,8 @@ class Steps:
 class Beat:
     """A sign of life: sequences on the device, waiting ones, age of the step in progress.
 
-    `peak_bytes` is the most that MLX ever held, `kv_bytes` what sequences hold now; `reading` says for prompts that are being read
-    which (uid) and how far.
+    `peak_bytes` is the most that MLX ever held, `kv_bytes` what sequences hold now; `reading` says
+    for prompts that are being read which (uid) and how far.
     """
 
     active: int

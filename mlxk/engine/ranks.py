@@ -35,7 +35,7 @@ class Ranks:
     hostfile: Path | None = None
 
 
-def ranks(count: int | None, hostfile: Path | None, backend: str | None) -> Ranks | None:
+def divided(count: int | None, hostfile: Path | None, backend: str | None) -> Ranks | None:
     """What was asked for, checked; None for one process alone."""
     if backend is not None and backend not in get_args(Backend):
         raise InvalidValue(f"no backend {backend!r}", hint=f"one of {', '.join(get_args(Backend))}")

@@ -40,7 +40,7 @@ class Segment:
 
 
 class Segments:
-    """A folder that several processes may share, bounded by the bytes of its files."""
+    """A folder that several processes may share. `limit_bytes` bounds it and those beside it."""
 
     def __init__(self, folder: Path, fingerprint: bytes, limit_bytes: int) -> None:
         self._folder = folder
@@ -86,7 +86,8 @@ class Segments:
             zlib.crc32(body),
             len(body),
         )
-        write_atomic(self._folder / piece.file_name, head + body, durable=False)
+        # Who can read this can tell what was said.
+        write_atomic(self._folder / piece.file_name, head + body, mode=0o600, durable=False)
         self._know(piece)
         self._shrink()
 
@@ -144,9 +145,9 @@ class Segments:
         self._by_parent.get(piece.parent, {}).pop(piece.id, None)
 
     def _shrink(self) -> None:
-        """The least recently used files go first."""
+        """The least recently used files go first, also those of models beside this one."""
         files = []
-        for path in self._folder.glob(f"*{_SUFFIX}"):
+        for path in self._folder.parent.glob(f"*/*{_SUFFIX}"):
             with suppress(OSError):
                 stat = path.stat()
                 files.append((stat.st_mtime_ns, stat.st_size, path))
@@ -155,8 +156,10 @@ class Segments:
             if excess <= 0:
                 return
             excess -= size
-            if (piece := _named(path.stem)) is not None:
-                self.discard(piece)
+            if path.parent == self._folder and (piece := _named(path.stem)) is not None:
+                self._forget(piece)
+            with suppress(OSError):
+                path.unlink()
 
 
 def _named(stem: str) -> Segment | None:

@@ -10,6 +10,11 @@ def home(env: Mapping[str, str] = os.environ) -> Path:
     return _expanded(env.get("MLXK_HOME"), env) or _user(env) / ".mlxk"
 
 
+def prefix_cache(env: Mapping[str, str] = os.environ) -> Path:
+    """What engines have read, kept for the next time; safe to delete."""
+    return home(env) / "prefix-cache"
+
+
 def hub_cache(env: Mapping[str, str] = os.environ) -> Path:
     """The Hugging Face cache, by the same rules as huggingface_hub, without importing it."""
     explicit = _expanded(env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE"), env)

@@ -18,7 +18,7 @@ from mlxk.chat.types import Message, Request, Sampling, Text
 from mlxk.contract.errors import InvalidDocument, InvalidValue, NotFound, RuntimeIncompatible
 from mlxk.engine.model import EngineModel
 from mlxk.engine.options import EngineOptions
-from mlxk.engine.ranks import Ranks, launching, ranks
+from mlxk.engine.ranks import Ranks, divided, launching
 
 TWO = Ranks(2, "ring")
 
@@ -129,11 +129,11 @@ def test_a_hostfile_says_how_many_where_and_by_which_backend(tmp_path):
     path = tmp_path / "hosts.json"
     hosts = [{"ssh": "127.0.0.1", "ips": ["10.0.0.1"]}, {"ssh": "b", "ips": ["10.0.0.2"]}]
     path.write_bytes(orjson.dumps({"backend": "jaccl", "hosts": hosts}))
-    assert ranks(None, path, None) == Ranks(2, "jaccl", "10.0.0.1", path)
+    assert divided(None, path, None) == Ranks(2, "jaccl", "10.0.0.1", path)
     path.write_bytes(orjson.dumps(hosts))
-    assert ranks(2, path, "nccl") == Ranks(2, "nccl", "10.0.0.1", path)
+    assert divided(2, path, "nccl") == Ranks(2, "nccl", "10.0.0.1", path)
     with pytest.raises(InvalidValue, match="lists 2 ranks, not 3"):
-        ranks(3, path, None)
+        divided(3, path, None)
 
 
 @pytest.mark.parametrize(
@@ -144,16 +144,16 @@ def test_a_broken_hostfile_is_refused(tmp_path, text):
     path = tmp_path / "hosts.json"
     path.write_text(text)
     with pytest.raises(InvalidDocument):
-        ranks(None, path, None)
+        divided(None, path, None)
 
 
 def test_one_rank_is_one_process_and_nonsense_is_refused(tmp_path):
-    assert ranks(1, None, None) is None
-    assert ranks(None, None, "ring") is None
+    assert divided(1, None, None) is None
+    assert divided(None, None, "ring") is None
     with pytest.raises(InvalidValue, match="no backend 'mpi'"):
-        ranks(2, None, "mpi")
+        divided(2, None, "mpi")
     with pytest.raises(NotFound):
-        ranks(None, tmp_path / "absent", None)
+        divided(None, tmp_path / "absent", None)
 
 
 def ranks_of(model):
