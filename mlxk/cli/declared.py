@@ -13,6 +13,9 @@ from mlxk.system import paths, process
 
 @dataclass(frozen=True, slots=True)
 class Asked:
+    """`digest` is of the document as it was read."""
+
+    digest: str
     model: str
     model_id: str | None
     host: str
@@ -35,6 +38,7 @@ def declared(name: str) -> Asked:
     port = os.environ.get("MLXK_PORT") or str(deployment.server.port or "auto")
     cache, idle = deployment.kv_cache, deployment.keep_alive_s
     return Asked(
+        digest=deployment.digest,
         model=weigh.reference(deployment, store.home),
         model_id=deployment.server.model_id,
         host=deployment.server.host,
@@ -47,19 +51,27 @@ def declared(name: str) -> Asked:
     )
 
 
-def adopt(name: str, port: int) -> None:
+def adopt(name: str, digest: str, port: int) -> None:
     """Started by the operating system, not by `up`: the record is ours to write."""
     store = Store(paths.home())
     known = record.read(store.home, name) or Record(name)
     if known.pid == os.getpid():
         return
     own = known.of(process.identity())
-    digest, now = store.load(name).digest, time.time()
+    now = time.time()
     record.write(
         store.home,
         replace(own, desired="running", owner=_owner(), port=port, config_digest=digest,
                 held=False, started_at=now, ready_at=now),
     )  # fmt: skip
+
+
+def settled(name: str, digest: str) -> None:
+    """What runs is what the document says now: nobody needs to restart it."""
+    home = paths.home()
+    known = record.read(home, name)
+    if known is not None and known.pid == os.getpid():
+        record.write(home, replace(known, config_digest=digest))
 
 
 def _owner() -> record.Owner:

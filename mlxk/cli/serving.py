@@ -13,6 +13,7 @@ from mlxk.cli.registry import Ongoing, command
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from mlxk.cli.reloading import Reload
     from mlxk.cli.residents import Wanted
     from mlxk.server.state import ServerOptions
 
@@ -102,11 +103,13 @@ def serve(
     from mlxk.system.network import is_loopback
     from mlxk.system.paths import prefix_cache
 
-    model_id = None
+    model_id = reload = None
     if deployment is not None:
         from mlxk.cli.declared import declared
+        from mlxk.cli.reloading import Reload
 
         asked = declared(deployment)
+        reload = Reload(deployment, asked, _key)
         models, host, port, api_key_env = [asked.model], asked.host, asked.port, asked.api_key_env
         context, max_concurrency = asked.context, asked.max_concurrency
         model_id, kv_bits, keep_alive = asked.model_id, asked.kv_bits, asked.keep_alive
@@ -126,27 +129,32 @@ def serve(
     )
     names = tuple(models or [local.named(None)])
     wanted = Wanted(names, limits, keep_alive, memory_gb, model_id)
-    service = drive(_service(wanted, number, options))
+    service = drive(_service(wanted, number, options, reload))
     value = next(service)
-    if deployment is not None:
+    if reload is not None:
         from mlxk.cli.declared import adopt
 
-        adopt(deployment, value.port)
+        adopt(reload.name, reload.served.digest, value.port)
     return Ongoing(value, service)
 
 
 async def _service(
-    wanted: "Wanted", port: int, options: "ServerOptions"
+    wanted: "Wanted", port: int, options: "ServerOptions", reload: "Reload | None"
 ) -> "AsyncGenerator[Served, None]":
     """Yields once, when a token can be made; then serves until it is cancelled."""
     import asyncio
+    import signal
     from contextlib import AsyncExitStack
 
     from mlxk.cli.residents import residents
     from mlxk.server.app import drain, listening, make_app
+    from mlxk.server.state import STATE
 
     lodgers, first = residents(wanted)
     app = make_app({each.name: each for each in lodgers}, options)
+    if reload is not None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, reload, app[STATE], lodgers[0])
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(listening(app, port))
         for each in lodgers:

@@ -170,6 +170,9 @@ class Resident:
     def stay(self, seconds: float) -> None:
         """From now on it leaves after so long without a request; `inf`: not by itself."""
         self.keep_alive_s = None if seconds == inf else seconds
+        if self._engine is not None and not self._users:
+            self._unschedule()
+            self._rest()
 
     async def ready(self) -> None:
         """Load it now."""
