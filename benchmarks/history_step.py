@@ -2,9 +2,10 @@
 
     python benchmarks/history_step.py [FILES...]
 
-Both sides record the same edit of three known files. Ours also stores the conversation and syncs
-everything to disk. git runs with its defaults, which sync less; `durable_git_ms` is the same with
-`core.fsync=all`. Prints one JSON document.
+Both sides record the same edit of three files: ours knowing which, looking where the kernel says
+that something happened (as after Bash), or looking everywhere. Ours also stores the conversation
+and syncs everything to disk. git runs with its defaults, which sync less; `durable_git_ms` is the
+same with `core.fsync=all`. Prints one JSON document.
 """
 
 import json
@@ -41,24 +42,30 @@ def measured(files: int) -> dict[str, object]:
         began = time.perf_counter()
         with Session.create(store, b"{}", name="bench", when=now()) as session:
             created = time.perf_counter() - began
-            os.sync()  # what building the repositories left behind belongs to neither side
-            times = _interleaved(session, theirs, files)
-    ours, usual, durable, scan = (statistics.median(t) * 1e3 for t in times)
+            with Session.create(store, b"{}", name="scan", when=now()) as scanning:
+                scanning._checkout.close()  # as where the kernel does not tell
+                os.sync()  # what building the repositories left behind belongs to neither side
+                times = _interleaved(session, scanning, theirs, files)
+    ours, usual, durable, bash, scan = (statistics.median(t) * 1e3 for t in times)
     return {
         "files": files,
         "create_ms": round(created * 1e3, 1),
         "git_ms": round(usual, 2),
         "durable_git_ms": round(durable, 2),
         "known_paths_ms": round(ours, 2),
+        "after_bash_ms": round(bash, 2),
         "full_scan_ms": round(scan, 2),
         "known_paths_ratio": round(ours / usual, 3),
+        "after_bash_ratio": round(bash / usual, 3),
         "full_scan_ratio": round(scan / usual, 3),
         "known_paths_ratio_to_durable_git": round(ours / durable, 3),
     }
 
 
-def _interleaved(session: Session, theirs: Path, files: int) -> tuple[list[float], ...]:
-    times: tuple[list[float], ...] = ([], [], [], [])
+def _interleaved(
+    session: Session, scanning: Session, theirs: Path, files: int
+) -> tuple[list[float], ...]:
+    times: tuple[list[float], ...] = ([], [], [], [], [])
     for turn in range(ROUNDS + 2):
         paths = _chosen(files, turn)
         arms: list[tuple[Path, Callable[[], object]]] = [
@@ -66,6 +73,7 @@ def _interleaved(session: Session, theirs: Path, files: int) -> tuple[list[float
             (theirs, lambda: _commit_with_git(theirs)),
             (theirs, lambda: _commit_with_git(theirs, "-c", "core.fsync=all")),
             (session.worktree, lambda: session.append(LINES, when=now(), paths=None)),
+            (scanning.worktree, lambda: scanning.append(LINES, when=now(), paths=None)),
         ]
         for taken, (root, work) in zip(times, arms, strict=True):
             _edit(root, paths, turn)

@@ -16,20 +16,30 @@ from mlxk.history.ignore import Rules
 from mlxk.history.reading import Reader
 from mlxk.history.store import Store
 from mlxk.history.trees import SUBMODULE, Entry
+from mlxk.history.watch import Touched, Watch
 from mlxk.system.files import translated
 
 Found = dict[bytes, Entry | None]  # path -> what it is now; None: gone
+_NOWHERE = Folder()
+_FOLLOWED = 16  # a file that was written through a hard link elsewhere is found by a full scan only
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Checkout:
     """The user's or a session's own. `known` is kept up to date by every look.
 
-    Without `keep` the bytes that are found are not stored.
+    Without `keep` the bytes that are found are not stored. With `follow`, a scan after the first
+    looks only where the kernel says that something happened, if it can say so.
     """
 
-    def __init__(self, root: Path, known: Folder, store: Store, *, keep: bool = True) -> None:
+    def __init__(
+        self, root: Path, known: Folder, store: Store, *, keep: bool = True, follow: bool = False
+    ) -> None:
         self._stores = keep
+        self._follow = follow
+        self._watch: Watch | None = None
+        self._followed = 0  # scans in a row that were not full
+        self._linked = False  # a file was met that has other names
         self.root = root
         self.known = known
         self._store = store
@@ -38,16 +48,77 @@ class Checkout:
 
     def scan(self) -> Found:
         """Everything that differs from what was known."""
+        touched = self._watch.touched() if self._watch else None
+        if self._linked or self._followed >= _FOLLOWED:
+            touched = None
         self._found = {}
         self._reader = Reader(self.root, self._store, keep=self._stores)
         rules = Rules.of(self.root, self._store.common, self._store.config)
         with translated(self.root):
             fd = _top(self.root)
             try:
-                self._visit(self.known, fd, b"", rules, relist=False)
+                if touched is None or not self._visit_touched(touched, fd, rules):
+                    self._visit_all(fd, rules)
             finally:
                 os.close(fd)
         return self._found
+
+    def close(self) -> None:
+        """Stop following."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+        self._follow = False
+
+    def _visit_all(self, fd: int, rules: Rules) -> None:
+        self._followed = 0
+        self._linked = False
+        if self._follow:
+            if self._watch is not None:
+                self._watch.close()
+            self._watch = Watch.over(self.root)
+        self._visit(self.known, fd, b"", rules, relist=False)
+        if self._watch is not None and self._watch.is_broken:
+            self.close()
+
+    def _visit_touched(self, touched: Touched, top: int, rules: Rules) -> bool:
+        """Whether that was enough: what the kernel cannot tell needs a full visit."""
+        if any(b".gitignore" in names for names in touched.values()):
+            return False
+        self._followed += 1
+        for path in sorted(touched):
+            folder, below = self.known, rules
+            fd: int | None = os.dup(top)
+            for part in path.split(b"/")[:-1]:
+                folder, below = folder.folders.get(part, _NOWHERE), below.below(part)
+                outer, fd = fd, _enter(part, fd) if fd is not None else None
+                if outer is not None:
+                    os.close(outer)
+            if fd is None:
+                continue
+            try:
+                if folder is not _NOWHERE:
+                    self._names(folder, fd, path, touched[path], below)
+            finally:
+                os.close(fd)
+        return not self._linked  # its other names were written without a word to their folders
+
+    def _names(
+        self, folder: Folder, fd: int, prefix: bytes, names: set[bytes], rules: Rules
+    ) -> None:
+        for name in sorted(names):
+            info = _stat(name, fd)
+            self._linked |= _is_linked(info)
+            is_folder = info is not None and stat.S_ISDIR(info.st_mode)
+            if name not in folder.files:
+                if not is_folder:
+                    self._drop(folder, name, prefix + name + b"/")
+                if info is not None:
+                    self._take_in(folder, fd, prefix, name, rules, is_folder=is_folder)
+            if (known := folder.files.get(name)) and known.signature is not None:
+                self._update(folder, fd, prefix, name, info)
+            if name in folder.folders:
+                self._visit_below(folder, fd, prefix, name, rules, relist=False)
 
     def look(self, paths: Iterable[str]) -> Found:
         """What differs at these paths only; a folder among them means a full scan."""
@@ -100,6 +171,8 @@ class Checkout:
         return ignored
 
     def _visit(self, folder: Folder, fd: int, prefix: bytes, rules: Rules, *, relist: bool) -> None:
+        if self._watch is not None:
+            self._watch.add(fd, prefix)  # before looking: nothing falls between the two
         info = os.fstat(fd)
         gitignore = folder.files.get(b".gitignore")
         changed = _changed(folder, fd)
@@ -111,15 +184,20 @@ class Checkout:
             changed += [name for name, known in folder.files.items() if known.entry is None]
         for name in dict.fromkeys(changed):
             self._update(folder, fd, prefix, name, _stat(name, fd))
-        for name, below in list(folder.folders.items()):
-            if (inner := _enter(name, fd)) is None:
-                self._drop(folder, name, prefix + name + b"/")
-                continue
-            try:
-                path = prefix + name + b"/"
-                self._visit(below, inner, path, rules.below(name), relist=relist)
-            finally:
-                os.close(inner)
+        for name in list(folder.folders):
+            self._visit_below(folder, fd, prefix, name, rules, relist=relist)
+
+    def _visit_below(
+        self, folder: Folder, fd: int, prefix: bytes, name: bytes, rules: Rules, *, relist: bool
+    ) -> None:
+        path = prefix + name + b"/"
+        if (inner := _enter(name, fd)) is None:
+            self._drop(folder, name, path)
+            return
+        try:
+            self._visit(folder.folders[name], inner, path, rules.below(name), relist=relist)
+        finally:
+            os.close(inner)
 
     def _list(self, folder: Folder, fd: int, prefix: bytes, rules: Rules) -> None:
         """Take in the names that are new here."""
@@ -127,14 +205,19 @@ class Checkout:
             for entry in entries:
                 name = os.fsencode(entry.name)
                 is_folder = entry.is_dir(follow_symlinks=False)
-                if name in folder.files or (is_folder and name in folder.folders):
-                    continue
-                if name.lower() == b".git" or rules.ignores(name, folder=is_folder):
-                    continue
-                if not is_folder:
-                    folder.files[name] = Known(NEVER, None)
-                elif not self._is_repository(fd, prefix, name):
-                    folder.folders[name] = Folder()
+                self._take_in(folder, fd, prefix, name, rules, is_folder=is_folder)
+
+    def _take_in(
+        self, folder: Folder, fd: int, prefix: bytes, name: bytes, rules: Rules, *, is_folder: bool
+    ) -> None:
+        if name in folder.files or (is_folder and name in folder.folders):
+            return
+        if name.lower() == b".git" or rules.ignores(name, folder=is_folder):
+            return
+        if not is_folder:
+            folder.files[name] = Known(NEVER, None)
+        elif not self._is_repository(fd, prefix, name):
+            folder.folders[name] = Folder()
 
     def _is_repository(self, fd: int, prefix: bytes, name: bytes) -> bool:
         if _stat(name + b"/.git", fd) is None:
@@ -147,7 +230,9 @@ class Checkout:
         self, folder: Folder, fd: int, prefix: bytes, name: bytes, info: os.stat_result | None
     ) -> None:
         known, path = folder.files[name], prefix + name
+        self._linked |= _is_linked(info)
         if info and known.entry and known.entry[0] == SUBMODULE and stat.S_ISDIR(info.st_mode):
+            self.close()  # what it points at changes inside its own `.git`
             self._keep(folder, path, name, Known(NEVER, self._reader.submodule(path, known.entry)))
         elif info and (stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode)):
             self._keep(folder, path, name, self._reader.read(fd, path, info, known.entry))
@@ -205,6 +290,10 @@ def _stat(name: bytes, fd: int) -> os.stat_result | None:
         return None
 
 
+def _is_linked(info: os.stat_result | None) -> bool:
+    return info is not None and info.st_nlink > 1 and stat.S_ISREG(info.st_mode)
+
+
 def _changed(folder: Folder, fd: int) -> list[bytes]:
     """Files that no longer look as they did: the inner loop of every scan."""
     look, changed = os.stat, []
@@ -215,7 +304,7 @@ def _changed(folder: Folder, fd: int) -> list[bytes]:
             except FileNotFoundError:
                 changed.append(name)
                 continue
-            if info.st_ctime_ns != wanted[1] or signature(info) != wanted:
+            if info.st_ctime_ns != wanted[1] or info.st_nlink > 1 or signature(info) != wanted:
                 changed.append(name)
     return changed
 

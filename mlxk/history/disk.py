@@ -18,7 +18,7 @@ class Batch:
     """Files being written together: begin their write-out one by one, wait for all of them once."""
 
     def __init__(self, folder: Path) -> None:
-        self._shared_journal = _filesystem(folder) in _ONE_JOURNAL and _write_out() is not None
+        self._shared_journal = filesystem(folder) in _ONE_JOURNAL and _write_out() is not None
         self._pending: list[int] = []
 
     def take(self, fd: int) -> None:
@@ -72,7 +72,7 @@ def _write_out() -> "ctypes._NamedFuncPointer | None":
     return getattr(ctypes.CDLL(None), "sync_file_range", None)
 
 
-def _filesystem(folder: Path) -> str | None:
+def filesystem(folder: Path) -> str | None:
     """The type of the file system under `folder`, from the kernel's mount table."""
     if sys.platform != "linux":
         return None

@@ -5,6 +5,7 @@ Pattern matching is dulwich's; the order of files is git's.
 
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import Self
 
@@ -88,6 +89,9 @@ def _load(file: bytes, *, ignorecase: bool) -> tuple[Pattern, ...]:
     try:
         with translated(Path(os.fsdecode(file))):
             fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                os.close(fd)
+                return ()
     except OSError as e:
         if e.errno in _NOT_THERE:
             return ()

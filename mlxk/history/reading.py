@@ -66,8 +66,11 @@ class Reader:
             fd = os.open(self._root + path, _READ)
         except OSError:
             return None
-        with os.fdopen(fd, "rb") as file:
-            return file.read()
+        try:
+            is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+            return _content(fd, os.fstat(fd).st_size) if is_file else None
+        finally:
+            os.close(fd)
 
     def _mode(self, info: os.stat_result, old: Entry | None) -> int:
         if not self._modes:

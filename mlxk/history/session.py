@@ -197,6 +197,7 @@ class Session:
     def close(self) -> None:
         """Bring the worktree's index up to date for people and free the lock."""
         with self._held:
+            self._checkout.close()
             worktree.save_index(self._store, self.id, self._checkout)
             self._store.writer.join()
 

@@ -59,7 +59,7 @@ def create(
         register(store, session, branch)
         index.write(at.admin / "index", copied.walk())
         building.rename(at.folder)
-    return Checkout(at.folder, copied, store)
+    return Checkout(at.folder, copied, store, follow=True)
 
 
 def register(store: Store, session: str, branch: str) -> None:
@@ -88,7 +88,7 @@ def reopen(store: Store, session: str, branch: str, tree: RawId) -> Checkout:
         register(store, session, branch)
         _link(at)
     known = _known(store, tree, saved)
-    return Checkout(at.folder, known, store)
+    return Checkout(at.folder, known, store, follow=True)
 
 
 def retarget(store: Store, checkout: Checkout, tree: RawId, pairs: Sequence[Pair]) -> None:

@@ -98,7 +98,14 @@ def new_ignore_rules(root):
     (root / "b/out/y").write_text("y")
 
 
+def rules_that_are_folders(root):
+    (root / ".gitignore/x").mkdir(parents=True)
+    (root / ".gitattributes").mkdir()
+    (root / "new").write_text("x")
+
+
 CASES = [
+    (rules_that_are_folders, ["A new"]),
     (edit_file, ["M a"]),
     (edit_without_changing_size, ["M a"]),
     (touch, []),
