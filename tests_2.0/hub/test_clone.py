@@ -1,5 +1,9 @@
 """Clones: offline, editable, and never a way for an edit to reach the cache."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import hub_cache as build
 import pytest
 
@@ -46,6 +50,20 @@ def test_an_edit_never_reaches_the_cache(hub_cache, tmp_path):
         path.write_bytes(b"edited")
     assert commands.health("org/m").summary.healthy_count == 1
     assert contents(tmp_path / "w") != build.model()
+
+
+@pytest.mark.live
+@pytest.mark.skipif("MLXK_REFLINK" not in os.environ, reason="MLXK_REFLINK names no folder")
+def test_a_file_system_that_shares_blocks_shares_them(monkeypatch):
+    """`MLXK_REFLINK=/mnt/xfs pytest -m live …` on XFS, Btrfs or APFS."""
+    with tempfile.TemporaryDirectory(dir=os.environ["MLXK_REFLINK"]) as name:
+        monkeypatch.setenv("HF_HUB_CACHE", f"{name}/hub")
+        build.HubCache(Path(name) / "hub").add("org/m", files := build.model(vocab_size=40_000))
+        value = clone("org/m", Path(name) / "w")
+        assert value.method in ("reflink", "clonefile")
+        assert (value.copied_bytes, contents(Path(name) / "w")) == (0, files)
+        (Path(name) / "w" / "model.safetensors").write_bytes(b"edited")
+        assert commands.health("org/m").summary.healthy_count == 1
 
 
 def test_a_clone_knows_where_it_came_from(hub_cache, tmp_path):
