@@ -1,7 +1,6 @@
 """Keeps one engine process alive and its streams going: restart with back-off, and resume."""
 
 import asyncio
-import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from mlxk.contract.errors import (
 from mlxk.engine.child import WORKER, Child
 from mlxk.engine.crew import Crew
 from mlxk.engine.options import EngineOptions, EngineStats, Phase
+from mlxk.engine.patience import Patience
 from mlxk.engine.protocol import (
     Abort,
     Add,
@@ -34,9 +34,6 @@ from mlxk.engine.roster import Roster
 from mlxk.engine.tickets import Ticket
 from mlxk.engine.watchdog import Watchdog
 
-_BACK_OFF_S = (0.0, 0.2, 1.0, 5.0, 15.0)
-_LOADS = 3
-_REVIVAL_S = 10.0
 _ERRORS: dict[str, type[MlxkError]] = {
     error.type: error
     for error in (EngineFailed, EngineMissing, ModelUnhealthy, OutOfMemory, RuntimeIncompatible)
@@ -67,9 +64,7 @@ class Supervisor:
         self._child: Child | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
-        self._failure: MlxkError | None = None
-        self._deaths = 0
-        self._gave_up = 0.0
+        self._patience = Patience()
         self._watchdog = Watchdog(
             silence_s=options.silence_s, hang_s=options.hang_s, on_stall=self._end_stalled
         )
@@ -80,9 +75,7 @@ class Supervisor:
 
     async def close(self) -> None:
         self.phase = "stopped"
-        self._failure = EngineFailed("the engine was stopped")
-        self._settled.set()
-        self._roster.fail_all(self._failure)
+        self._fail(EngineFailed("the engine was stopped"))
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -92,9 +85,7 @@ class Supervisor:
 
     async def ready(self) -> None:
         """Return when the process can make a token; raise why it will not."""
-        if self._may_revive():
-            self._failure = None
-            self._deaths = 0
+        if self.phase == "failed" and self._patience.revive():
             self._settled.clear()
             await self._relaunch()
         try:
@@ -102,13 +93,13 @@ class Supervisor:
                 await self._settled.wait()
         except TimeoutError as e:
             raise StartTimeout("the model is still loading", hint=f"see {self._log}") from e
-        if self._failure:
-            raise self._failure
+        if self._patience.failure:
+            raise self._patience.failure
 
     def submit(self, job: Job) -> Ticket:
         """A place in the batch or in the queue; OverCapacity when both are full."""
-        if self._failure:
-            raise self._failure
+        if self._patience.failure:
+            raise self._patience.failure
         if len(self._roster) >= self._options.rows + self._options.queue:
             raise OverCapacity("too many requests are waiting", hint="try again later")
         ticket = self._roster.enter(job)
@@ -139,19 +130,7 @@ class Supervisor:
         self._watchdog.reset()
         self._child = self._new_child()
         await self._child.start(self._program, self._log, on_cpu=self._on_cpu)
-        options = self._options
-        self._child.send(
-            Load(
-                folder=str(self._folder),
-                rows=options.rows,
-                step_tokens=options.step_tokens,
-                kv_bytes=options.kv_bytes,
-                kv_bits=options.kv_bits,
-                kept_bytes=options.prefix_memory_bytes,
-                archive=str(folder) if (folder := options.prefix_cache_folder) else None,
-                archive_bytes=options.prefix_cache_bytes,
-            )
-        )
+        self._child.send(_load(self._folder, self._options))
 
     def _new_child(self) -> Child:
         who = self._options.ranks
@@ -197,13 +176,13 @@ class Supervisor:
         self.phase = "starting"
         cause = await self._child.end() if self._child else "never started"
         error = EngineFailed(f"the engine process died ({cause})", hint=f"see {self._log}")
-        self._deaths = self._deaths + 1 if was_loading else 1
-        if self._deaths > _LOADS:
+        pause_s = self._patience.pause(was_loading=was_loading)
+        if pause_s is None:
             self._give_up(error)
             return
         self._roster.survive(error)
         self.restarts += 1
-        await asyncio.sleep(_BACK_OFF_S[min(self._deaths - 1, len(_BACK_OFF_S) - 1)])
+        await asyncio.sleep(pause_s)
         await self._relaunch()
 
     async def _relaunch(self) -> None:
@@ -214,15 +193,12 @@ class Supervisor:
 
     def _give_up(self, error: MlxkError) -> None:
         self.phase = "failed"
-        self._failure = error
-        self._gave_up = time.monotonic()
+        self._fail(error)
+
+    def _fail(self, error: MlxkError) -> None:
+        self._patience.give_up(error)
         self._settled.set()
         self._roster.fail_all(error)
-
-    def _may_revive(self) -> bool:
-        """What failed for want of memory or luck is tried again, though not at once."""
-        rested = time.monotonic() - self._gave_up > _REVIVAL_S
-        return self.phase == "failed" and isinstance(self._failure, EngineFailed) and rested
 
     def _end_stalled(self) -> None:
         if self._child:
@@ -232,3 +208,17 @@ class Supervisor:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _load(folder: Path, options: EngineOptions) -> Load:
+    archive = options.prefix_cache_folder
+    return Load(
+        folder=str(folder),
+        rows=options.rows,
+        step_tokens=options.step_tokens,
+        kv_bytes=options.kv_bytes,
+        kv_bits=options.kv_bits,
+        kept_bytes=options.prefix_memory_bytes,
+        archive=str(archive) if archive else None,
+        archive_bytes=options.prefix_cache_bytes,
+    )

@@ -89,7 +89,7 @@ async def test_a_program_that_cannot_load_is_given_up_and_tried_again_later(home
         await supervisor.ready()
     assert supervisor.phase == "failed"
     supervisor._program = (sys.executable, str(Path(poisoned_worker.__file__)))
-    monkeypatch.setattr("mlxk.engine.supervisor._REVIVAL_S", 0.0)
+    monkeypatch.setattr("mlxk.engine.patience._REVIVAL_S", 0.0)
     assert await count_down(supervisor, 905) == down_from(905)
     await supervisor.close()
 
