@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from mlxk.cli.registry import command
+from mlxk.cli.registry import Ongoing, command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from mlxk.agent.job import Bounds, Order
     from mlxk.agent.permissions import Permissions
     from mlxk.agent.report import Report
+    from mlxk.cli.web import WebPage
 
 
-def _text(report: "Report", _: dict[str, Any]) -> str:
+def _text(report: "Report | WebPage", _: dict[str, Any]) -> str:
     """The closing words have been shown as they came; here is what remains of them."""
     from mlxk.agent.tools.base import plural
     from mlxk.cli.tables import file_changes
+    from mlxk.cli.web import WebPage, greeting
 
+    if isinstance(report, WebPage):
+        return greeting(report)
     lines = [file_changes(report.files_changed)] if report.files_changed else []
     turns, commits = plural(report.turns, "turn"), plural(len(report.commits), "commit")
     lines.append(f"branch  {report.branch}  ({turns}, {commits})")
@@ -121,7 +125,12 @@ def agent(
     tool_timeout: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds for one call.  [default: 120]")
     ] = None,
-) -> "Generator[Event, None, Report]":
+    web: Annotated[bool, typer.Option("--web", help="Work in a browser, on this machine.")] = False,
+    port: Annotated[str, typer.Option(help="Port of --web, or `auto` for a free one.")] = "auto",
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Print the link of --web, open no browser.")
+    ] = False,
+) -> "Generator[Event, None, Report | Ongoing]":
     """Let a model work in a worktree of this repository; every step is a commit on mlxk/….
 
     Your checkout, index and branches are never touched.
@@ -131,6 +140,8 @@ def agent(
     git diff | mlxk agent --json "review this" -
 
     mlxk agent --resume hello "now add a second line" --json | jq -r .data.head
+
+    mlxk agent --web
     """
     from mlxk.cli.work import Task, carry_out
 
@@ -153,6 +164,23 @@ def agent(
     limits = _named(
         turns=max_turns, tokens=max_tokens, seconds=max_seconds, tool_calls=max_tool_calls
     )
+    if web:
+        from mlxk.cli.web import Wanted, page
+
+        unfit: dict[str, object] = {"--futures": futures > 1, "--land": land, "--branch": branch}
+        unfit |= {"--output-schema": output_schema, "--input-format": input_format}
+        wanted = Wanted(
+            given,
+            _bounds(base, limits, tool_timeout),
+            port,
+            check=check or base.check,
+            prompt=_prompt(prompt, more or [], None) if prompt else None,
+            resume=resume,
+            clean=clean,
+            browser=not no_open,
+            unfit=tuple(flag for flag, value in unfit.items() if value),
+        )
+        return page(wanted)
     ask = _asking(rules, input_format)
     task = Task(
         order=_order(_prompt(prompt, more or [], ask), check or base.check, output_schema),

@@ -1,0 +1,125 @@
+"""`mlxk agent --web`: compose desk and page, open a browser, go on until a signal."""
+
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlxk.cli.registry import Ongoing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from mlxk.agent.desk import Desk
+    from mlxk.agent.job import Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class WebPage:
+    """`link` lets one browser in, once; after that `url` is enough for it."""
+
+    url: str
+    link: str
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One command line, read. `given` are the settings that were named."""
+
+    given: "Mapping[str, Any]"
+    bounds: "Bounds"
+    port: str
+    check: str | None = None
+    prompt: str | None = None
+    resume: str | None = None
+    clean: bool = False
+    browser: bool = True
+    unfit: tuple[str, ...] = field(default=())  # flags that were given and mean nothing here
+
+
+def page(wanted: Wanted) -> Ongoing:
+    """Printed once, when the page can be opened."""
+    from mlxk.cli.drive import drive
+    from mlxk.cli.listen import port_number
+    from mlxk.contract.errors import UsageError
+
+    if wanted.unfit:
+        raise UsageError(f"{wanted.unfit[0]} does not go with --web")
+    service = drive(_service(wanted, port_number(wanted.port)))
+    return Ongoing(next(service), service)
+
+
+def greeting(value: WebPage) -> str:
+    return f"Open {value.link}\nIt works once, in one browser. Ctrl-C ends it; all work is kept."
+
+
+async def _service(wanted: Wanted, port: int) -> "AsyncGenerator[WebPage, None]":
+    """Yields once, when it listens; then serves until it is cancelled."""
+    import asyncio
+
+    from mlxk.web.app import listening, make_app
+
+    desk = _desk(wanted)
+    async with desk:
+        first = await desk.open(wanted.resume) if wanted.resume else None
+        if wanted.prompt is not None:
+            first = first or desk.new()
+            first.submit(wanted.prompt)
+        desk.models.open(desk.settings)
+        async with listening(make_app(desk), port) as address:
+            yield WebPage(address.url, address.link, address.port, os.getpid())
+            with suppress(asyncio.CancelledError):
+                await _opened(address.link, wanted)
+                await asyncio.Event().wait()
+
+
+def _desk(wanted: Wanted) -> "Desk":
+    from mlxk.agent import compose
+    from mlxk.agent.desk import Desk
+    from mlxk.cli import local
+    from mlxk.history.store import Store
+    from mlxk.system import paths
+
+    with Store.open(Path.cwd(), paths.home()) as store:
+        start = compose.start(
+            store, dict(wanted.given), resume=wanted.resume, default=lambda: local.named(None)
+        )
+    return Desk(
+        Path.cwd(),
+        start.settings,
+        bounds=wanted.bounds,
+        check=wanted.check,
+        clean=wanted.clean,
+    )
+
+
+async def _opened(link: str, wanted: Wanted) -> None:
+    """A file that only the user can read leads the browser in: others see our command lines."""
+    import asyncio
+    import webbrowser
+
+    from mlxk.system import paths
+    from mlxk.system.files import write_atomic
+
+    if not wanted.browser or not _has_screen():
+        return
+    way = paths.home() / "web" / f"open-{os.getpid()}.html"
+    page = f'<!doctype html><meta http-equiv="refresh" content="0; url={link}">'
+    write_atomic(way, page.encode(), mode=0o600)
+    try:
+        await asyncio.to_thread(webbrowser.open, way.as_uri())
+        await asyncio.sleep(60)
+    finally:
+        way.unlink(missing_ok=True)
+
+
+def _has_screen() -> bool:
+    """A person at a terminal, on a machine with a screen of its own."""
+    if not sys.stdout.isatty() or "SSH_CONNECTION" in os.environ:
+        return False
+    shown = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    return sys.platform == "darwin" or any(name in os.environ for name in shown)

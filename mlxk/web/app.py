@@ -1,0 +1,74 @@
+"""The server of the page: its routes and guards, on a loopback address. Composes nothing else."""
+
+import asyncio
+import errno
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import WSCloseCode, web
+
+from mlxk.agent.desk import Desk
+from mlxk.contract.errors import InvalidValue, PermissionDenied, PortConflict
+from mlxk.web import acting, looking, pages
+from mlxk.web.access import ACCESS, ENTRY, Access, errors, guard, protect
+from mlxk.web.news import Watch
+from mlxk.web.room import ROOM, Room
+
+HOST = "127.0.0.1"
+_BODY_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`link` lets one browser in, once."""
+
+    port: int
+    link: str
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}/"
+
+
+def make_app(desk: Desk) -> web.Application:
+    app = web.Application(middlewares=[errors, guard], client_max_size=_BODY_BYTES)
+    app[ACCESS] = Access()
+    app[ROOM] = Room(desk, Watch(desk))
+    app.on_response_prepare.append(protect)
+    app.on_shutdown.append(_close_pages)
+    app.add_routes([*pages.routes(), *looking.routes(), *acting.routes()])
+    return app
+
+
+@asynccontextmanager
+async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, None]:
+    """Serve until the block ends. PortConflict."""
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    watching = asyncio.create_task(app[ROOM].watch.run())
+    try:
+        await _bind(web.TCPSite(runner, HOST, port), port)
+        bound = runner.addresses[0][1]
+        link = f"http://{HOST}:{bound}{ENTRY}?token={app[ACCESS].new_token()}"
+        yield Address(bound, link)
+    finally:
+        watching.cancel()
+        await runner.cleanup()
+
+
+async def _bind(site: web.TCPSite, port: int) -> None:
+    try:
+        await site.start()
+    except OSError as e:
+        if e.errno == errno.EADDRINUSE:
+            hint = "--port auto takes a free one"
+            raise PortConflict(f"port {port} is in use", hint=hint, port=port) from e
+        if e.errno in (errno.EACCES, errno.EPERM):
+            raise PermissionDenied(f"port {port} needs more rights", port=port) from e
+        raise InvalidValue(f"cannot listen: {e.strerror or e}", port=port) from e
+
+
+async def _close_pages(app: web.Application) -> None:
+    for socket in tuple(app[ROOM].sockets):
+        await socket.close(code=WSCloseCode.GOING_AWAY)

@@ -1,0 +1,163 @@
+"""The web socket of one page: what every tab tells, as it comes, and when to look again."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from aiohttp import web
+
+from mlxk.agent import events
+from mlxk.agent.desk import Desk
+from mlxk.agent.desk_news import News
+from mlxk.agent.desk_tab import Tab
+from mlxk.contract import encoding
+from mlxk.history.liveness import is_held
+from mlxk.history.record import SESSIONS
+from mlxk.history.store import Store
+from mlxk.history.trash import TRASH
+from mlxk.web.conversation import SHOWN
+
+_FRAME_S = 0.02  # what comes in this time is one message
+_LOOK_S = 0.5
+_GROWING = ("text.delta", "thinking.delta", "tool.output")
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at the repository for all pages: other processes write sessions, too."""
+
+    desk: Desk
+    boot: str = field(default_factory=lambda: secrets.token_hex(8))
+    readers: int = 0
+    seen: tuple[Any, ...] = ()
+    version: int = 0
+    _task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        while True:
+            if self.readers:
+                await self.look()
+            await asyncio.sleep(2 * _LOOK_S)
+
+    async def look(self) -> None:
+        with suppress(OSError):
+            now = await self.desk.reading(_signature)
+            if now != self.seen:
+                self.seen = now
+                self.version += 1
+
+
+class Page:
+    """One socket. Everything it sends goes through `_send`: a slow reader slows its own pumps."""
+
+    def __init__(self, socket: web.WebSocketResponse, watch: Watch) -> None:
+        self._socket = socket
+        self._watch = watch
+        self._desk = watch.desk
+        self._pumps: dict[int, asyncio.Task[None]] = {}
+        self._told: dict[str, Any] = {}
+
+    async def serve(self) -> None:
+        await self._send({"kind": "hello", "boot": self._watch.boot})
+        looking = asyncio.create_task(self._look())
+        try:
+            async for _ in self._socket:
+                pass  # a page only listens; a closed one ends this
+        finally:
+            tasks = [looking, *self._pumps.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        version = self._watch.version
+        while True:
+            await self._follow_tabs()
+            await self._tell_changed("figures", lambda: self._desk.model_states())
+            if version != self._watch.version:
+                version = self._watch.version
+                await self._send({"kind": "sessions"})
+            await asyncio.sleep(_LOOK_S / 5)
+
+    async def _follow_tabs(self) -> None:
+        there = {tab.id: tab for tab in self._desk.tabs}
+        for id in [id for id in self._pumps if id not in there]:
+            self._pumps.pop(id).cancel()
+            self._told.pop(f"status-{id}", None)
+            await self._send({"kind": "gone", "tab": id})
+        for id, tab in there.items():
+            await self._tell_status(tab)
+            if id not in self._pumps:
+                self._pumps[id] = asyncio.create_task(self._pump(tab))
+
+    async def _pump(self, tab: Tab) -> None:
+        said: dict[str, int] = {}
+        with tab.feed.subscribe() as news:
+            while batch := await news.batch():
+                shown = [short for each in joined(batch) if (short := shortened(each, said))]
+                await self._tell_status(tab)
+                await self._send({"kind": "news", "tab": tab.id, "news": shown})
+                await asyncio.sleep(_FRAME_S)
+
+    async def _tell_status(self, tab: Tab) -> None:
+        status = tab.status()
+        if self._told.get(f"status-{tab.id}") != status:
+            self._told[f"status-{tab.id}"] = status
+            await self._send({"kind": "status", "status": status})
+
+    async def _tell_changed(self, kind: str, value: Callable[[], Any]) -> None:
+        if self._told.get(kind) != (now := value()):
+            self._told[kind] = now
+            await self._send({"kind": kind, kind: now})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        with suppress(ConnectionError):
+            await self._socket.send_str(encoding.dumps(message).decode())
+
+
+def joined(batch: tuple[News, ...]) -> list[News]:
+    """Pieces of one text that follow each other become one."""
+    kept: list[News] = []
+    for news in batch:
+        last = kept[-1] if kept else None
+        if last and news.type in _GROWING and _same_text(last, news):
+            kept[-1] = replace(news, data=replace(news.data, text=last.data.text + news.data.text))
+        else:
+            kept.append(news)
+    return kept
+
+
+def shortened(news: News, said: dict[str, int]) -> dict[str, Any] | None:
+    """As JSON, texts cut at what a page shows; None when all was said. `said` counts by call."""
+    data = news.data
+    fields: dict[str, Any] = {}
+    match data:
+        case events.ToolStarted():
+            said[data.id] = 0
+        case events.ToolOutput():
+            left = SHOWN - said.get(data.id, 0)
+            said[data.id] = said.get(data.id, 0) + len(data.text)
+            if left <= 0:
+                return None
+            fields = {"text": data.text[:left]}
+        case events.ToolFinished():
+            fields = {"text": data.text[:SHOWN], "size": len(data.text)}
+        case events.RunStarted():
+            return {"type": news.type, "session": news.session, "turn": news.turn, "data": {}}
+    plain = asdict(data) | fields
+    return {"type": news.type, "session": news.session, "turn": news.turn, "data": plain}
+
+
+def _same_text(a: News, b: News) -> bool:
+    same = (a.type, a.session, a.turn) == (b.type, b.session, b.turn)
+    return same and getattr(a.data, "id", None) == getattr(b.data, "id", None)
+
+
+def _signature(store: Store) -> tuple[Any, ...]:
+    """What tells that some session is not as it was: refs, and who is being written."""
+    refs = tuple(store.refs.under(SESSIONS))
+    held = tuple(is_held(store, ref.removeprefix(SESSIONS)) for ref, _ in refs)
+    return refs, held, tuple(store.refs.under(TRASH)), store.head(), store.head_name()
