@@ -4,14 +4,12 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mlxk.agent.arguments import checked
 from mlxk.agent.events import Sender, ToolFinished, ToolOutput, ToolStarted
 from mlxk.agent.permissions import Denied, Gate
 from mlxk.agent.redact import Redactor, redacted
 from mlxk.agent.tools.base import AgentTool, Context, Result, ToolError
-from mlxk.agent.workspace import Workspace
 from mlxk.chat.types import ToolResult, ToolUse
 from mlxk.contract import encoding
 from mlxk.contract.errors import MlxkError, UnsafePath
@@ -90,7 +88,7 @@ class Caller:
         if tool is None:
             raise Denied(f"tool {use.name!r} is not available; there are {', '.join(self._tools)}")
         arguments = checked(tool, use)
-        about = _subject(arguments, self._context.workspace)
+        about = tool.about(arguments, self._context.workspace)
         await self._gate.pass_(use.id, tool, about)
         redactor = Redactor(lambda text: self._sender.send(ToolOutput(use.id, text)))
         try:
@@ -99,15 +97,6 @@ class Caller:
             raise _explained(e, str(arguments.get("path", "the file"))) from e
         finally:
             redactor.flush()
-
-
-def _subject(arguments: dict[str, Any], workspace: Workspace) -> str:
-    """What a permission is about: the command, or the path as it really is."""
-    if "command" in arguments:
-        return str(arguments["command"])
-    if "path" in arguments:
-        return workspace.relative(workspace.resolve(str(arguments["path"])))
-    return str(arguments.get("pattern", ""))
 
 
 def _explained(e: OSError, name: str) -> Exception:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,12 +35,15 @@ class Confinement:
 
     def shell(self, command: str) -> list[str]:
         """The argv that runs a command line under this confinement."""
-        inner = ["/bin/sh", "-c", command]
+        return self.program(["/bin/sh", "-c", command])
+
+    def program(self, inner: Sequence[str]) -> list[str]:
+        """The same for a program and its arguments."""
         if self.kind == "bubblewrap":
             return [*self._bubblewrap(), *inner]
         if self.kind == "sandbox-exec":
             return ["sandbox-exec", "-p", self._profile(), *inner]
-        return inner
+        return list(inner)
 
     def _bubblewrap(self) -> list[str]:
         argv = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
@@ -73,6 +77,14 @@ def confinement(
     if kind == "none":
         note("unconfined", "no bubblewrap or sandbox-exec here: Bash commands run unconfined")
     return Confinement(kind, root, visible, network, home or Path.home())
+
+
+def leashed(argv: Sequence[str]) -> list[str]:
+    """A program that may do what the user may, but ends, children included, when we do."""
+    if _kind() != "bubblewrap":
+        return list(argv)
+    free = ["bwrap", "--dev-bind", "/", "/", "--proc", "/proc", "--unshare-pid"]
+    return [*free, "--die-with-parent", "--", *argv]
 
 
 @cache

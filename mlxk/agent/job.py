@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mlxk.agent import events, subagent
+from mlxk.agent import events, lsp, subagent
 from mlxk.agent.calls import Caller
 from mlxk.agent.check import Check
 from mlxk.agent.confine import Confinement, confinement
@@ -48,11 +49,15 @@ _REASONS: dict[str, StopReason] = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is wanted: words, a command that must pass, a schema that the result must obey."""
+    """What is wanted: words, a command that must pass, a schema that the result must obey.
+
+    `then` is said, one after the other, when the model has done what was asked before.
+    """
 
     prompt: str
     check: str | None = None
     schema: dict[str, Any] | None = None
+    then: tuple[str, ...] = ()
     fresh: bool = False  # do not show the model what the session holds already
 
 
@@ -188,9 +193,14 @@ class Run:
         )
 
     async def carry_out(self, order: Order) -> None:
-        self.loop.offer(_tools(self._job, self))
-        await self._begin(self.loop.request(order.prompt))
-        await self.loop.run(order.prompt)
+        async with AsyncExitStack() as opened:
+            self.loop.offer(await _tools(self._job, self, opened))
+            await self._begin(self.loop.request(order.prompt))
+            await self._work(order)
+
+    async def _work(self, order: Order) -> None:
+        for prompt in (order.prompt, *order.then):
+            await self.loop.run(prompt)
         if order.check is not None:
             self.check = Check(
                 order.check, self.recorder.worktree, self.confinement, self.sender, self.meter
@@ -274,10 +284,23 @@ async def _outcome(run: Awaitable[None]) -> MlxkError | None:
     return None
 
 
-def _tools(job: Job, run: Run) -> tuple[AgentTool, ...]:
-    """The built-in ones by their names, then what the caller brought, then helpers."""
-    helper = (subagent.tool(job, run),) if subagent.NAME in job.settings.tools else ()
-    return (*job.settings.toolbox(), *job.extra_tools, *helper)
+async def _tools(job: Job, run: Run, opened: AsyncExitStack) -> tuple[AgentTool, ...]:
+    """The built-in ones by their names, then what the caller brought, servers', then helpers.
+
+    What has processes ends with `opened`.
+    """
+    settings, worktree = job.settings, job.session.worktree
+    tools = [*settings.toolbox(), *job.extra_tools]
+    if lsp.NAME in settings.tools:
+        server = lsp.opened(run.confinement, worktree, settings.lsp)
+        tools.append(await opened.enter_async_context(server))
+    if settings.mcp:
+        from mlxk.agent import mcp_tools  # noqa: PLC0415 -- an optional extra, and heavy
+
+        tools += await opened.enter_async_context(mcp_tools.opened(settings.mcp, worktree))
+    if subagent.NAME in settings.tools:
+        tools.append(subagent.tool(job, run))
+    return tuple(tools)
 
 
 def confined(session: Session, settings: Settings) -> Confinement:

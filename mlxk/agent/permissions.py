@@ -1,5 +1,6 @@
 """Which calls may run: a mode, rules that allow or deny, and somebody to ask."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,6 +14,7 @@ Mode = Literal["read", "workspace", "all", "ask"]
 MODES: tuple[Mode, ...] = ("read", "workspace", "all", "ask")
 Answer = Callable[[PermissionAsked], Awaitable[bool]]
 
+_NAME = re.compile(r"[A-Za-z_][\w-]*\*?")
 # A shell joins commands with these: `git *` must not let `git log; rm -rf x` through.
 _JOINS = (";", "|", "&", "\n", "`", "$(", ">", "<")
 
@@ -25,7 +27,8 @@ class Denied(Exception):
 class Permissions:
     """`read`: tools that only read. `workspace`: all tools, confined. `all`: Bash unconfined.
 
-    `ask`: whatever writes is asked for. Rules are `Tool` or `Tool(glob)`; deny beats allow.
+    `ask`: whatever writes is asked for. Rules are `Tool` or `Tool(glob)`, where the tool's name
+    may end with `*` (`mcp__docs__*`); deny beats allow.
     """
 
     mode: Mode = "workspace"
@@ -73,7 +76,7 @@ class Gate:
 def rule(text: str) -> str:
     """A rule as typed, checked: `Bash(git *)`, `Write(docs/*)`, `Bash`."""
     name, bracket, rest = text.partition("(")
-    if not name.isidentifier() or (bracket and not rest.endswith(")")):
+    if not _NAME.fullmatch(name) or (bracket and not rest.endswith(")")):
         raise InvalidValue(f"{text!r} is not a rule", hint="Tool or Tool(glob), e.g. 'Bash(git *)'")
     return text
 
@@ -81,7 +84,7 @@ def rule(text: str) -> str:
 def _matches(rule: str, name: str, about: str, *, strict: bool) -> bool:
     """`strict` (for allow): a shell line with several commands never matches a pattern."""
     wanted, _, pattern = rule.partition("(")
-    if wanted.casefold() != name.casefold():
+    if not fnmatchcase(name.casefold(), wanted.casefold()):
         return False
     pattern = pattern.removesuffix(")")
     if pattern in ("", "*"):

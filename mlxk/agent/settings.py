@@ -1,5 +1,6 @@
 """What a session is run with; kept in its meta.json so that `--resume` finds it again."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -11,12 +12,38 @@ from mlxk.contract import encoding
 from mlxk.contract.errors import HistoryCorrupt, InvalidValue
 
 FORMAT = 1
-NAMES = (*BUILTIN, "Agent")
+NAMES = (*BUILTIN, "Lsp", "Agent")
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """A `command` or a `url`. Variables are named, never their values: `env` are passed on to the
+    command, `key_env` holds the key of the URL. `tools` None offers all that the server has."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    url: str | None = None
+    key_env: str | None = None
+    tools: tuple[str, ...] | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """A sub-agent with a name: how it is described to its parent, and what it is and may."""
+
+    name: str
+    description: str = ""
+    system: str | None = None
+    tools: tuple[str, ...] | None = None
+    turns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`system` None is our own prompt; `url` goes with an `api` that is not local."""
+    """`system` None is our own prompt; `url` goes with an `api` that is not local. `lsp` maps file
+    suffixes to commands. `config` is the digest of the file that some of it came from."""
 
     model: str
     api: str = "local"
@@ -27,16 +54,21 @@ class Settings:
     seed: int | None = None
     network: bool = False
     permissions: Permissions = field(default_factory=Permissions)
+    skills: tuple[str, ...] = ()
+    helpers: tuple[Helper, ...] = ()
+    mcp: tuple[McpServer, ...] = ()
+    lsp: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    config: str | None = None
 
     @property
     def sampling(self) -> Sampling:
         return Sampling(temperature=self.temperature, seed=self.seed)
 
     def toolbox(self) -> tuple[AgentTool, ...]:
-        """The built-in tools among `tools`; `Agent` is made for each run."""
+        """The built-in tools among `tools`; `Lsp` and `Agent` are made for each run."""
         return tuple(BUILTIN[name] for name in self.tools if name in BUILTIN)
 
-    def overridden(self, given: dict[str, Any]) -> "Settings":
+    def overridden(self, given: Mapping[str, Any]) -> "Settings":
         """With every flag that was given explicitly, that is: not None."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
@@ -54,16 +86,25 @@ def from_meta(meta: bytes) -> Settings:
     settings = Settings(**{name: item for name, item in value.items() if name in known})
     return replace(
         settings,
-        tools=tool_names(",".join(settings.tools)),
+        tools=tool_names(settings.tools),
         permissions=permissions(value.get("permissions") or {}),
+        skills=tuple(settings.skills),
+        helpers=tuple(Helper(**_with_tuples(item)) for item in value.get("helpers", ())),
+        mcp=tuple(McpServer(**_with_tuples(item)) for item in value.get("mcp", ())),
+        lsp=_with_tuples(value.get("lsp", {})),
     )
 
 
-def tool_names(text: str) -> tuple[str, ...]:
+def tool_names(wanted: str | Iterable[str]) -> tuple[str, ...]:
     """`Read,Write` in the order models see them; InvalidValue for a name there is not."""
-    typed = {name.strip().casefold(): name.strip() for name in text.split(",") if name.strip()}
-    wanted = typed.keys()
-    if unknown := wanted - {name.casefold() for name in NAMES}:
+    words = wanted.split(",") if isinstance(wanted, str) else wanted
+    typed = {name.strip().casefold(): name.strip() for name in words if name.strip()}
+    if unknown := typed.keys() - {name.casefold() for name in NAMES}:
         known = ", ".join(NAMES)
         raise InvalidValue(f"no tool is called {typed[min(unknown)]!r}", hint=f"tools: {known}")
-    return tuple(name for name in NAMES if name.casefold() in wanted)
+    return tuple(name for name in NAMES if name.casefold() in typed)
+
+
+def _with_tuples(value: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no tuples."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}

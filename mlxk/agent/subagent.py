@@ -2,12 +2,13 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlxk.agent import compose
-from mlxk.agent.settings import tool_names
+from mlxk.agent.settings import Helper, Settings, tool_names
 from mlxk.agent.tools.base import AgentTool, Context, Result, ToolError, schema, text
 from mlxk.agent.workspace import Workspace
 from mlxk.chat.types import Tool
@@ -26,10 +27,11 @@ NAME = "Agent"
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """What a parent asks for: a task, and which of its own tools the child may use."""
+    """What a parent asks for: a task, and with which settings and how many turns it is done."""
 
     prompt: str
-    tools: tuple[str, ...]
+    settings: Settings
+    turns: int | None = None
 
 
 def tool(job: "Job", run: "Run") -> AgentTool:
@@ -48,55 +50,70 @@ def tool(job: "Job", run: "Run") -> AgentTool:
             lines.append(f"The sub-agent did not finish: {ended.error}")
         return Result("\n".join(lines), tuple(changed))
 
-    spec = Tool(
+    return AgentTool(spec(job.settings.helpers), call)
+
+
+def spec(helpers: Sequence[Helper]) -> Tool:
+    """What models see; `helpers` are those that a configuration describes."""
+    properties = {
+        "prompt": text("The task, with all that the helper must know."),
+        "tools": text("Which of your tools it may use, e.g. Read,Grep; default: all of them."),
+    }
+    if helpers:
+        known = "; ".join(f"{helper.name}: {helper.description}" for helper in helpers)
+        names = [helper.name for helper in helpers]
+        properties["helper"] = {"enum": names, "description": f"A special one. {known}"}
+    return Tool(
         NAME,
         "Give a self-contained task to a helper that works on a copy; its changes come back here.",
-        schema(
-            ("prompt",),
-            prompt=text("The task, with all that the helper must know."),
-            tools=text("Which of your tools it may use, e.g. Read,Grep; default: all of them."),
-        ),
+        schema(("prompt",), **properties),
     )
-    return AgentTool(spec, call)
 
 
 def _child(job: "Job", arguments: dict[str, Any]) -> Child:
     """A sub-agent never has a tool that its parent lacks, and no children below the last depth."""
-    own = tuple(name for name in job.settings.tools if name != NAME or job.depth + 2 < DEPTH)
-    wanted = arguments.get("tools")
+    parent, known = job.settings, {helper.name: helper for helper in job.settings.helpers}
+    own = tuple(name for name in parent.tools if name != NAME or job.depth + 2 < DEPTH)
+    special = known.get(arguments.get("helper", ""), Helper(""))
+    wanted = arguments.get("tools") or special.tools
     try:
         asked = own if wanted is None else tool_names(wanted)
     except MlxkError as e:
         raise ToolError(str(e)) from e
     if lacking := [name for name in asked if name not in own]:
         raise ToolError(f"a helper cannot have {lacking[0]}: it may use {', '.join(own)}")
-    return Child(arguments["prompt"], asked)
+    settings = replace(
+        parent,
+        tools=asked,
+        system=special.system or parent.system,
+        mcp=parent.mcp if wanted is None else (),
+    )
+    return Child(arguments["prompt"], settings, special.turns)
 
 
 async def _run(job: "Job", run: "Run", child: Child) -> "Ended":
     from mlxk.agent.job import Job, Order, reraise_cancellation  # noqa: PLC0415 -- a job makes this tool
 
-    settings = replace(job.settings, tools=child.tools)
     record = job.session.record
     place = find(record.store, record.id)
-    fork = compose.fork(record.store, place, settings, f"{record.name}-helper", job.now())
+    fork = compose.fork(record.store, place, child.settings, f"{record.name}-helper", job.now())
     with fork as session:
-        bounds = replace(job.bounds, budgets=_budgets(run))
-        helper = Job(session, job.model, settings, bounds=bounds, now=job.now, depth=job.depth + 1)
+        bounds, depth = replace(job.bounds, budgets=_budgets(run, child)), job.depth + 1
+        helper = Job(session, job.model, child.settings, bounds=bounds, now=job.now, depth=depth)
         ended = await helper.run(Order(child.prompt, fresh=True), run.hear)
     reraise_cancellation()
     return ended
 
 
-def _budgets(run: "Run") -> "Budgets":
-    """Half of what the parent has left; turns are never unlimited."""
+def _budgets(run: "Run", child: Child) -> "Budgets":
+    """Half of what the parent has left, or less; turns are never unlimited."""
     meter, budgets = run.meter, run.meter.budgets
     turns = max(1, ((budgets.turns or 50) - meter.turns) // 2)
     tokens = meter.tokens_left()
     seconds = meter.seconds_left()
     return replace(
         budgets,
-        turns=turns,
+        turns=min(turns, child.turns or turns),
         tokens=None if tokens is None else max(1, tokens // 2),
         seconds=None if seconds is None else max(0.1, seconds / 2),
     )

@@ -39,16 +39,27 @@ class Result:
     changed: tuple[str, ...] | None = ()
 
 
+def subject(arguments: dict[str, Any], workspace: Workspace) -> str:
+    """The command of a call, or its path as it really is."""
+    if "command" in arguments:
+        return str(arguments["command"])
+    if "path" in arguments:
+        return workspace.relative(workspace.resolve(str(arguments["path"])))
+    return str(arguments.get("pattern", ""))
+
+
 Run = Callable[[dict[str, Any], Context], Awaitable[Result]]
 
 
 @dataclass(frozen=True, slots=True)
 class AgentTool:
-    """`reads_only`: calls of one turn that only read may run side by side."""
+    """`reads_only`: calls of one turn that only read may run side by side. `about` gives what
+    a permission rule is matched with."""
 
     spec: Tool
     run: Run
     reads_only: bool = False
+    about: Callable[[dict[str, Any], Workspace], str] = subject
 
 
 def schema(required: tuple[str, ...], **properties: dict[str, Any]) -> dict[str, Any]:
