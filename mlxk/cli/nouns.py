@@ -18,6 +18,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "deploy": ("deploy", "exchange"),
     "doctor": ("doctor",),
     "down": ("stack",),
+    "gateway": ("gateway",),
     "health": ("models",),
     "init": ("advice",),
     "install": ("install",),

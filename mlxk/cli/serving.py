@@ -1,7 +1,6 @@
 """`mlxk serve`: compose hub, engines and server, until a signal."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 from mlxk.cli.registry import Ongoing, command
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
 
     from mlxk.cli.reloading import Reload
     from mlxk.cli.residents import Wanted
@@ -95,6 +94,7 @@ def serve(
     """
     from mlxk.cli import local
     from mlxk.cli.drive import drive
+    from mlxk.cli.listen import key_of, log_to, port_number
     from mlxk.cli.residents import Wanted
     from mlxk.contract.notes import note
     from mlxk.engine.options import EngineOptions
@@ -109,13 +109,13 @@ def serve(
         from mlxk.cli.reloading import Reload
 
         asked = declared(deployment)
-        reload = Reload(deployment, asked, _key)
+        reload = Reload(deployment, asked, key_of)
         models, host, port, api_key_env = [asked.model], asked.host, asked.port, asked.api_key_env
         context, max_concurrency = asked.context, asked.max_concurrency
         model_id, kv_bits, keep_alive = asked.model_id, asked.kv_bits, asked.keep_alive
-    number = _port(port)
+    number = port_number(port)
     options = ServerOptions(
-        host=host, api_key=_key(api_key_env), aliases=_aliases(alias or []), log=_log(log)
+        host=host, api_key=key_of(api_key_env), aliases=_aliases(alias or []), log=log_to(log)
     )
     if not is_loopback(host) and options.api_key is None:
         note("open_server", f"anyone who reaches {host} may use this server: set --api-key-env")
@@ -168,32 +168,12 @@ async def _service(
             await drain(app, patient="SIGTERM" not in e.args)
 
 
-def _port(text: str) -> int:
-    from mlxk.contract.errors import UsageError
-
-    if text == "auto":
-        return 0
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise UsageError(f"{text!r} is no port", hint="a number up to 65535, or auto")
-    return int(text)
-
-
 def _bits(number: int | None) -> int | None:
     from mlxk.contract.errors import UsageError
 
     if number not in (None, 4, 8):
         raise UsageError(f"keys and values are not kept in {number} bits", hint="--kv-bits 8")
     return number
-
-
-def _key(variable: str | None) -> str | None:
-    from mlxk.contract.errors import InvalidValue
-
-    if variable is None:
-        return None
-    if not (key := os.environ.get(variable)):
-        raise InvalidValue(f"the environment variable {variable} is not set or empty")
-    return key
 
 
 def _aliases(texts: list[str]) -> dict[str, str]:
@@ -206,22 +186,6 @@ def _aliases(texts: list[str]) -> dict[str, str]:
             raise UsageError(f"{text!r} is no alias", hint="--alias gpt-5=builtin:tiny")
         aliases[name] = model
     return aliases
-
-
-def _log(place: str) -> "Callable[[bytes], object]":
-    from mlxk.system.files import translated
-
-    if place == "-":
-        return _to_stderr
-    path = Path(place)
-    with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab", buffering=0).write
-
-
-def _to_stderr(line: bytes) -> None:
-    sys.stderr.buffer.write(line)
-    sys.stderr.buffer.flush()
 
 
 def _greeting(value: Served) -> str:

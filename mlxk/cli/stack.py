@@ -23,7 +23,9 @@ _NAMES = typer.Argument(metavar="[NAME]...", help="Deployments; default: the act
 _TIER = typer.Option(help="The deployment behind this route.")
 _ALL = typer.Option("--all", help="Every document.")
 _DRY = typer.Option("--dry-run", help="Only show the plan.")
-_WAIT = typer.Option("--wait/--no-wait", help="Until they are ready.")
+_WAIT = typer.Option(
+    "--wait/--no-wait", help="Until they are ready.  [default: the setting auto-health-check]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ def _table(value: "Status", _: dict[str, Any]) -> str:
         for s in value.services
     ]  # fmt: skip
     header = ("NAME", "TIER", "STATE", "PHASE", "PORT", "PID", "UP", "RESTARTS", "GB", "REASON")
-    return columns(header, rows, right="PORT PID RESTARTS GB")
+    text = columns(header, rows, right="PORT PID RESTARTS GB")
+    front = value.gateway
+    return f"{text}\n\ngateway: {front.state} ({front.phase}) at {front.url}" if front else text
 
 
 @command("up", _done, live=_live)
@@ -77,7 +81,7 @@ def up(
     tier: Annotated[str | None, _TIER] = None,
     all: Annotated[bool, _ALL] = False,
     dry_run: Annotated[bool, _DRY] = False,
-    wait: Annotated[bool, _WAIT] = True,
+    wait: Annotated[bool | None, _WAIT] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Try again what was given up.")] = False,
 ) -> "Doing":
     """Start what should run and does not; restart what was edited. Doing it twice changes nothing.
@@ -101,7 +105,7 @@ def restart(
     names: Annotated[list[str] | None, _NAMES] = None,
     tier: Annotated[str | None, _TIER] = None,
     all: Annotated[bool, _ALL] = False,
-    wait: Annotated[bool, _WAIT] = True,
+    wait: Annotated[bool | None, _WAIT] = None,
 ) -> "Doing":
     """Stop and start; done when it is ready again.
 
@@ -132,7 +136,9 @@ def down(
     from mlxk.deploy import apply, plan, status
 
     store = _store()
-    chosen = status.known_names(store) if all else _chosen(store, names, tier, all=False)
+    chosen = (
+        status.known_names(store) if all else _chosen(store, names, tier, all=False, running=True)
+    )
     if dry_run:
         return Done(plan.down(chosen, apply.observe(store, chosen)), (), None)
     with _locked(store):
@@ -167,28 +173,32 @@ def status(
         looking.require(store, name)
     chosen = tuple(names) if names else looking.known_names(store)
     value = looking.status(store, chosen, os.environ, time.time())
-    wanted = [s for s in value.services if s.desired == "running" or names]
-    bad = [s.name for s in wanted if s.state not in ("healthy", "degraded")]
-    if exit_code and (bad or not wanted):
+    states = {s.name: s.state for s in value.services if s.desired == "running" or names}
+    if value.gateway and value.gateway.desired == "running":
+        states["gateway"] = value.gateway.state
+    bad = [name for name, state in states.items() if state not in ("healthy", "degraded")]
+    if exit_code and (bad or not states):
         message = f"not healthy: {', '.join(bad)}" if bad else "nothing runs"
         raise CheckFailed(message, hint="mlxk up", data=value)
     return value
 
 
 def _raise(
-    store: "Store", names: tuple[str, ...], wish: "Wish", *, dry_run: bool, wait: bool
+    store: "Store", names: tuple[str, ...], wish: "Wish", *, dry_run: bool, wait: bool | None
 ) -> "Doing":
     from mlxk.contract.errors import StartFailed
-    from mlxk.deploy import apply, plan
+    from mlxk.deploy import apply, gateway, plan
 
     targets = tuple(apply.target(store, name) for name in names)
     if dry_run:
         return Done(plan.up(targets, apply.observe(store, names), wish), (), None)
     with _locked(store):
         steps = plan.up(targets, apply.observe(store, names), wish)
-        options = _options(store, steps, wait=wait)
+        waits = bool(store.settings().get("auto-health-check")) if wait is None else wait
+        options = _options(store, steps, wait=waits)
         results = yield from apply.up(_host(store), steps, targets, options)
-    done = Done(steps, results, None)
+    gateway.converge(store.home)
+    done = Done(steps, results, gateway.endpoint(store))
     if failed := [r for r in results if r.outcome == "failed"]:
         first = failed[0].error
         text = f"{len(failed)} of {len(results)} are not up: "
@@ -218,7 +228,9 @@ def _options(store: "Store", steps: "tuple[Step, ...]", *, wait: bool = True) ->
 
     found = (record.read(store.home, step.name) for step in steps)
     owners = {known.owner for known in found if known is not None} - {"local"}
-    return Options(wait, managers.manager(owners.pop(), os.environ) if owners else None)
+    manager = managers.manager(owners.pop(), os.environ) if owners else None
+    stack = store.active()
+    return Options(wait, manager, on_demand=stack is not None and stack.gateway is not None)
 
 
 def _locked(store: "Store") -> Any:
@@ -228,22 +240,31 @@ def _locked(store: "Store") -> Any:
 
 
 def _chosen(
-    store: "Store", names: list[str] | None, tier: str | None, *, all: bool
+    store: "Store",
+    names: list[str] | None,
+    tier: str | None,
+    *,
+    all: bool,
+    running: bool = False,
 ) -> tuple[str, ...]:
+    """`running`: the gateway that is not declared any more counts, too."""
     from mlxk.contract.errors import NotFound
+    from mlxk.deploy import gateway
     from mlxk.deploy import status as looking
+    from mlxk.deploy.document import GATEWAY
 
     if names:
         for name in names:
             looking.require(store, name)
         return tuple(dict.fromkeys(names))
-    if all:
-        return store.names()
     stack = store.active()
+    front = (GATEWAY,) if gateway.is_there(store, stack, running=running) else ()
+    if all:
+        return (*store.names(), *front)
     if stack is None:
         raise NotFound("no stack is active", hint="mlxk init, or name a deployment, or --all")
     if tier is None:
-        return stack.deployments
+        return (*stack.deployments, *front)
     found = stack.route(tier)
     if found is None:
         known = ", ".join(route for route, _ in stack.routes)

@@ -180,10 +180,14 @@ def _observe(
     end = time.monotonic() + timeout
     polls = 0
     while True:
-        seen = status.status(store, chosen, os.environ, time.time()).services
+        now = status.status(store, chosen, os.environ, time.time())
+        seen = now.services
         polls += 1
-        late = [s.name for s in seen if s.state not in wanted]
-        if seen and not late:
+        states = {s.name: s.state for s in seen}
+        if now.gateway and now.gateway.name in chosen:
+            states[now.gateway.name] = now.gateway.state
+        late = [name for name, state in states.items() if state not in wanted]
+        if states and not late:
             return Watched(polls, seen)
         if time.monotonic() >= end:
             message = f"not {until} within {timeout:g} s: {', '.join(late) or 'nothing'}"

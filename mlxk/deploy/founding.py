@@ -74,6 +74,7 @@ def draft(
         "budget_gb": question.budget_gb,
         "deployments": [d.name for d in declared],
         "routes": routes,
+        "gateway": {"host": "127.0.0.1"},
     }
     _untouched(store, documents, wanted)
     return Draft(documents, stack, tuple(declared))

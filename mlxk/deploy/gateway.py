@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlxk.contract.errors import InvalidDocument, NotFound
 from mlxk.deploy import document, record
 from mlxk.deploy.document import GATEWAY, Deployment
-from mlxk.deploy.stack import Stack
+from mlxk.deploy.stack import Gateway, Stack
 from mlxk.system.network import reachable
 
 if TYPE_CHECKING:
@@ -21,11 +21,7 @@ _CLOUD_KEY = "OPENROUTER_API_KEY"
 
 def deployment(store: "Store") -> Deployment:
     """Alive when it answers: that a model of it is dead is no reason to start it again."""
-    stack = store.active()
-    if stack is None or stack.gateway is None:
-        hint = 'put "gateway": {} into the stack'
-        raise NotFound("the active stack has no gateway", hint=hint, name=GATEWAY)
-    about = stack.gateway
+    stack, about = declared(store)
     port = store.settings().count("gateway-port") if about.port is None else about.port
     value: dict[str, Any] = {
         "name": GATEWAY,
@@ -38,6 +34,16 @@ def deployment(store: "Store") -> Deployment:
     names = keys(store, stack)
     made = document.unchecked({**value, "stack": stack.name, "is": asdict(about), "keys": names})
     return replace(made, engine=replace(made.engine, keys=names))
+
+
+def declared(store: "Store") -> tuple[Stack, Gateway]:
+    stack = store.active()
+    if stack is None:
+        raise NotFound("no stack is active", hint="mlxk init", name=GATEWAY)
+    if stack.gateway is None:
+        hint = f'"gateway": {{}} in {store.stack_path(stack.name)}'
+        raise NotFound(f"the stack {stack.name} has no gateway", hint=hint, name=GATEWAY)
+    return stack, stack.gateway
 
 
 def keys(store: "Store", stack: Stack) -> tuple[str, ...]:
@@ -56,10 +62,20 @@ def cloud_key(store: "Store") -> str:
     return str(store.settings().get("openrouter-key") or _CLOUD_KEY)
 
 
-def is_wanted(store: "Store", stack: Stack | None) -> bool:
-    """Declared, or left from when it was."""
+def is_there(store: "Store", stack: Stack | None, *, running: bool = False) -> bool:
+    """Declared, or (`running`) left from when it was."""
     declared = stack is not None and stack.gateway is not None
-    return declared or record.read(store.home, GATEWAY) is not None
+    return declared or (running and record.read(store.home, GATEWAY) is not None)
+
+
+def endpoint(store: "Store") -> str | None:
+    """Where a running one is asked."""
+    known = record.read(store.home, GATEWAY)
+    stack = store.active()
+    if known is None or known.port is None or not known.is_alive():
+        return None
+    host = stack.gateway.host if stack and stack.gateway else "127.0.0.1"
+    return url(host, known.port)
 
 
 def url(host: str, port: int) -> str:

@@ -25,12 +25,12 @@ class Key:
 
 
 KEYS: tuple[Key, ...] = (
-    Key("openrouter-key", "secret", None, "name of the variable that holds the OpenRouter key"),
+    Key("openrouter-key", "secret", None, "variable that holds the key of a stack's cloud"),
     Key("default-quant", "choice", "int4", "quantisation", choices=("int4", "int8", "bf16")),
     Key("memory-budget-pct", "count", 40, "share of the memory for models", 1, 100),
-    Key("gateway-port", "count", 4000, "port of the gateway", 1, 65535),
-    Key("model-dir", "text", None, "folder of models beside the cache"),
-    Key("auto-health-check", "flag", True, "probe deployments after a start"),
+    Key("gateway-port", "count", 4000, "port of a gateway whose stack names none", 1, 65535),
+    Key("model-dir", "text", None, "folder where deployments look for models before the cache"),
+    Key("auto-health-check", "flag", True, "up waits until what it starts is ready"),
     Key("log-max-size-mb", "count", 50, "size at which a log is archived", 1, 10_000),
     Key("log-max-files", "count", 5, "archives kept of each log", 0, 1000),
 )

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from mlxk.contract import encoding
 from mlxk.contract.errors import InvalidDocument, MlxkError, NotFound
-from mlxk.deploy import local, managers, probe, record
-from mlxk.deploy.document import Deployment
+from mlxk.deploy import gateway, local, managers, probe, record
+from mlxk.deploy.document import GATEWAY, Deployment
 from mlxk.deploy.record import Record
 from mlxk.deploy.stack import Stack
 from mlxk.deploy.store import Store
@@ -47,14 +47,24 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
+    """The address in front of the deployments. `port` is null until one was taken."""
+
+    name: str
     host: str
-    port: int
+    port: int | None
+    url: str | None
     state: State
+    phase: Phase
+    desired: Literal["running", "on_demand", "stopped"]
+    pid: int | None
+    uptime_s: float | None
+    restarts: int
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`gateway` is null while none runs; `no_stack`: no stack is active."""
+    """`gateway` is null where none is declared and none runs; `no_stack`: no stack is active."""
 
     stack: str | None
     services: tuple[Service, ...]
@@ -81,13 +91,16 @@ def status(store: Store, names: tuple[str, ...], env: Mapping[str, str], now: fl
     def row(name: str) -> Service:
         return service(store, name, stack, env, now=now, installed=name in units)
 
-    with ThreadPoolExecutor(max(1, min(_WORKERS, len(names)))) as pool:
-        rows = tuple(pool.map(row, names))
+    front = gateway.is_there(store, stack, running=True)
+    asked = tuple(name for name in names if name != GATEWAY)
+    with ThreadPoolExecutor(max(1, min(_WORKERS, len(asked) + front))) as pool:
+        found = pool.submit(row, GATEWAY) if front else None
+        rows = tuple(pool.map(row, asked))
     summary = Counter(r.state for r in rows)
     return Status(
         stack=stack.name if stack else None,
         services=rows,
-        gateway=None,
+        gateway=_front(stack, found.result()) if found else None,
         summary={k: summary[k] for k in ("healthy", "degraded", "down", "crashed", "stopped")},
         hardware=_hardware(store.home),
         no_stack=stack is None,
@@ -126,6 +139,23 @@ def service(
         last_exit=known.last_exit,
         memory_gb=_memory(known.pid) if alive else None,
         expires_at=None,
+    )
+
+
+def _front(stack: Stack | None, seen: Service) -> Gateway:
+    host = stack.gateway.host if stack and stack.gateway else "127.0.0.1"
+    return Gateway(
+        name=seen.name,
+        host=host,
+        port=seen.port,
+        url=gateway.url(host, seen.port) if seen.port else None,
+        state=seen.state,
+        phase=seen.phase,
+        desired=seen.desired,
+        pid=seen.pid,
+        uptime_s=seen.uptime_s,
+        restarts=seen.restarts,
+        reason=seen.reason,
     )
 
 
@@ -207,5 +237,7 @@ def known_names(store: Store) -> tuple[str, ...]:
 
 def require(store: Store, name: str) -> None:
     """A name that nothing is known of is a mistake."""
+    if name == GATEWAY and gateway.is_there(store, store.active()):
+        return
     if not store.path(name).exists() and record.read(store.home, name) is None:
         raise NotFound(f"no deployment is called {name!r}", hint="mlxk deploy list", name=name)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mlxk.contract.errors import InvalidDocument, Locked, MlxkError, NotFound
+from mlxk.contract.errors import InvalidDocument, InvalidValue, Locked, MlxkError, NotFound
 from mlxk.deploy import backoff, events, local, logs, probe, record
-from mlxk.deploy.document import Deployment
+from mlxk.deploy.document import GATEWAY, Deployment
 from mlxk.deploy.local import Host
 from mlxk.deploy.probe import Answer
 from mlxk.deploy.record import Record
@@ -40,14 +40,14 @@ class Supervisor:
         happened: list[Event] = []
         for name in self._names or record.names(self._home):
             known = record.read(self._home, name)
-            if known is None or known.desired != "running" or known.owner != "local":
+            if known is None or known.desired == "stopped" or known.owner != "local":
                 continue
             deployment = self._document(name)
             if deployment is None:
                 continue
             if known.is_alive():
                 happened += self._live(deployment, known)
-            else:
+            elif known.desired == "running":
                 happened += self._dead(deployment, known)
             happened += self._rotate(name, known)
         self._rotate(logs.EVENTS, None)
@@ -147,7 +147,7 @@ class Supervisor:
             with files.locked(self._host.store.lock):
                 fresh = record.read(self._home, changed.name)
                 same = fresh is not None and fresh.pid == (pid or changed.pid)
-                if same and fresh is not None and fresh.desired == "running":
+                if same and fresh is not None and fresh.desired != "stopped":
                     record.write(self._home, changed)
         except Locked:
             pass
@@ -164,11 +164,14 @@ class Supervisor:
 
     def _document(self, name: str) -> Deployment | None:
         """Read again only when the file changed."""
-        path = self._host.store.path(name)
+        store = self._host.store
+        path = (
+            store.stack_path(store.settings().stack or "") if name == GATEWAY else store.path(name)
+        )
         try:
             changed = path.stat().st_mtime_ns
             if name not in self._documents or self._documents[name][0] != changed:
                 self._documents[name] = (changed, self._host.store.load(name))
-        except (FileNotFoundError, InvalidDocument, NotFound):
+        except (FileNotFoundError, InvalidDocument, InvalidValue, NotFound):
             return None
         return self._documents[name][1]

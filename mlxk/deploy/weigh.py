@@ -7,6 +7,7 @@ from mlxk.advise import catalog
 from mlxk.advise.memory import Cache, Estimate, estimate
 from mlxk.contract.errors import AmbiguousMatch, ModelNotFound, NotFound, RevisionNotFound
 from mlxk.contract.validate import Problem
+from mlxk.deploy import settings
 from mlxk.deploy.document import Deployment, KvCache
 from mlxk.hub import inspect, names, reading
 from mlxk.hub.inspect import Metadata
@@ -27,9 +28,13 @@ class Found:
 
 def reference(deployment: Deployment, home: Path) -> str:
     """What the model is called by the other commands: a repository, a folder, a builtin."""
+    shelf = _shelf(home)
     if deployment.is_path:
         path = Path(deployment.model).expanduser()
-        return str(path if path.is_absolute() else home / path)
+        here = home / path
+        return str(shelf / path if shelf and not here.exists() else here)
+    if shelf and (shelf / deployment.model / "config.json").is_file():
+        return str(shelf / deployment.model)
     if "/" in deployment.model or deployment.model.startswith("builtin:"):
         return deployment.model
     try:
@@ -41,6 +46,12 @@ def reference(deployment: Deployment, home: Path) -> str:
     return source.hf_repo
 
 
+def _shelf(home: Path) -> Path | None:
+    """The folder of the setting model-dir: its models come before those of the cache."""
+    folder = settings.load(home).get("model-dir")
+    return Path(str(folder)).expanduser() if folder else None
+
+
 def find(deployment: Deployment, home: Path) -> Found | None:
     """None when the model is not on this machine."""
     wanted = reference(deployment, home)
@@ -49,7 +60,7 @@ def find(deployment: Deployment, home: Path) -> Found | None:
     except (ModelNotFound, RevisionNotFound, AmbiguousMatch):
         return None
     # A deployment says what it means: a part of a name is not enough to serve a model by.
-    exact = deployment.is_path or place.name.lower() == wanted.partition("@")[0].lower()
+    exact = Path(wanted).is_absolute() or place.name.lower() == wanted.partition("@")[0].lower()
     if not (exact or place.name.rpartition("/")[2].lower() == wanted.partition("@")[0].lower()):
         return None
     return measured(place)

@@ -60,7 +60,9 @@ class RemoteModel:
         limits = aiohttp.ClientTimeout(
             total=None, sock_connect=patience.connect_s, sock_read=patience.silence_s
         )
-        self._http = aiohttp.ClientSession(timeout=limits)
+        # As many answers at a time as somebody asks for: who answers them has a limit of its own.
+        connections = aiohttp.TCPConnector(limit=0)
+        self._http = aiohttp.ClientSession(timeout=limits, connector=connections)
         return self
 
     async def __aexit__(

@@ -1,7 +1,8 @@
 """From a request that was understood to the bytes of its answer, streamed or whole."""
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 from aiohttp import web
@@ -26,9 +27,21 @@ _EVENT_STREAM = {
 }
 
 
+Events = AsyncGenerator[tuple[int, Event], None]
+
+
 async def answer(
     http: web.Request, form: Format, asked: Asked, headers: dict[str, str]
 ) -> web.StreamResponse:
+    async with told(http, asked) as (asked, events):
+        if asked.stream:
+            return await _stream(http, form, asked, events, headers)
+        return await _whole(http, form, asked, events, headers)
+
+
+@asynccontextmanager
+async def told(http: web.Request, asked: Asked) -> AsyncIterator[tuple[Asked, Events]]:
+    """The request under its model's own name, and the events of its choices, counted."""
     state = http.app[STATE]
     name, model = state.pick(asked.request.model)
     asked = replace(asked, request=replace(asked.request, model=name))
@@ -37,22 +50,23 @@ async def answer(
         model.stay(asked.keep_alive_s)
     with state.counted():
         streams = await _streams(model, asked)
-        if asked.stream:
-            return await _stream(http, form, asked, streams, headers)
-        return await _whole(http, form, asked, streams, headers)
+        async with aclosing(_metered(interleaved(streams), http[METER])) as events:
+            yield asked, events
+
+
+async def _metered(events: Events, meter: Meter) -> Events:
+    async with aclosing(events):
+        async for choice, event in events:
+            meter.feed(event, choice)
+            yield choice, event
 
 
 async def _stream(
-    http: web.Request, form: Format, asked: Asked, streams: list[Stream], headers: dict[str, str]
+    http: web.Request, form: Format, asked: Asked, events: Events, headers: dict[str, str]
 ) -> web.StreamResponse:
-    state = http.app[STATE]
-    encoder, kept, meter = form.encoder(asked, state.now), _Kept(asked), http[METER]
-    async with (
-        Outlet(http, encoder, _EVENT_STREAM | headers) as outlet,
-        aclosing(interleaved(streams)) as events,
-    ):
+    encoder, kept = form.encoder(asked, http.app[STATE].now), _Kept(asked)
+    async with Outlet(http, encoder, _EVENT_STREAM | headers) as outlet:
         async for choice, event in events:
-            meter.feed(event, choice)
             kept.feed(event)
             await outlet.tell(event, choice)
     kept.keep(http, form)
@@ -60,17 +74,15 @@ async def _stream(
 
 
 async def _whole(
-    http: web.Request, form: Format, asked: Asked, streams: list[Stream], headers: dict[str, str]
+    http: web.Request, form: Format, asked: Asked, events: Events, headers: dict[str, str]
 ) -> web.Response:
     folds = [Fold() for _ in range(asked.choices)]
-    async with aclosing(interleaved(streams)) as events:
-        async for choice, event in events:
-            http[METER].feed(event, choice)
-            folds[choice].feed(event)
+    async for choice, event in events:
+        folds[choice].feed(event)
     replies = [_reply(fold) for fold in folds]
     body = form.encode_replies(replies, asked, http.app[STATE].now)
     if asked.kept:
-        http.app[STATE].responses.keep(asked.request, replies[0], body)
+        http.app[STATE].responses.keep(asked, replies[0], body)
     return reply_json(body, headers=headers)
 
 
@@ -89,7 +101,7 @@ class _Kept:
         state = http.app[STATE]
         if self._asked.kept and (reply := self._fold.reply) is not None:
             body = form.encode_replies([reply], self._asked, state.now)
-            state.responses.keep(self._asked.request, reply, body)
+            state.responses.keep(self._asked, reply, body)
 
 
 async def _streams(model: ChatModel, asked: Asked) -> list[Stream]:

@@ -9,7 +9,8 @@ from mlxk.contract.errors import InvalidValue, NotFound
 from mlxk.contract.notes import collecting
 from mlxk.server.answers import answer
 from mlxk.server.body import read_json, reply_json
-from mlxk.server.record import PASSAGE
+from mlxk.server.record import passed
+from mlxk.server.socket import converse
 from mlxk.server.state import STATE, Local
 from mlxk.wire import anthropic, gemini, openai_chat, openai_completions, openai_responses
 from mlxk.wire.frames import Asked, Format
@@ -33,6 +34,7 @@ def routes() -> list[web.RouteDef]:
     return [
         *(web.post(path, _answering(form)) for path, form in _FORMATS.items()),
         *(web.post(path, _counting(form, name)) for path, (form, name) in _COUNTED.items()),
+        web.get("/v1/responses", converse, allow_head=False),
         web.get("/v1/responses/{id}", _kept),
         web.delete("/v1/responses/{id}", _forgotten),
         web.post(_GEMINI, _gemini),
@@ -91,7 +93,7 @@ def _listed(whole: web.StreamResponse) -> web.StreamResponse:
 async def _answer(
     http: web.Request, form: Format, addressed: Callable[[Asked], Asked]
 ) -> web.StreamResponse:
-    _passed(form)
+    passed(form)
     with collecting() as notes:
         asked = addressed(form.decode_request(await read_json(http)))
     warnings = "; ".join(note.message for note in notes)
@@ -102,16 +104,11 @@ async def _answer(
 
 def _counting(form: Format, name: str) -> Handler:
     async def handle(http: web.Request) -> web.StreamResponse:
-        _passed(form)
+        passed(form)
         asked = form.decode_request(await read_json(http))
         return reply_json({"object": name, name: await _count(http, asked)})
 
     return handle
-
-
-def _passed(form: Format) -> None:
-    if (passage := PASSAGE.get()) is not None:
-        passage.form = form
 
 
 async def _count(http: web.Request, asked: Asked) -> int:

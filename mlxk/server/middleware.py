@@ -8,16 +8,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from mlxk.contract.errors import (
-    InternalError,
-    InvalidValue,
     MlxkError,
-    NotFound,
     PermissionDenied,
     Unauthorized,
-    UsageError,
 )
 from mlxk.server.body import reply_json
 from mlxk.server.chat_routes import dialect
+from mlxk.server.failures import outcome
 from mlxk.server.outlet import OUTLET, Outlet
 from mlxk.server.state import STATE
 from mlxk.system.network import is_loopback
@@ -30,13 +27,11 @@ _log = logging.getLogger(__name__)
 
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The one place where a failure becomes a status and a body, or the end of a stream."""
-    try:
-        return await handler(request)
-    except ConnectionError:
-        raise
-    except Exception as e:  # noqa: BLE001 -- the boundary: bugs get an error body too
-        error, status = _translated(e)
+    """A failure becomes a status and a body, or the end of a stream."""
+    answer = await outcome(handler(request))
+    if isinstance(answer, web.StreamResponse):
+        return answer
+    error, status = answer
     outlet: Outlet | None = request.get(OUTLET)
     if outlet is not None and outlet.is_open:
         await outlet.fail(error)
@@ -83,23 +78,6 @@ def _check_key(http: web.Request, key: str) -> None:
     ]
     if not any(matches):
         raise Unauthorized("this server asks for an API key, and none or a wrong one was sent")
-
-
-def _translated(e: Exception) -> tuple[MlxkError, int]:
-    match e:
-        case MlxkError():
-            return e, e.http_status
-        case web.HTTPNotFound():
-            return NotFound("nothing is served at this path", hint="GET / says what is"), 404
-        case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted(e.allowed_methods))
-            return UsageError(f"{e.method} is not allowed here, only {allowed}"), 405
-        case web.HTTPRequestEntityTooLarge():
-            return InvalidValue("the request body is too large"), 413
-        case web.HTTPException():
-            return InvalidValue(e.reason), e.status
-    _log.error("a request met a bug", exc_info=e)
-    return InternalError(f"{type(e).__name__}: {e}"), 500
 
 
 def _refusal(http: web.Request, error: MlxkError, status: int) -> web.Response:

@@ -74,7 +74,7 @@ async def _health(http: web.Request) -> web.Response:
     state = http.app[STATE]
     stats = list(state.stats().values())
     phases = [each.phase for each in stats] or ["ready"]
-    phase = "ready" if "ready" in phases else phases[0]
+    phase = next((good for good in ("ready", "stopped") if good in phases), phases[0])
     able = phase in ("ready", "stopped") and not state.draining
     body = {
         "status": "ok" if able else "unavailable",

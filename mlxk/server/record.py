@@ -30,6 +30,14 @@ class Passage:
 
 # For models that pass a request on: they are given the request alone.
 PASSAGE: ContextVar[Passage | None] = ContextVar("passage", default=None)
+
+
+def passed(form: Format) -> None:
+    """In which format this request came."""
+    if (passage := PASSAGE.get()) is not None:
+        passage.form = form
+
+
 METER = web.RequestKey("meter", Meter)
 REQUEST_ID = web.RequestKey("request_id", str)
 _ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
@@ -41,8 +49,7 @@ async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse
     time = asyncio.get_running_loop().time
     given, began = request.headers.get("X-Request-Id", ""), time()
     id = request[REQUEST_ID] = given if _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
-    passage = Passage(id)
-    PASSAGE.set(passage)
+    PASSAGE.set(Passage(id))
     status = _LEFT
     try:
         response = await handler(request)
@@ -55,7 +62,7 @@ async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse
             raise
         return outlet.response
     finally:
-        _record(request, passage, status, time() - began)
+        record(request, status, time() - began)
 
 
 async def name_response(request: web.Request, response: web.StreamResponse) -> None:
@@ -64,7 +71,8 @@ async def name_response(request: web.Request, response: web.StreamResponse) -> N
         response.headers["X-Request-Id"] = response.headers["Request-Id"] = request[REQUEST_ID]
 
 
-def _record(request: web.Request, passage: Passage, status: int, seconds: float) -> None:
+def record(request: web.Request, status: int, seconds: float) -> None:
+    """A socket carries many answers: each is told once, with figures of its own."""
     state = request.app[STATE]
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unknown"
@@ -79,6 +87,7 @@ def _record(request: web.Request, passage: Passage, status: int, seconds: float)
             "status": status,
             "seconds": round(seconds, 4),
         }
-        if passage.answered_by is not None:
+        passage = PASSAGE.get()
+        if passage is not None and passage.answered_by is not None:
             facts["answered_by"] = passage.answered_by
-        state.options.log(log_line(facts, request.get(METER)))
+        state.options.log(log_line(facts, request.pop(METER, None)))

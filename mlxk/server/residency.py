@@ -69,6 +69,9 @@ class House:
     def take(self, resident: "Resident") -> None:
         self._residents.append(resident)
 
+    def drop(self, resident: "Resident") -> None:
+        self._residents.remove(resident)
+
     def tell(self) -> None:
         """Somebody became idle, or left."""
         self._changed.set()
@@ -119,7 +122,8 @@ class House:
 class Resident:
     """A model of a house. `keep_alive_s` None keeps it until its memory is needed.
 
-    More than `most` requests at once are refused; `reason` is why it was unloaded last.
+    More than `most` requests at once are refused; `reason` is why it was unloaded last, `absent`
+    the phase while it is not loaded.
     """
 
     name: str
@@ -131,6 +135,7 @@ class Resident:
     most: int | None = None
     used: float = 0.0
     reason: str = "user"
+    absent: Callable[[], str] = lambda: "stopped"
     _engine: Engine | None = None
     _closing: bool = False
     _users: int = 0
@@ -140,6 +145,10 @@ class Resident:
 
     def __post_init__(self) -> None:
         self.house.take(self)
+
+    @property
+    def held(self) -> Engine | None:
+        return self._engine
 
     @property
     def holds_memory(self) -> bool:
@@ -165,7 +174,7 @@ class Resident:
     def stats(self) -> Stats:
         if self._engine is not None:
             return self._engine.stats
-        return Asleep("loading" if self._loading is not None else "stopped")
+        return Asleep("loading" if self._loading is not None else self.absent())
 
     def stay(self, seconds: float) -> None:
         """From now on it leaves after so long without a request; `inf`: not by itself."""

@@ -1,6 +1,7 @@
 """Each operations command's published example is what the command really prints."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -142,7 +143,7 @@ def stack(a_mac):
     made = StackHome(a_mac)
     made.add("standard")
     value = {"name": "mine", "deployments": ["standard"], "routes": {"standard": "standard"}}
-    made.store.save_stack(value)
+    made.store.save_stack(value | {"gateway": {"port": "auto"}})
     (a_mac / "config.json").write_text('{"stack": "mine"}')
     yield made
     made.close()
@@ -159,8 +160,18 @@ def test_status(compare, stack):
         line["data"]["services"][0]["memory_gb"] = 4.2
         return line
 
-    stack.up("standard")
+    stack.up("standard", "gateway")
     compare("status", "status", change=fixed)
+
+
+def test_gateway(golden, home, stack):
+    stack.up("standard")
+    argv = [*MLXK, "gateway", "--json"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as front:
+        line = orjson.loads(front.stdout.readline())
+        front.send_signal(signal.SIGTERM)
+        assert front.wait(timeout=30) == 0
+    golden("gateway.jsonl", [Steady().value(line)])
 
 
 def test_watch(compare, stack):

@@ -25,17 +25,49 @@ def tiny(home):
     data, _, code = mlxk(*argv)
     assert (code, data["missing_models"]) == (0, [])
     mlxk("deploy", "set", "tiny", "server.port=auto", "restart.base_s=0.1")
+    path = home / ".mlxk" / "stacks" / "default.json"
+    path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"gateway": {"port": "auto"}}))
     yield home / ".mlxk"
     mlxk("down", "--all")
 
 
-def served(port, key="none"):
+def asked(url, body, key="none"):
     from urllib.request import Request, urlopen
 
-    body = orjson.dumps({"model": "builtin:tiny", "prompt": "hello", "max_tokens": 2})
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-    with urlopen(Request(f"http://127.0.0.1:{port}/v1/completions", body, headers)) as reply:
-        return orjson.loads(reply.read())["choices"]
+    with urlopen(Request(url, orjson.dumps(body), headers)) as reply:
+        return reply.read()
+
+
+def served(port, key="none"):
+    body = {"model": "builtin:tiny", "prompt": "hello", "max_tokens": 2}
+    return orjson.loads(asked(f"http://127.0.0.1:{port}/v1/completions", body, key))["choices"]
+
+
+SAY = {"role": "user", "content": "What is a git branch?"}
+CHAT = {"model": "builtin:tiny", "messages": [SAY], "max_tokens": 12}
+QUESTIONS = {
+    "/v1/chat/completions": CHAT | {"temperature": 0, "n": 2, "logprobs": True},
+    "/v1/completions": {"model": "builtin:tiny", "prompt": ["I am", "You"], "max_tokens": 8},
+    "/v1/messages": CHAT | {"stop_sequences": ["demo"]},
+    "/v1/responses": {"model": "builtin:tiny", "input": "Who are you?", "max_output_tokens": 9},
+    "/v1beta/models/builtin:tiny:generateContent": {
+        "contents": [{"role": "user", "parts": [{"text": "Who are you?"}]}],
+        "generationConfig": {"seed": 7, "temperature": 1.5, "maxOutputTokens": 12},
+    },
+}
+
+
+def words(reply):
+    """What an answer says: all of it but ids, times, the name of the model and what was cached."""
+    other = {"id", "created", "created_at", "model", "modelVersion", "responseId", "usage"}
+    match reply:
+        case dict():
+            rest = {k: words(v) for k, v in reply.items() if k not in other}
+            return rest | {k: v for k, v in (reply.get("usage") or {}).items() if "output" in k}
+        case list():
+            return [words(item) for item in reply]
+    return reply
 
 
 def test_a_stack_is_founded_started_and_taken_down(tiny, monkeypatch):
@@ -43,13 +75,19 @@ def test_a_stack_is_founded_started_and_taken_down(tiny, monkeypatch):
     mlxk("deploy", "set", "tiny", "auth.api_key_env=MY_KEY")
     data, error, _ = mlxk("up", "--wait")
     assert error is None
-    result = data["results"][0]
+    result, front = data["results"]
     assert served(result["port"], "own-secret")
+    direct = f"http://127.0.0.1:{result['port']}"
+    for path, body in QUESTIONS.items():
+        there = orjson.loads(asked(direct + path, body, "own-secret"))
+        through = orjson.loads(asked(data["endpoint"] + path, body))
+        there.pop("usageMetadata", None), through.pop("usageMetadata", None)
+        assert words(through) == words(there), path
     row = mlxk("status")[0]["services"][0]
     assert (row["state"], row["tier"], row["owner"]) == ("healthy", "standard", "local")
-    family = [row["pid"], *descendants(row["pid"])]
-    assert len(family) > 1
-    assert mlxk("down")[0]["results"][0]["graceful"] is True
+    family = [row["pid"], *descendants(row["pid"]), front["pid"]]
+    assert len(family) > 2
+    assert [each["graceful"] for each in mlxk("down")[0]["results"]] == [True, True]
     assert gone(family)
     assert not list((tiny / "pids").iterdir())
     assert not list((tiny / "run").iterdir())
@@ -57,23 +95,29 @@ def test_a_stack_is_founded_started_and_taken_down(tiny, monkeypatch):
     assert b"own-secret" not in written
 
 
-def killed(pid, *others):
+def killed(pid, *others, name="tiny"):
     os.kill(pid, signal.SIGKILL)
     assert gone([pid, *others], within=20)
-    return mlxk("watch", "tiny", "--until", "ready", "--timeout", "30")[0]["services"][0]
+    assert mlxk("watch", name, "--until", "ready", "--timeout", "30")[2] == 0
+    return mlxk("status")[0]
 
 
 def test_it_survives_the_death_of_any_process(tiny):
     pid = mlxk("up")[0]["results"][0]["pid"]
     argv = [*MLXK, "watch", "--interval", "0.2"]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as watch:
-        assert killed(descendants(pid)[0])["pid"] == pid
-        row = killed(pid, *descendants(pid))
+        first = killed(descendants(pid)[0])
+        assert first["services"][0]["pid"] == pid
+        killed(pid, *descendants(pid))
+        now = killed(first["gateway"]["pid"], name="gateway")
         watch.send_signal(signal.SIGTERM)
         assert watch.wait(timeout=10) == 0
+    row, front = now["services"][0], now["gateway"]
+    assert (front["pid"] != first["gateway"]["pid"], front["restarts"]) == (True, 1)
     assert served(row["port"])
+    assert served(front["port"])
     assert row["pid"] != pid
-    family = [row["pid"], *descendants(row["pid"])]
+    family = [row["pid"], *descendants(row["pid"]), front["pid"]]
     mlxk("down")
     assert gone(family)
 

@@ -1,0 +1,40 @@
+"""What every command that listens reads from its line: a port, a key, a place for its log."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mlxk.contract.errors import InvalidValue, UsageError
+from mlxk.system.files import translated
+
+
+def port_number(text: str) -> int:
+    if text == "auto":
+        return 0
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise UsageError(f"{text!r} is no port", hint="a number up to 65535, or auto")
+    return int(text)
+
+
+def key_of(variable: str | None) -> str | None:
+    """The key itself, from the environment: never from a command line."""
+    if variable is None:
+        return None
+    if not (key := os.environ.get(variable)):
+        raise InvalidValue(f"the environment variable {variable} is not set or empty")
+    return key
+
+
+def log_to(place: str) -> Callable[[bytes], object]:
+    if place == "-":
+        return _to_stderr
+    path = Path(place)
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab", buffering=0).write
+
+
+def _to_stderr(line: bytes) -> None:
+    sys.stderr.buffer.write(line)
+    sys.stderr.buffer.flush()
