@@ -38,9 +38,10 @@ class ToolKind:
 class Asked:
     """A request as it was asked: streamed or not, with a usage frame or not, `choices` times.
 
-    `previous` names the answer that this goes on from; `kept` asks to keep this one. `prompts`
-    are raw, as text or token ids, each to be answered `choices / len(prompts)` times.
-    `keep_alive_s` is how long the model is to stay in memory from then on.
+    `previous` names the answer that this goes on from; `kept` asks to keep this one. The first
+    message holds for this answer only if it is `instructed`. `prompts` are raw, as text or token
+    ids, each to be answered `choices / len(prompts)` times. `keep_alive_s` is how long the model
+    is to stay in memory from then on.
     """
 
     request: Request
@@ -50,6 +51,7 @@ class Asked:
     kinds: Mapping[str, ToolKind] = field(default_factory=dict)
     previous: str | None = None
     kept: bool = False
+    instructed: bool = False
     prompts: tuple[str | tuple[int, ...], ...] = ()
     keep_alive_s: float | None = None
 

@@ -104,7 +104,7 @@ def encode_error(error: MlxkError, status: int) -> dict[str, Any]:
         "message": _sentence(error),
         "type": kind,
         "param": pointer_of(error),
-        "code": _CODES.get(status, error.type),
+        "code": error.details.get("code") or _CODES.get(status, error.type),
     }
     return {"error": body}
 

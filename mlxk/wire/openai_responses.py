@@ -51,6 +51,7 @@ def decode_request(body: Any) -> Asked:
         kinds={tool.name: kind for tool, kind in tools},
         previous=body.get("previous_response_id"),
         kept=body.get("store") is not False,
+        instructed=bool(body.get("instructions")),
         keep_alive_s=keep_alive(body),
     )
 

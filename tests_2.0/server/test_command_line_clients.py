@@ -80,8 +80,11 @@ async def test_claude_code(client):
     assert "billing" not in first.text
 
 
-async def test_codex(client):
-    provider = f'{{name="mlxk",base_url="{client.url}/v1",wire_api="responses"}}'
+@pytest.mark.parametrize("socket", [False, True], ids=["events", "socket"])
+async def test_codex(client, socket):
+    """Over a socket it warms up first: a request that is read and not answered."""
+    more = ",supports_websockets=true" if socket else ""
+    provider = f'{{name="mlxk",base_url="{client.url}/v1",wire_api="responses"{more}}}'
     out = await client.run(
         program("codex"),
         *("exec", "--json", "--skip-git-repo-check", "--ignore-user-config"),
@@ -95,7 +98,7 @@ async def test_codex(client):
     assert said == ["I write it.", "It is done."]
     assert events[-1]["type"] == "turn.completed"
     assert events[-1]["usage"]["cached_input_tokens"] == 10
-    assert len(client.model.requests) == 2
+    assert len(client.model.requests) == (3 if socket else 2)
 
 
 async def test_gemini_cli(client):

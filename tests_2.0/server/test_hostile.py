@@ -125,7 +125,7 @@ async def test_paths_and_methods_that_are_not_served(serve, method, path):
     assert (await response.json())["error"]["message"]
 
 
-async def test_a_websocket_probe_is_refused_at_once(serve):
+async def test_a_websocket_probe_that_is_none_is_refused_at_once(serve):
     http = await serve(Raw())
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     assert (await http.get("/v1/responses", headers=headers)).status == 405

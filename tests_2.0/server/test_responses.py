@@ -7,8 +7,20 @@ import openai
 import pytest
 from scripted import CALL, HELLO, Scripted
 
-from mlxk.chat.types import Finish, Start, TextDelta, ThinkingDelta, Usage
+from mlxk.chat.fold import Reply
+from mlxk.chat.types import (
+    Finish,
+    Message,
+    Request,
+    Start,
+    Text,
+    TextDelta,
+    ThinkingDelta,
+    Usage,
+)
 from mlxk.contract.errors import EngineFailed
+from mlxk.server.responses import Responses
+from mlxk.wire.frames import Asked
 
 THOUGHT = (Start("r1", "m"), ThinkingDelta("Hm."), TextDelta("4"), Finish("stop", Usage(5, 4)))
 CUSTOM = {"type": "custom", "name": "Read"}
@@ -148,3 +160,56 @@ async def test_litellm(serve, monkeypatch, prefix, path):
     call = done.choices[0].message.tool_calls[0]
     assert call.function.name == "Read"
     assert done.usage.total_tokens == 7
+
+
+def kept_answer(store, number, text="x", previous=None):
+    request = Request("m", (Message("user", (Text(text),)),))
+    asked = store.continued(Asked(request, previous=previous))
+    reply = Reply(f"r{number}", "m", Message("assistant", (Text(text),)), "stop", Usage())
+    store.keep(asked, reply, {"id": reply.id})
+
+
+def test_answers_are_kept_within_a_number_and_within_bytes():
+    few = Responses(limit=3)
+    small = Responses(limit_bytes=200_000)
+    for number in range(9):
+        kept_answer(few, number)
+        kept_answer(small, number, "x" * 30_000)
+    assert [f"r{n}" in few for n in range(9)] == [False] * 6 + [True] * 3
+    assert ["r8" in small, "r7" in small, "r0" in small] == [True, True, False]
+    assert small.bytes <= 200_000
+
+
+def test_a_long_conversation_takes_room_as_it_grows():
+    store = Responses(limit_bytes=1_000_000)
+    kept_answer(store, 0, "x" * 1000)
+    for number in range(1, 100):
+        kept_answer(store, number, "x" * 1000, previous=f"r{number - 1}")
+    assert "r99" in store
+    assert store.bytes <= 1_000_000
+
+
+def test_the_same_answer_kept_twice_and_forgotten_leaves_nothing():
+    store = Responses()
+    kept_answer(store, 1)
+    kept_answer(store, 1, "longer")
+    store.forget("r1")
+    assert store.bytes == 0
+
+
+def test_what_is_larger_than_all_room_is_not_kept():
+    store = Responses(limit_bytes=10_000)
+    kept_answer(store, 1, "x" * 20_000)
+    assert "r1" not in store
+    assert store.bytes == 0
+
+
+async def test_instructions_hold_for_one_answer_only(ask):
+    responses = await ask(HELLO)
+    first = await responses.create(model="m", input="hi", instructions="Be brief.")
+    await responses.create(
+        model="m", input="and?", previous_response_id=first.id, instructions="Be long."
+    )
+    said = [(m.role, m.text) for m in ask.model.requests[1].messages]
+    assert said[0] == ("system", "Be long.")
+    assert len(said) == 4

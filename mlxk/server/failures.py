@@ -1,0 +1,39 @@
+"""The one place where a failure of a request becomes an error and a status, bugs included."""
+
+import logging
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from aiohttp import web
+
+from mlxk.contract.errors import InternalError, InvalidValue, MlxkError, NotFound, UsageError
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+async def outcome(work: Awaitable[T]) -> T | tuple[MlxkError, int]:
+    """What `work` returns, or why it failed. Who has left is told nothing."""
+    try:
+        return await work
+    except ConnectionError:
+        raise
+    except Exception as e:  # noqa: BLE001 -- the boundary: bugs get an error body too
+        return _translated(e)
+
+
+def _translated(e: Exception) -> tuple[MlxkError, int]:
+    match e:
+        case MlxkError():
+            return e, e.http_status
+        case web.HTTPNotFound():
+            return NotFound("nothing is served at this path", hint="GET / says what is"), 404
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(e.allowed_methods))
+            return UsageError(f"{e.method} is not allowed here, only {allowed}"), 405
+        case web.HTTPRequestEntityTooLarge():
+            return InvalidValue("the request body is too large"), 413
+        case web.HTTPException():
+            return InvalidValue(e.reason), e.status
+    _log.error("a request met a bug", exc_info=e)
+    return InternalError(f"{type(e).__name__}: {e}"), 500
