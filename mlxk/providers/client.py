@@ -134,6 +134,8 @@ class RemoteModel:
                         yield event
         except TimeoutError as e:
             raise _Passing(RequestTimeout(f"{endpoint.name} did not answer in time")) from e
+        except aiohttp.ClientPayloadError as e:
+            raise _Passing(ProviderError(f"{endpoint.name}: the answer was cut off")) from e
         except aiohttp.ClientError as e:
             message = f"{endpoint.name} cannot be reached at {endpoint.base}: {e}"
             raise _Passing(ProviderError(message)) from e
