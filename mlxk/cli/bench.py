@@ -50,7 +50,7 @@ class Benched:
 def _table(value: Benched, _: dict[str, Any]) -> str:
     from mlxk.cli.bench_tables import benched
 
-    return benched(value)
+    return benched(value) if value.iterations else ""
 
 
 def _live(_: TextIO | None, err: TextIO) -> "Callable[[Progress], None]":

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from mlxk.contract.errors import InvalidValue, NotFound, NotRunning, UsageError
 from mlxk.system import hardware
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlxk.chat.model import ChatModel
+    from mlxk.deploy.store import Store
     from mlxk.providers.endpoints import Endpoint
 
 Kind = Literal["engine", "server", "deployment"]
@@ -101,37 +103,37 @@ def _engine(wanted: Wanted) -> Target:
 
 
 def _server(wanted: Wanted) -> Target:
-    from mlxk.providers.endpoints import endpoint
-
-    row = endpoint("openai", wanted.target)
-    if wanted.api_key_env:
-        row = replace(row, key=_key(wanted.api_key_env), key_variable=wanted.api_key_env)
-    else:
-        row = replace(row, key_variable="MLXK_API_KEY")
+    row = _endpoint(wanted.target, wanted.api_key_env)
     model = wanted.model or _only_model(row)
-    is_here = is_loopback(_host(wanted.target))
-    opened = _remote(row, model, None)
-    return Target("server", model, model, wanted.target, is_here, opened)
+    is_here = is_loopback(urlsplit(row.base).hostname or "")
+    return Target("server", model, model, wanted.target, is_here, _remote(row, model, None))
 
 
-def _deployment(wanted: Wanted, store: Any) -> Target:
+def _deployment(wanted: Wanted, store: "Store") -> Target:
     from mlxk.deploy import local, record, weigh
-    from mlxk.providers.endpoints import endpoint
 
     name = wanted.target
     declared, known = store.load(name), record.read(store.home, name)
     if known is None or not known.is_alive():
         raise NotRunning(f"{name} is not running", hint=f"mlxk up {name}", name=name)
     where = local.target(declared, known, os.environ)
-    host = f"[{where.host}]" if ":" in where.host else where.host
-    url = f"http://{host}:{where.port}"
-    row = replace(endpoint("openai", url), key=where.key)
-    if declared.api_key_env:
-        row = replace(row, key_variable=declared.api_key_env)
+    url = f"http://{f'[{where.host}]' if ':' in where.host else where.host}:{where.port}"
+    row = _endpoint(url, wanted.api_key_env or declared.api_key_env)
     model = wanted.model or declared.server.model_id or _only_model(row)
     known_as = weigh.reference(declared, store.home)
-    opened = _remote(row, model, known.pid)
-    return Target("deployment", model, known_as, url, True, opened)
+    return Target("deployment", model, known_as, url, True, _remote(row, model, known.pid))
+
+
+def _endpoint(url: str, variable: str | None) -> "Endpoint":
+    """A server of OpenAI's format, under its address, with the key of that variable."""
+    from mlxk.providers.endpoints import OWN_KEY, endpoint
+
+    row = endpoint("openai", url)
+    place = urlsplit(row.base).netloc
+    if "@" in place:
+        raise InvalidValue("a URL holds no password", hint="--api-key-env VAR")
+    key = _key(variable) if variable else row.key
+    return replace(row, name=place, key=key, key_variable=variable or OWN_KEY)
 
 
 @asynccontextmanager
@@ -209,12 +211,6 @@ def _key(variable: str) -> str:
     if key := os.environ.get(variable):
         return key
     raise InvalidValue(f"the environment variable {variable} is not set or empty")
-
-
-def _host(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    return urlsplit(url).hostname or ""
 
 
 async def settled(opened: Opened) -> "Held | None":

@@ -199,6 +199,7 @@ def test_a_server_is_asked_over_http(tiny):
     ("argv", "code", "error"),
     [
         (["http://127.0.0.1:9"], 1, "not_found"),
+        (["http://me:secret@127.0.0.1:9"], 2, "invalid_value"),
         (["http://127.0.0.1:9", "--model", "m"], 1, "provider_error"),
         (["builtin:tiny", "--concurrency", "0"], 2, "usage_error"),
         (["builtin:tiny", "--concurrency", "4", "--save"], 2, "usage_error"),
@@ -212,6 +213,7 @@ def test_what_cannot_be_measured_is_said(home, argv, code, error):
     found, envelope, said = mlxk("bench", *argv)
     assert (found, envelope["error"]["type"]) == (code, error)
     assert "Traceback" not in said
+    assert "secret" not in orjson.dumps(envelope).decode() + said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
