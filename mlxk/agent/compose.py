@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlxk.agent.settings import Settings, from_meta, to_meta
 from mlxk.chat.model import ChatModel
+from mlxk.chat.types import Request
 from mlxk.contract.errors import AlreadyExists, InvalidValue, UsageError
 from mlxk.history.record import Place, find
 from mlxk.history.session import Session
@@ -74,7 +75,10 @@ def session(
             exact=name is not None,
         )
     if place.is_last and name is None:
-        return Session.open(store, place.record.id, when=when)
+        session = Session.open(store, place.record.id, when=when)
+        if meta != place.meta():
+            session.remember(meta)
+        return session
     wanted = name or place.record.name
     return fork(store, place, begin.settings, wanted, when, exact=name is not None)
 
@@ -118,6 +122,15 @@ async def chat_model(settings: Settings) -> AsyncGenerator[Model, None]:
             return await engine.context_length()
 
         yield Model(engine, lambda: engine.timings.load_s, ready, lambda: engine.stats)
+
+
+def prompt_tokens(settings: Settings, request: Request) -> int | None:
+    """Counted without starting anything; None where somebody else's API counts."""
+    if settings.api != "local":
+        return None
+    from mlxk.engine.named import count_tokens
+
+    return count_tokens(settings.model, request)
 
 
 def _hide(store: Store) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mlxk.agent import compose, desk_look, landing, skills, turns
+from mlxk.agent import compose, desk_look, landing, turns
 from mlxk.agent.check import Check
 from mlxk.agent.command import run_command
 from mlxk.agent.compose import Start
@@ -328,7 +328,6 @@ class Tab:
             model.chat,
             settings,
             bounds=bounds,
-            extra_tools=skills.tools((), session.worktree, self._desk.home),
             now=self._desk.now,
             load_s=model.load_s,
         )

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from mlxk.agent import events, lsp, subagent
+from mlxk.agent import events, lsp, skills, subagent
 from mlxk.agent.calls import Caller
 from mlxk.agent.check import Check
 from mlxk.agent.confine import Confinement, confinement
@@ -16,7 +17,7 @@ from mlxk.agent.events import Event, Sender, StopReason
 from mlxk.agent.limits import Budgets, Meter
 from mlxk.agent.loop import Loop
 from mlxk.agent.permissions import Answer, Gate
-from mlxk.agent.prompt import system_prompt
+from mlxk.agent.prompt import instructions_in, system_prompt
 from mlxk.agent.record import Recorder
 from mlxk.agent.report import AgentTimings, AgentUsage, CommitInfo, Report, resume_line
 from mlxk.agent.settings import Settings
@@ -188,7 +189,7 @@ class Run:
             self.meter,
             self.sender,
             model_name=settings.model,
-            system=system_prompt(session.worktree, settings.system),
+            system=system_prompt(settings.system, instructions_in(session.worktree)),
             sampling=settings.sampling,
         )
 
@@ -290,7 +291,8 @@ async def _tools(job: Job, run: Run, opened: AsyncExitStack) -> tuple[AgentTool,
     What has processes ends with `opened`.
     """
     settings, worktree = job.settings, job.session.worktree
-    tools = [*settings.toolbox(), *job.extra_tools]
+    folders, home = tuple(map(Path, settings.skills)), job.session.record.store.home
+    tools = [*settings.toolbox(), *job.extra_tools, *skills.tools(folders, worktree, home)]
     if lsp.NAME in settings.tools:
         server = lsp.opened(run.confinement, worktree, settings.lsp)
         tools.append(await opened.enter_async_context(server))

@@ -75,10 +75,11 @@ class LanguageServer:
         return self._end is not None
 
     async def close(self) -> None:
-        self._reading.cancel()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         await asyncio.to_thread(kill_group, self._process.pid)
-        with suppress(asyncio.CancelledError):
-            await self._reading
+        await asyncio.wait({self._reading}, timeout=_QUIET_S)  # to the end of its output
+        self._reading.cancel()
         await self._process.wait()
 
     async def diagnostics(self, path: Path, text: str) -> list[Any]:

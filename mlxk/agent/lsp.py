@@ -49,7 +49,7 @@ async def opened(
     by suffix, go before ours."""
     servers = _Servers(confinement, root, named)
     try:
-        yield AgentTool(_SPEC, servers.run, reads_only=True)
+        yield AgentTool(SPEC, servers.run, reads_only=True)
     finally:
         await servers.close()
 
@@ -149,7 +149,7 @@ def _place(workspace: Workspace, item: dict[str, Any]) -> str:
     return f"{inside}:{line + 1}: {lines[line].strip() if line < len(lines) else ''}"
 
 
-_SPEC = Tool(
+SPEC = Tool(
     NAME,
     "Ask a language server: what is wrong in a file, where a symbol is defined or used.",
     schema(

@@ -36,6 +36,19 @@ class Permissions:
     deny: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Rules to put on top of those that stand; `mode` None leaves the mode."""
+
+    mode: Mode | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+    def to(self, before: Permissions) -> Permissions:
+        allow, deny = (*before.allow, *self.allow), (*before.deny, *self.deny)
+        return Permissions(self.mode or before.mode, allow, deny)
+
+
 def permissions(value: Mapping[str, Any]) -> Permissions:
     """As written in a file or a session's meta; InvalidValue for a rule that is none."""
     allow, deny = (tuple(map(rule, value.get(name, ()))) for name in ("allow", "deny"))

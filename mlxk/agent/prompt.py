@@ -8,17 +8,19 @@ SYSTEM = (
     "edit it, and check your work when you can. When the task is done, say in one or two sentences "
     "what you did."
 )
+INSTRUCTIONS = "AGENTS.md"
 _MOST = 16_000
 
 
-def system_prompt(worktree: Path, system: str | None = None) -> str:
+def system_prompt(system: str | None, instructions: str) -> str:
     """The user's own prompt or ours, followed by the repository's AGENTS.md."""
-    instructions = _instructions(worktree / "AGENTS.md")
-    return "\n\n".join(part for part in (system or SYSTEM, instructions) if part)
+    return "\n\n".join(part for part in (system or SYSTEM, instructions[:_MOST].strip()) if part)
 
 
-def _instructions(path: Path) -> str:
+def instructions_in(folder: Path) -> str:
+    """Of its AGENTS.md; nothing when there is none, or a link."""
+    path = folder / INSTRUCTIONS
     if path.is_symlink() or not path.is_file():
         return ""
     with path.open(encoding="utf-8", errors="replace") as file:
-        return file.read(_MOST).strip()
+        return file.read(_MOST)

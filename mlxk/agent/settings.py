@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from mlxk.agent.permissions import Permissions, permissions
+from mlxk.agent.permissions import Added, Permissions, permissions
 from mlxk.agent.tools import BUILTIN
 from mlxk.agent.tools.base import AgentTool
 from mlxk.chat.types import Sampling
@@ -70,7 +70,10 @@ class Settings:
 
     def overridden(self, given: Mapping[str, Any]) -> "Settings":
         """With every flag that was given explicitly, that is: not None."""
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+        named = {name: value for name, value in given.items() if value is not None}
+        if isinstance(added := named.get("permissions"), Added):
+            named["permissions"] = added.to(self.permissions)
+        return replace(self, **named)
 
 
 def to_meta(settings: Settings) -> bytes:

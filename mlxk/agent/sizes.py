@@ -18,12 +18,15 @@ class Size:
 
 async def size(model: ChatModel, request: Request) -> Size:
     """A model that cannot be used says so when it is asked, not here."""
-    data = encoding.dumps((request.messages, request.tools))
     try:
         tokens = await model.count_tokens(request) if isinstance(model, Measured) else None
     except MlxkError:
         tokens = None
-    return Size(tokens, len(data))
+    return Size(tokens, size_in_bytes(request))
+
+
+def size_in_bytes(request: Request) -> int:
+    return len(encoding.dumps((request.messages, request.tools)))
 
 
 async def context_limit(model: ChatModel) -> int | None:

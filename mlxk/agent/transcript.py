@@ -19,7 +19,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 def to_lines(messages: Iterable[Message]) -> bytes:
     """Any text survives: NUL, CRLF, lone surrogates."""
-    return b"".join(encoding.dumps(_plain(message), newline=True) for message in messages)
+    return b"".join(encoding.dumps(plain(message), newline=True) for message in messages)
 
 
 def from_lines(lines: bytes) -> tuple[Message, ...]:
@@ -47,7 +47,8 @@ def stopped(use: ToolUse) -> ToolResult:
     return ToolResult(use.id, "Error: the run was stopped before this call ended", True, use.name)
 
 
-def _plain(message: Message) -> dict[str, Any]:
+def plain(message: Message) -> dict[str, Any]:
+    """As a line holds it."""
     parts = [{"type": _NAMES[type(part)], **_fields(part)} for part in message.parts]
     return {"role": message.role, "parts": parts}
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlxk.agent import compose, landing, skills
+from mlxk.agent import compose, landing, rehearsal
 from mlxk.agent.compose import Start
 from mlxk.agent.events import Event
 from mlxk.agent.job import Bounds, Ended, Job, Order
+from mlxk.agent.rehearsal import Rehearsal
 from mlxk.agent.report import Future, Landed
-from mlxk.cli import local
+from mlxk.agent.settings import Settings
+from mlxk.cli import local, words
 from mlxk.cli.answers import answers
 from mlxk.cli.drive import drive_task
 from mlxk.cli.main import Terminated
@@ -37,8 +39,7 @@ class Task:
     branch: str | None = None
     clean: bool = False
     futures: int = 1
-    ask: str | None = None
-    skills: tuple[Path, ...] = ()
+    input_format: str | None = None
     land: bool = False
 
 
@@ -64,29 +65,39 @@ async def _work(task: Task, listener: Listener) -> Ended:
     with Store.open(Path.cwd(), paths.home()) as store:
         if task.land:
             landing.ready(store)
-        start = compose.start(
-            store, task.given, resume=task.resume, default=lambda: local.named(None)
-        )
-        async with compose.chat_model(start.settings) as model, answers(task.ask) as answer:
+        start = _start(task, store)
+        asked = _asking(start.settings, task.input_format)
+        async with compose.chat_model(start.settings) as model, answers(asked) as answer:
             bounds = replace(task.bounds, answer=answer)
             # The engine loads in its own process while the worktrees are made.
             with ExitStack() as held:
                 sessions = _sessions(task, store, start, held)
                 jobs = [
-                    Job(
-                        session,
-                        model.chat,
-                        settings,
-                        bounds=bounds,
-                        extra_tools=skills.tools(task.skills, session.worktree, paths.home()),
-                        load_s=model.load_s,
-                    )
+                    Job(session, model.chat, settings, bounds=bounds, load_s=model.load_s)
                     for session, settings in sessions
                 ]
                 every = await _together([job.run(task.order, listener) for job in jobs])
                 best = _chosen(every)
                 whole = all(end.report.stop_reason != "interrupted" for end in every)
                 return _landed(store, best) if task.land and whole and not best.error else best
+
+
+def rehearse(task: Task) -> Rehearsal:
+    """What the task would begin with. Starts nothing, writes nothing."""
+    with Store.open(Path.cwd(), paths.home()) as store:
+        start = _start(task, store)
+        return rehearsal.rehearse(store, start, task.order.prompt, clean=task.clean)
+
+
+def _start(task: Task, store: Store) -> Start:
+    return compose.start(store, task.given, resume=task.resume, default=lambda: local.named(None))
+
+
+def _asking(settings: Settings, input_format: str | None) -> str | None:
+    """Where answers come from, when anything may be asked."""
+    if input_format or settings.permissions.mode != "ask":
+        return input_format
+    return "terminal" if words.is_terminal() else None
 
 
 async def _together(runs: list[Coroutine[Any, Any, Ended]]) -> list[Ended]:

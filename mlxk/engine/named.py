@@ -1,17 +1,30 @@
 """From what people type to an engine that is not yet started."""
 
+from mlxk.chat.types import Request
 from mlxk.contract.errors import ModelUnhealthy
 from mlxk.engine.model import EngineModel
 from mlxk.engine.options import EngineOptions
+from mlxk.engine.prompt import Prompter
+from mlxk.engine.tokenizer import load_text
 from mlxk.hub import health, names
 from mlxk.system import paths
 
 
 def engine(spec: str, options: EngineOptions | None = None) -> EngineModel:
     """Resolve and judge: what cannot be loaded is refused before any process starts."""
+    found = _sound(spec)
+    return EngineModel(found.folder, found.name, options=options, home=paths.home())
+
+
+def count_tokens(spec: str, request: Request) -> int:
+    """Of a request's prompt, tools included, without any process."""
+    return len(Prompter(load_text(_sound(spec).folder)).prompt(request).ids)
+
+
+def _sound(spec: str) -> names.Resolved:
     found = names.resolve(spec)
     verdict = health.judge(found.folder)
     if not verdict.healthy:
         hint = f"mlxk pull {found.name} --force" if found.source == "cache" else None
         raise ModelUnhealthy(f"{found.name}: {verdict.reason}", hint=hint, model=found.name)
-    return EngineModel(found.folder, found.name, options=options, home=paths.home())
+    return found

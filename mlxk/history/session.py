@@ -180,6 +180,10 @@ class Session:
         self._tree, self._lines_tree, self._pending = tree, lines_tree, {}
         return Step(step, code, head, self.id, subject, when, files)
 
+    def remember(self, meta: bytes) -> None:
+        """From the next step on the session carries this meta.json."""
+        self._lines_tree = self._store.trees.updated(self._lines_tree, _meta(self._store, meta))
+
     def undo(self, step: int, *, when: datetime) -> Step:
         """Files and conversation as they were after `step`: a new step, so that it can be undone.
 
