@@ -3,11 +3,12 @@
 import asyncio
 import os
 from codecs import getincrementaldecoder
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import IO, Any
 
 from mlxk.system.process import child_environment, kill_group
 
@@ -30,19 +31,24 @@ async def run_command(
     argv: Sequence[str],
     *,
     cwd: Path,
-    timeout_s: float,
+    timeout_s: float | None,
     keep_bytes: int,
     emit: Callable[[str], None] = lambda _: None,
+    env: Mapping[str, str] = MappingProxyType({}),
+    stdin: IO[bytes] | int = asyncio.subprocess.DEVNULL,
 ) -> Done:
-    """Run to the end, the time-out or cancellation; no process of its group outlives the call."""
+    """Run to the end, the time-out or cancellation; no process of its group outlives the call.
+
+    `env` comes on top of what every child may inherit.
+    """
     output = _Output(keep_bytes, emit)
     timed_out = False
     async with _pipe() as (stream, write_end):
         process = await asyncio.create_subprocess_exec(
             *argv,
             cwd=cwd,
-            env=child_environment(),
-            stdin=asyncio.subprocess.DEVNULL,
+            env=child_environment() | {**env},
+            stdin=stdin,
             stdout=write_end,
             stderr=write_end,
             start_new_session=True,

@@ -20,18 +20,23 @@ _SECRETS = (
     ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gh", ".config/gcloud",
     ".netrc", ".pypirc", ".npmrc", ".git-credentials", ".config/git/credentials",
     ".cache/huggingface/token", ".cache/huggingface/stored_tokens", ".mlxk/keys",
+    ".claude.json", ".claude/.credentials.json", ".codex/auth.json", ".gemini/oauth_creds.json",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """`root` may be written; `visible` folders stay readable; the network only when allowed."""
+    """`root` and `writable` may be written, `visible` folders stay readable.
+
+    The network only when allowed.
+    """
 
     kind: Kind
     root: Path
     visible: tuple[Path, ...] = ()
     network: bool = False
     home: Path = Path("/nonexistent")
+    writable: tuple[Path, ...] = ()
 
     def shell(self, command: str) -> list[str]:
         """The argv that runs a command line under this confinement."""
@@ -53,7 +58,9 @@ class Confinement:
             argv += ["--ro-bind", str(resolver), str(resolver)]
         for path in self.visible:
             argv += ["--ro-bind", str(path), str(path)]
-        argv += ["--bind", str(self.root), str(self.root), "--chdir", str(self.root)]
+        for path in (*self.writable, self.root):
+            argv += ["--bind", str(path), str(path)]
+        argv += ["--chdir", str(self.root)]
         for path in _existing_secrets(self.home):
             argv += (
                 ["--tmpfs", str(path)] if path.is_dir() else ["--ro-bind", "/dev/null", str(path)]
@@ -64,7 +71,8 @@ class Confinement:
     def _profile(self) -> str:
         denied = "".join(f'(deny file-read* (subpath "{p}"))' for p in _existing_secrets(self.home))
         network = "" if self.network else "(deny network*)"
-        writable = f'(subpath "{self.root}") (subpath "/private/tmp") (subpath "/dev")'
+        places = (*self.writable, self.root, "/private/tmp", "/dev")
+        writable = " ".join(f'(subpath "{place}")' for place in places)
         allowed = f"(allow default)(deny file-write*)(allow file-write* {writable})"
         return f"(version 1){allowed}{network}{denied}"
 

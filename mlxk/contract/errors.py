@@ -4,7 +4,7 @@
   - UsageError, InvalidValue, InvalidDocument                     what was typed or written (exit 2)
   - ModelNotFound, AmbiguousMatch, RevisionNotFound, ModelUnhealthy, RuntimeIncompatible
   - EngineMissing, EngineFailed, ContextLengthExceeded, OutOfMemory, OverCapacity, RequestTimeout
-  - ExtraMissing
+  - ExtraMissing, HarnessMissing, HarnessFailed
   - HubError: HubUnreachable, HubNotFound, GatedRepo, HubUnauthorized
   - DiskFull, PermissionDenied, LocksPresent, ConfirmationRequired
   - UnsafePath, AlreadyExists, NotFound, Unauthorized
@@ -115,6 +115,18 @@ class EngineMissing(MlxkError):
 
     type = "engine_missing"
     http_status = 503
+
+
+class HarnessMissing(MlxkError):
+    """The program that `--leash` names is not installed; the hint is the line that installs it."""
+
+    type = "harness_missing"
+
+
+class HarnessFailed(MlxkError):
+    """The program on the leash ended badly; the message says what it said."""
+
+    type = "harness_failed"
 
 
 class ExtraMissing(MlxkError):

@@ -1,0 +1,1 @@
+"""Other people's agents on a leash: their program, our model, worktree, history and report."""

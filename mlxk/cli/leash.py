@@ -1,0 +1,39 @@
+"""`mlxk agent --leash NAME`: the recipe, the program, and a server for it."""
+
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from mlxk.agent.leash.claude import CLAUDE
+from mlxk.agent.leash.codex import CODEX
+from mlxk.agent.leash.gemini import GEMINI
+from mlxk.agent.leash.recipe import MODEL, Leash, Server, program_of
+from mlxk.chat.model import ChatModel
+from mlxk.contract.errors import InvalidValue, UsageError
+from mlxk.server.app import listening, make_app
+from mlxk.server.state import ServerOptions
+
+RECIPES = {recipe.name: recipe for recipe in (CLAUDE, CODEX, GEMINI)}
+
+
+def leash(name: str | None, unfit: dict[str, object]) -> Leash | None:
+    """None for our own agent. `unfit` are flags, with their values, that bind only that one."""
+    if name in (None, "none"):
+        return None
+    if name not in RECIPES:
+        known = ", ".join((*RECIPES, "none"))
+        raise InvalidValue(f"no program {name!r} to put on a leash", hint=f"one of {known}")
+    if given := [flag for flag, value in unfit.items() if value]:
+        hint = "leave it out, or work without --leash"
+        raise UsageError(f"{given[0]} does not bind {name}", hint=hint)
+    recipe = RECIPES[name]
+    return Leash(recipe, program_of(recipe), served)
+
+
+@asynccontextmanager
+async def served(model: ChatModel) -> AsyncGenerator[Server, None]:
+    """On the loopback, under whatever name it is asked for, to who has the key."""
+    token = secrets.token_urlsafe(24)
+    options = ServerOptions(api_key=token, aliases={"*": MODEL}, metrics=False)
+    async with listening(make_app({MODEL: model}, options), 0) as address:
+        yield Server(address.url, token)
