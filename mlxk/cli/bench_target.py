@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from mlxk.contract.errors import InvalidValue, NotFound, NotRunning, UsageError
+from mlxk.contract.errors import InvalidValue, MlxkError, NotFound, NotRunning, UsageError
 from mlxk.system import hardware
 from mlxk.system.memory import resident_bytes
 from mlxk.system.network import is_loopback
@@ -172,7 +172,7 @@ def _gauge(row: "Endpoint", model: str) -> int | None:
     """What our own servers say in `/metrics`."""
     try:
         text = _get(row, f"{row.base.removesuffix('/v1')}/metrics").decode(errors="replace")
-    except (NotFound, InvalidValue):
+    except MlxkError:
         return None
     wanted = f'{_GAUGE}{{model="{model}"}} '
     found = [line for line in text.splitlines() if line.startswith(wanted)]

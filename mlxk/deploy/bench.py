@@ -24,6 +24,7 @@ _WARM_TOKENS = 16
 _CACHED = 0.05
 _MERGED = 0.8
 _MOST_WORDS = 2  # a token; a template that cuts what is long would have us send ever more
+_USUAL_WORDS = 0.75
 _OFF = 0.2
 
 
@@ -58,12 +59,12 @@ Progress = Phase | Measured
 class Bench:
     """What was completed stays, also when the measuring is interrupted."""
 
-    def __init__(self, plan: Plan, *, dice: random.Random | None = None) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.iterations: list[Iteration] = []
         self.tool_call: ToolCall | None = None
         self._answers: dict[int, list[Answer]] = {}
-        self._dice = dice or random.Random()
+        self._dice = random.Random()
         self._words = plan.prompt_tokens // 4 + 1
         self._is_forced = True
 
@@ -109,7 +110,10 @@ class Bench:
             self._is_forced = False
             short = await self._ask(model, 1)
         few, wanted = self._words, self.plan.prompt_tokens
-        self._words = max(1, few * wanted // max(1, short.prompt_tokens))
+        if not short.prompt_tokens:
+            self._words = max(1, round(wanted * _USUAL_WORDS))
+            return
+        self._words = max(1, few * wanted // short.prompt_tokens)
         long = await self._ask(model, 1)
         grown, more = long.prompt_tokens - short.prompt_tokens, self._words - few
         if abs(more) > few // 4 and grown * more > 0:

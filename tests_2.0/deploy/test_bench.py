@@ -124,6 +124,27 @@ async def test_what_falsifies_a_figure_is_said(usage, words, remark):
         assert bench.levels[0].prompt_tps is None
 
 
+@pytest.mark.parametrize("a_word", [1, 3])
+async def test_prompts_have_about_the_length_that_was_asked_for(a_word):
+    """A template adds nine tokens; a word is one token or three."""
+
+    class Counting:
+        async def stream(self, request):
+            length = 9 + a_word * len(request.messages[0].text.split())
+            for event in turn(*"abcd", usage=Usage(length, 4)):
+                yield event
+
+    bench, remarks = await run(Counting(), prompt_tokens=600)
+    assert all(abs(row.prompt_tokens - 600) <= 3 for row in bench.iterations)
+    assert remarks == set()
+
+
+async def test_prompts_stay_short_where_nobody_counts_them():
+    model = Steps(turn(*"abcd", usage=Usage()))
+    await run(model, prompt_tokens=600)
+    assert {len(r.messages[0].text.split()) for r in model.requests[1:]} == {450}
+
+
 async def test_a_model_that_says_nothing_has_no_speed():
     bench, remarks = await run(Steps(turn(usage=Usage(8, 0), reason="stop")))
     row, level = bench.iterations[0], bench.levels[0]
