@@ -13,8 +13,10 @@ from scripted import Scripted as Steps
 
 from mlxk.chat.scripted import Scripted, call
 from mlxk.chat.types import Finish, Start, TextDelta, Usage
+from mlxk.contract import registry
 from mlxk.contract.errors import OverCapacity, ProviderRefused
 from mlxk.contract.notes import collecting
+from mlxk.contract.validate import problems
 from mlxk.deploy import bench_figures as figures
 from mlxk.deploy.bench import Bench, Measured, Plan
 from mlxk.deploy.bench_call import tool_call
@@ -267,6 +269,12 @@ def test_a_deployment_is_measured_by_its_name(home):
     assert (code, data["kind"], data["model"]) == (0, "deployment", "builtin:tiny")
     saved = orjson.loads(Path(data["saved_to"]).read_bytes())
     assert saved["builtin:tiny"]["memory_gb"] == data["peak_memory_gb"]
+
+
+def test_every_event_obeys_its_schema():
+    *events, _ = registry.example("bench")
+    assert {event["type"] for event in events} == {"phase", "iteration"}
+    assert not [problem for event in events for problem in problems("bench-event", event)]
 
 
 def test_a_picture_is_drawn(tmp_path):
