@@ -134,9 +134,9 @@ class Feed:
         """What is still known, oldest first. Pieces of one text are joined."""
         return tuple(self._kept)
 
-    def subscribe(self) -> "Subscription":
-        """The backlog first, then all that comes. Close it when done."""
-        listener = Subscription(self, self._limit * _BEHIND)
+    def subscribe(self, *, backlog: bool = True) -> "Subscription":
+        """The backlog first, unless it is not wanted, then all that comes. Close it when done."""
+        listener = Subscription(self, self._limit * _BEHIND, self.backlog() if backlog else ())
         self._listeners.append(listener)
         return listener
 
@@ -175,20 +175,23 @@ class Feed:
 class Subscription:
     """One listener. `async for news in subscription`, or `await subscription.batch()`."""
 
-    def __init__(self, feed: Feed, limit: int) -> None:
+    def __init__(self, feed: Feed, limit: int, first: tuple[News, ...]) -> None:
         self._feed = feed
         self._limit = limit
-        self._waiting: deque[News] = deque(feed.backlog())
+        self._waiting: deque[News] = deque(first)
         self._size = sum(map(weight, self._waiting))
         self._arrived = asyncio.Event()
         self._closed = False
-        if self._waiting:
-            self._arrived.set()
 
     async def batch(self) -> tuple[News, ...]:
         """All that has come since the last call, at least one; nothing when closed."""
-        await self._arrived.wait()
-        self._arrived.clear()
+        while not self._waiting and not self._closed:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self.take()
+
+    def take(self) -> tuple[News, ...]:
+        """The same without waiting."""
         batch = tuple(self._waiting)
         self._waiting.clear()
         self._size = 0

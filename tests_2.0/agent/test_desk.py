@@ -2,8 +2,10 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 
 import checkout
+import desks
 import pytest
 
 from mlxk.agent.compose import Model
@@ -38,17 +40,7 @@ def repo(home, tmp_path):
 def desk_of(home, repo):
     """`desk_of(model, …)`: a desk whose every model is that one."""
 
-    def make(*turns, settings=None, **options):
-        model = turns[0] if isinstance(turns[0], Scripted) else Scripted(*turns)
-
-        @asynccontextmanager
-        async def opener(_):
-            yield Model(model)
-
-        wanted = settings or Settings("script")
-        return Desk(repo, wanted, opener=opener, home=home / ".mlxk", **options)
-
-    return make
+    return partial(desks.scripted, repo, home)
 
 
 async def said(tab, prompt):

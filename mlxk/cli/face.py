@@ -1,0 +1,74 @@
+"""`mlxk agent` for people: compose the desk that a terminal or a page shows."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlxk.agent.desk import Desk
+    from mlxk.agent.job import Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class DeskWanted:
+    """One command line, read. `given` are the settings that were named."""
+
+    given: "Mapping[str, Any]"
+    bounds: "Bounds"
+    check: str | None = None
+    resume: str | None = None
+    clean: bool = False
+
+
+def make_desk(wanted: DeskWanted) -> "Desk":
+    """NotARepository, SessionNotFound."""
+    from mlxk.agent import compose
+    from mlxk.agent.desk import Desk
+    from mlxk.cli import local
+    from mlxk.history.store import Store
+    from mlxk.system import paths
+
+    with Store.open(Path.cwd(), paths.home()) as store:
+        start = compose.start(
+            store, dict(wanted.given), resume=wanted.resume, default=lambda: local.named(None)
+        )
+    return Desk(
+        Path.cwd(),
+        start.settings,
+        bounds=wanted.bounds,
+        check=wanted.check,
+        clean=wanted.clean,
+    )
+
+
+def has_screen() -> bool:
+    """Whether keys and a full screen are there, and nobody wants JSON."""
+    from mlxk.cli import words
+    from mlxk.cli.options import take_options
+
+    as_json = take_options(sys.argv[1:], os.environ)[0].json
+    return not as_json and words.is_terminal() and sys.stdout.isatty()
+
+
+def open_terminal(wanted: DeskWanted, *, prompt: str | None, bare: bool) -> None:
+    """The full screen, or plain lines: when asked for, and where the terminal can do no more."""
+    from mlxk.tui import start
+
+    if not _may_be_repository(Path.cwd()):
+        make_desk(wanted)  # which says what is wrong
+    if bare or os.environ.get("TERM", "dumb") == "dumb":
+        start.plain(lambda: make_desk(wanted), resume=wanted.resume, prompt=prompt)
+        return
+    start.require_textual()
+    light = os.environ.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")
+    start.full_screen(lambda: make_desk(wanted), resume=wanted.resume, light=light)
+
+
+def _may_be_repository(folder: Path) -> bool:
+    """Without loading what reads one: the first paint waits for this."""
+    above = (folder, *folder.parents)
+    return "GIT_DIR" in os.environ or any((place / ".git").exists() for place in above)

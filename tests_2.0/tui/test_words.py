@@ -1,0 +1,78 @@
+"""Words, columns and completion of the terminal."""
+
+import pytest
+
+from mlxk.tui import sides, words
+from mlxk.tui.complete import complete
+
+PATCH = """\
+diff --git a/a.txt b/a.txt
+index 1..2 100644
+--- a/a.txt
++++ b/a.txt
+@@ -1,4 +1,5 @@ def f
+ same
+-old 1
+-old 2
++new 1
++new 2
++new 3
+ end
+--- not a header
+diff --git a/gone b/gone
+deleted file mode 100644
+"""
+
+
+def test_deletions_stand_beside_the_additions_that_follow():
+    found = list(sides.rows(PATCH))
+    assert [row.kind for row in found[:3]] == ["file", "hunk", "same"]
+    pairs = [(r.old and r.old.text, r.new and r.new.text) for r in found if r.kind == "changed"]
+    assert pairs[:3] == [("old 1", "new 1"), ("old 2", "new 2"), (None, "new 3")]
+    assert pairs[3] == ("-- not a header", None)
+    numbers = [(r.old.number, r.new.number) for r in found if r.kind == "same"]
+    assert numbers == [(1, 1), (4, 5)]
+    assert [r.title for r in found if r.kind == "file"] == ["a.txt", "gone"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07after", "after"),
+        ("bell\x07 back\x08space", "bell backspace"),
+        ("a\tb", "a   b"),
+        ("one\r\ntwo", "one\ntwo"),
+        ("over\u202egnp.exe", "overgnp.exe"),
+        ("\u05e9\u05dc\u05d5\u05dd \u4f60\u597d", "\u05e9\u05dc\u05d5\u05dd \u4f60\u597d"),
+    ],
+    ids=["colour", "title", "control", "tab", "crlf", "override", "right-to-left and wide"],
+)
+def test_nothing_that_a_model_writes_steers_the_terminal(text, shown):
+    assert words.plain(text) == shown
+
+
+def test_a_call_is_named_by_what_it_is_about():
+    assert words.call("Bash", '{"command": "pytest -q", "timeout": 9}') == "Bash pytest -q"
+    assert words.call("Ls", "{}") == "Ls"
+    assert words.call("Edit", "not json\nat all") == "Edit not json at all"
+
+
+def test_long_output_says_how_much_more_there_is():
+    assert words.clipped("1\n2\n3\n4\n", 2) == "1\n2\n… 2 more lines"
+    assert words.clipped("1\n2\n", 2) == "1\n2"
+
+
+def test_commands_options_and_paths_are_completed(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "greet.py").touch()
+    (tmp_path / "src" / "great.py").touch()
+    (tmp_path / ".git").mkdir()
+    assert complete("/lan", tmp_path) == ("/land ", [])
+    assert complete("/br", tmp_path) == ("/branch", ["/branch", "/branches"])
+    assert complete("/land --me", tmp_path) == ("/land --merge ", [])
+    assert complete("look at s", tmp_path) == ("look at src/", [])
+    found = ["src/great.py", "src/greet.py"]
+    assert complete("look at src/g", tmp_path) == ("look at src/gre", found)
+    assert complete("nothing ", tmp_path) == ("nothing ", [])
+    assert complete("nowhere/x", tmp_path) == ("nowhere/x", [])
