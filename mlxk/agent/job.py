@@ -14,6 +14,8 @@ from mlxk.agent.calls import Caller
 from mlxk.agent.check import Check
 from mlxk.agent.confine import Confinement, confinement
 from mlxk.agent.events import Event, Sender, StopReason
+from mlxk.agent.leash.leashed import Leashed
+from mlxk.agent.leash.recipe import Leash
 from mlxk.agent.limits import Budgets, Meter
 from mlxk.agent.loop import Loop
 from mlxk.agent.permissions import Answer, Gate
@@ -93,6 +95,7 @@ class Job:
         now: Clock = clock.now,
         load_s: Callable[[], float | None] = lambda: None,
         depth: int = 0,
+        leash: Leash | None = None,
     ) -> None:
         self.session = session
         self.model = model
@@ -102,6 +105,7 @@ class Job:
         self.now = now
         self.load_s = load_s
         self.depth = depth
+        self.leash = leash
 
     async def run(self, order: Order, listener: Listener = lambda _: None) -> Ended:
         """Work until done, a limit, a failure or cancellation: all of these return.
@@ -166,7 +170,7 @@ class Run:
 
     def __init__(self, job: Job, listener: Listener, *, fresh: bool) -> None:
         session, settings = job.session, job.settings
-        self._job = job
+        self.job = job
         self._heard = time.monotonic()
         self._has_begun = False
         self._early: list[notes.Note] = []
@@ -178,24 +182,12 @@ class Run:
             self.confinement = confined(session, settings)
         self.check: Check | None = None
         self.output: Any = None
-        context = Context(
-            Workspace.at(session.worktree), self.confinement, job.bounds.limits, lambda _: None
-        )
-        gate = Gate(settings.permissions, self.sender, job.bounds.answer)
-        self.loop = Loop(
-            job.model,
-            Caller((), context, self.sender, gate),
-            self.recorder,
-            self.meter,
-            self.sender,
-            model_name=settings.model,
-            system=system_prompt(settings.system, instructions_in(session.worktree)),
-            sampling=settings.sampling,
-        )
+        self.loop = _own(self) if job.leash is None else _leashed(self, job.leash)
 
     async def carry_out(self, order: Order) -> None:
         async with AsyncExitStack() as opened:
-            self.loop.offer(await _tools(self._job, self, opened))
+            if isinstance(self.loop, Loop):
+                self.loop.offer(await _tools(self.job, self, opened))
             await self._begin(self.loop.request(order.prompt))
             await self._work(order)
 
@@ -211,7 +203,7 @@ class Run:
             self.output = await self.loop.structured(order.schema)
 
     async def _begin(self, request: Request) -> None:
-        job, session = self._job, self._job.session
+        job, session = self.job, self.job.session
         prompt, rules = await size(job.model, request), job.settings.permissions
         self.sender.send(
             events.RunStarted(
@@ -283,6 +275,40 @@ async def _outcome(run: Awaitable[None]) -> MlxkError | None:
     except MlxkError as e:
         return e
     return None
+
+
+def _own(run: Run) -> Loop:
+    job, session, settings = run.job, run.job.session, run.job.settings
+    context = Context(
+        Workspace.at(session.worktree), run.confinement, job.bounds.limits, lambda _: None
+    )
+    gate = Gate(settings.permissions, run.sender, job.bounds.answer)
+    return Loop(
+        job.model,
+        Caller((), context, run.sender, gate),
+        run.recorder,
+        run.meter,
+        run.sender,
+        model_name=settings.model,
+        system=system_prompt(settings.system, instructions_in(session.worktree)),
+        sampling=settings.sampling,
+    )
+
+
+def _leashed(run: Run, leash: Leash) -> Leashed:
+    session, settings = run.job.session, run.job.settings
+    folder = session.record.store.home / "leash" / session.id / leash.recipe.name
+    asked = Request(settings.model, (), sampling=settings.sampling)
+    return Leashed(
+        leash,
+        run.job.model,
+        run.recorder,
+        run.meter,
+        run.sender,
+        run.confinement,
+        folder=folder,
+        asked=asked,
+    )
 
 
 async def _tools(job: Job, run: Run, opened: AsyncExitStack) -> tuple[AgentTool, ...]:

@@ -77,6 +77,7 @@ def agent(
     input_format: options.InputFormat = None,
     skill: options.Skills = None,
     network: options.Network = None,
+    leash: options.Leash = None,
     temperature: options.Temperature = None,
     seed: options.Seed = None,
     max_turns: options.MaxTurns = None,
@@ -99,9 +100,12 @@ def agent(
 
     mlxk agent --resume hello "now add a second line" --json | jq -r .data.head
 
+    mlxk agent --leash codex "fix the failing test" --check "pytest -q"
+
     mlxk agent --web
     """
     from mlxk.cli import agent_reading as reading
+    from mlxk.cli.leash import leash as on_leash
     from mlxk.cli.work import Task, carry_out, rehearse
 
     base = reading.config(config)
@@ -132,7 +136,7 @@ def agent(
 
         unfit: dict[str, object] = {"--futures": futures > 1, "--land": land, "--branch": branch}
         unfit |= {"--output-schema": output_schema, "--input-format": input_format}
-        unfit |= {"--dry-run": dry_run}
+        unfit |= {"--dry-run": dry_run, "--leash": leash}
         wanted = Wanted(
             DeskWanted(given, bounds, check or base.check, resume, clean),
             port,
@@ -153,6 +157,7 @@ def agent(
         futures=futures,
         input_format=answers,
         land=land,
+        leash=on_leash(leash, given, {"--dry-run": dry_run, "--input-format": answers}),
     )
     if dry_run:
         return rehearse(task)

@@ -54,6 +54,11 @@ Network = Annotated[
     bool | None, typer.Option("--network", help="Let confined Bash use the network.")
 ]
 
+Leash = Annotated[
+    str | None,
+    typer.Option(help="Let another program do the work: claude, codex, gemini, or none."),
+]
+
 # How much it may use.
 MaxTurns = Annotated[int | None, typer.Option(min=1, help="Requests to the model.  [default: 50]")]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Output tokens, all turns together.")]

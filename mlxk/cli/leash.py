@@ -1,8 +1,9 @@
 """`mlxk agent --leash NAME`: the recipe, the program, and a server for it."""
 
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from mlxk.agent.leash.claude import CLAUDE
 from mlxk.agent.leash.codex import CODEX
@@ -13,19 +14,28 @@ from mlxk.contract.errors import InvalidValue, UsageError
 from mlxk.server.app import listening, make_app
 from mlxk.server.state import ServerOptions
 
+# Settings of our own agent: it has tools and a prompt of its own.
+_OURS = ("tools", "system", "skills", "mcp", "lsp")
 RECIPES = {recipe.name: recipe for recipe in (CLAUDE, CODEX, GEMINI)}
 
 
-def leash(name: str | None, unfit: dict[str, object]) -> Leash | None:
-    """None for our own agent. `unfit` are flags, with their values, that bind only that one."""
+def leash(name: str | None, given: Mapping[str, Any], unfit: Mapping[str, object]) -> Leash | None:
+    """None for our own agent. `unfit` are flags, with their values, that bind only that one.
+
+    InvalidValue, HarnessMissing, or UsageError for what the program would not obey.
+    """
     if name in (None, "none"):
         return None
     if name not in RECIPES:
         known = ", ".join((*RECIPES, "none"))
         raise InvalidValue(f"no program {name!r} to put on a leash", hint=f"one of {known}")
-    if given := [flag for flag, value in unfit.items() if value]:
-        hint = "leave it out, or work without --leash"
-        raise UsageError(f"{given[0]} does not bind {name}", hint=hint)
+    rules = given.get("permissions")
+    ruled = rules and (rules.mode not in (None, "workspace", "all") or rules.allow or rules.deny)
+    settings = {f"--{key}": given.get(key) for key in _OURS}
+    for flag, value in {**unfit, **settings, "--permissions": ruled}.items():
+        if value:
+            hint = "leave it out, or work without --leash"
+            raise UsageError(f"{flag} does not bind {name}", hint=hint)
     recipe = RECIPES[name]
     return Leash(recipe, program_of(recipe), served)
 

@@ -11,6 +11,7 @@ from mlxk.agent import compose, landing, rehearsal
 from mlxk.agent.compose import Start
 from mlxk.agent.events import Event
 from mlxk.agent.job import Bounds, Ended, Job, Order
+from mlxk.agent.leash.recipe import Leash
 from mlxk.agent.rehearsal import Rehearsal
 from mlxk.agent.report import Future, Landed
 from mlxk.agent.settings import Settings
@@ -41,6 +42,7 @@ class Task:
     futures: int = 1
     input_format: str | None = None
     land: bool = False
+    leash: Leash | None = None
 
 
 def carry_out(task: Task) -> Generator[Event, None, Ended]:
@@ -73,7 +75,14 @@ async def _work(task: Task, listener: Listener) -> Ended:
             with ExitStack() as held:
                 sessions = _sessions(task, store, start, held)
                 jobs = [
-                    Job(session, model.chat, settings, bounds=bounds, load_s=model.load_s)
+                    Job(
+                        session,
+                        model.chat,
+                        settings,
+                        bounds=bounds,
+                        load_s=model.load_s,
+                        leash=task.leash,
+                    )
                     for session, settings in sessions
                 ]
                 every = await _together([job.run(task.order, listener) for job in jobs])
