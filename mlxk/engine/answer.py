@@ -128,7 +128,7 @@ class AnswerParser:
         if not end and not is_last:
             return self._announce(dialect.peek(body))
         self._enter("before", rest)
-        if calls := dialect.read(body):
+        if calls := dialect.read(body) or _unread(dialect.peek(body + end), body):
             return [event for call in calls for event in self._events(call)]
         return [TextDelta(dialect.start + body + end)]
 
@@ -166,3 +166,8 @@ class AnswerParser:
         "text": _text,
         "call": _call,
     }
+
+
+def _unread(name: str | None, body: str) -> tuple[Call, ...]:
+    """A name that could be announced is a call, whatever follows it: its agent can answer that."""
+    return (Call(name, body),) if name else ()

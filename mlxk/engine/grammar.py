@@ -3,22 +3,18 @@
 Written where requests are text; the engine process follows it token by token.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from llguidance import LLMatcher
 
-from mlxk.chat.types import Request, ResponseFormat, Tool
+from mlxk.chat.types import Request, ResponseFormat
 from mlxk.contract.errors import InvalidValue
+from mlxk.engine import forced
 from mlxk.engine.answer import Markup
 from mlxk.engine.prompt import offered
 from mlxk.engine.tokenizer import TextModel
-from mlxk.engine.toolcalls.dialects import Dialect
-
-# JSON leaves white space free, and small models would use that freedom for ever.
-_JSON: Any = {"whitespace_pattern": r"[ \n]{0,12}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ def _format(wanted: ResponseFormat) -> str | None:
 
 def _json(schema: Mapping[str, Any]) -> str:
     try:
-        return str(LLMatcher.grammar_from_json_schema(dict(schema), overrides=_JSON))
+        return str(LLMatcher.grammar_from_json_schema(dict(schema), overrides=forced.JSON))
     except ValueError as e:
         raise InvalidValue(f"the schema is not usable: {e}", field="response_format") from e
 
@@ -72,33 +68,9 @@ def _calls(request: Request, marks: Markup, text: TextModel) -> str | None:
         raise InvalidValue("tool_choice asks for a tool that is not offered", field="tool_choice")
     if marks.dialect.frame is None:
         return None
-    return str(LLMatcher.grammar_from_lark(_lark(tools, marks.dialect, text)))
-
-
-def _lark(tools: Sequence[Tool], dialect: Dialect, text: TextModel) -> str:
-    start, end = _mark(dialect.start, text), _mark(dialect.end, text)
-    before, between, after = dialect.frame or ("", "", "")
-    rules = ['start: call ("\\n" call)*', "call: " + " | ".join(f"c{i}" for i in range(len(tools)))]
-    for i, tool in enumerate(tools):
-        opening = _quoted(before + tool.name + between)
-        rules.append(f"c{i}: {start} {opening} a{i} {_quoted(after)} {end}")
-        schema = {"type": "object", **tool.parameters, "x-guidance": _JSON}
-        rules.append(f"a{i}: %json {orjson.dumps(schema).decode()}")
-    return "\n".join(rules)
-
-
-def _mark(mark: str, text: TextModel) -> str:
-    """A mark that is one added token is named by its id; any other is its characters.
-
-    llguidance keeps added tokens out of text, also those that a tokenizer does not call special.
-    """
-    added = text.tokenizer.get_added_tokens_decoder()
-    ids = {token.content: i for i, token in added.items()}
-    return f"<[{ids[mark]}]>" if mark in ids else _quoted(mark)
-
-
-def _quoted(text: str) -> str:
-    return orjson.dumps(text).decode()
+    decoder = text.tokenizer.get_added_tokens_decoder()
+    added = {token.content: i for i, token in decoder.items()}
+    return str(LLMatcher.grammar_from_lark(forced.calls(tools, marks.dialect.frame, added)))
 
 
 def _field(request: Request) -> str:

@@ -74,7 +74,7 @@ RECORDED = [
         TWO,
     ),
     (
-        "deepseek",
+        "deepseek_fenced",
         "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n"
         '{"city": "Köln", "days": 3}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
         ONE,
@@ -86,9 +86,27 @@ RECORDED = [
         ONE,
     ),
     (
-        "mistral",
+        "mistral_list",
         '[TOOL_CALLS] [{"name": "get_weather", "arguments": {"city": "Köln", "days": 3}, '
         '"id": "abcdefghi"}]',
+        ONE,
+    ),
+    (
+        "mistral",
+        '[TOOL_CALLS]get_weather[ARGS]{"city": "Köln", "days": 3}'
+        '[TOOL_CALLS]get_weather[ARGS]{"city": "Bonn", "days": 1}',
+        TWO,
+    ),
+    (
+        "glm",
+        "<tool_call>get_weather<arg_key>city</arg_key><arg_value>Köln</arg_value>"
+        "<arg_key>days</arg_key><arg_value>3</arg_value></tool_call>",
+        ONE,
+    ),
+    (
+        "harmony",
+        "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
+        '{"city": "Köln", "days": 3}<|call|>',
         ONE,
     ),
     (
@@ -105,7 +123,17 @@ RECORDED = [
         ONE,
     ),
     ("bare_json", '{"name": "get_weather", "parameters": {"city": "Köln", "days": "3"}}', ONE),
+    (
+        "bare_json",
+        '{"name": "get_weather", "parameters": {"city": "Köln", "days": 3}}; '
+        '{"name": "get_weather", "parameters": {"city": "Bonn", "days": 1}}',
+        TWO,
+    ),
 ]
+
+
+def test_every_dialect_has_been_recorded():
+    assert {row[0] for row in RECORDED} == set(BY_NAME)
 
 
 def parse(text, size, dialect, think=None, noise=()):
@@ -131,11 +159,25 @@ def test_text_before_a_call_stays_text(name, size):
     assert all(isinstance(part, ToolUse) for part in calls)
 
 
+NONSENSE = ["?", "{", "[", '{"name": 3}', "call:x{", "f(", "[f(", "<function=", "[ARGS]", "f ", "1"]
+
+
+@pytest.mark.parametrize("body", NONSENSE)
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_nonsense_between_the_marks_is_text_or_a_call_but_no_crash(name):
+def test_nonsense_between_the_marks_stays_text_or_becomes_one_call(name, body):
     dialect = BY_NAME[name]
-    for body in ("", "?", "{", "[", '{"name": 3}', "call:x{", "f(", "<function=", "[ARGS]"):
-        parse(dialect.start + body + dialect.end, 1, dialect)
+    text = dialect.start + body + dialect.end
+    (part,) = parse(text, 1000, dialect)
+    assert parse(text, 1, dialect) == parse(text, 7, dialect) == (part,)
+    assert part == Text(text) or (part.name and part.name in body)
+
+
+def test_a_call_after_a_broken_one_is_a_call_of_its_own():
+    broken = "<|tool_call>call:f{<tool_call|>"
+    good = next(row[1] for row in RECORDED if row[0] == "gemma4")
+    first, second = parse(broken + good, 1, BY_NAME["gemma4"])
+    assert (first.name, first.arguments) == ("f", "call:f{")
+    assert (second.name, orjson.loads(second.arguments)) == ONE[0]
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -158,7 +200,10 @@ def test_harmony_channels_become_thoughts_text_and_calls(size):
         ("... <tool_call>\\n<function=x> ...", "function_tags"),
         ("... <tool_call> {{ tool_call.name }}", "hermes"),
         ("... <tool_call>{{ name }}\n<arg_key>", "glm"),
-        ("[TOOL_CALLS]", "mistral"),
+        ("[TOOL_CALLS]", "mistral_list"),
+        ("[TOOL_CALLS]{{ name }}[ARGS]", "mistral"),
+        ("<｜tool▁calls▁begin｜> ```json", "deepseek_fenced"),
+        ("<｜tool▁calls▁begin｜>", "deepseek"),
         ('{"name": "f", "parameters": {}}', "bare_json"),
         ("nothing known", "hermes"),
     ],

@@ -1,10 +1,19 @@
 """A forced call is a whole call, also where the marks are added tokens that are not special."""
 
+import orjson
 import pytest
+from jsonschema import validate
+from llguidance import LLMatcher, LLTokenizer
+from tiny_models import build, tokenizer
+from tokenizers import AddedToken
 
-from mlxk.chat.fold import gather
-from mlxk.chat.types import Message, Request, Text, Tool, ToolChoice
+from mlxk.chat.fold import fold, gather
+from mlxk.chat.types import Message, Request, Sampling, Text, Tool, ToolChoice
+from mlxk.engine import forced
+from mlxk.engine.answer import AnswerParser, Markup
+from mlxk.engine.model import EngineModel
 from mlxk.engine.named import engine
+from mlxk.engine.toolcalls.dialects import DIALECTS
 
 WRITE = Tool(
     "Write",
@@ -28,3 +37,103 @@ async def test_the_embedded_model_is_held_to_a_call(home, choice):
     assert reply.reason == "tool_use"
     assert reply.message.tool_uses[0].name == "Write"
     assert reply.message.tool_uses[0].arguments == '{"path":"hello.txt","content":"Hello world"}'
+
+
+FRAMED = {dialect.name: dialect for dialect in DIALECTS if dialect.frame}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "path": {"type": "string"},
+        "mode": {"enum": ["a", "w"]},
+        "lines": {"type": "array", "items": {"type": "integer"}, "maxItems": 2},
+        "sure": {"type": "boolean"},
+    },
+    "required": ["path", "mode", "lines"],
+    "additionalProperties": False,
+}
+OPEN = Tool("Open", "", SCHEMA)
+QUIET = Tool("Quiet", "", {"type": "object", "properties": {}, "additionalProperties": False})
+WANTED = {"path": "a/<b>\n{ö}", "mode": "w", "lines": [1, 2]}
+
+
+def written(frame, *arguments):
+    """Calls as their family writes them."""
+    calls = []
+    for each in arguments:
+        body = orjson.dumps(each).decode()
+        if (pairs := frame.pairs) is not None:
+            body = "".join(
+                pairs.before + key + pairs.between
+                + (value if isinstance(value, str) else orjson.dumps(value).decode())
+                + pairs.after
+                for key, value in each.items()
+            )  # fmt: skip
+        calls.append(frame.before + "Open" + frame.between + body + frame.after)
+    return frame.first + (frame.joint or "").join(calls) + frame.last
+
+
+def matcher(frame, tokens, added=()):
+    grammar = LLMatcher.grammar_from_lark(forced.calls([QUIET, OPEN], frame, dict(added)))
+    return LLMatcher(tokens, grammar)
+
+
+def is_allowed(frame, text):
+    made = matcher(frame, LLTokenizer("byte"))
+    data = text.encode()
+    return made.try_consume_tokens(list(data)) == len(data) and made.is_accepting()
+
+
+@pytest.mark.parametrize("name", sorted(FRAMED))
+def test_a_grammar_allows_what_its_reader_reads_and_nothing_less(name):
+    dialect = FRAMED[name]
+    text = written(dialect.frame, WANTED)
+    assert is_allowed(dialect.frame, text)
+    assert [orjson.loads(use.arguments) for use in uses(dialect, text)] == [WANTED]
+    assert not is_allowed(dialect.frame, text.replace("Open", "Shut"))
+    assert not is_allowed(dialect.frame, "Sure! " + text)
+    assert not is_allowed(dialect.frame, written(dialect.frame, {"path": "a", "mode": "w"}))
+    assert not is_allowed(dialect.frame, written(dialect.frame, {**WANTED, "mode": "x"}))
+    assert not is_allowed(dialect.frame, text[:-1])
+
+
+@pytest.mark.parametrize("name", sorted(FRAMED))
+def test_several_calls_are_allowed_where_the_family_writes_them(name):
+    dialect = FRAMED[name]
+    text = written(dialect.frame, WANTED, {**WANTED, "sure": True})
+    is_single = dialect.frame.joint is None
+    assert is_allowed(dialect.frame, text) is not is_single
+    if not is_single:
+        assert [use.name for use in uses(dialect, text)] == ["Open", "Open"]
+
+
+def uses(dialect, text):
+    parser = AnswerParser(Markup(None, dialect), tools=(OPEN,), new_id=lambda kind: kind)
+    return fold([*parser.feed(text), *parser.flush()]).message.tool_uses
+
+
+@pytest.mark.parametrize("name", sorted(FRAMED))
+def test_marks_that_are_tokens_are_written_as_those(name):
+    frame = FRAMED[name].frame
+    source = tokenizer()
+    marks = ["[TOOL_CALLS]", "[ARGS]", "<tool_call>", "</tool_call>", "<arg_key>", "</arg_value>"]
+    source.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in marks])
+    added = {token.content: i for i, token in source.get_added_tokens_decoder().items()}
+    made = matcher(frame, LLTokenizer(source.to_str()), added)
+    ids = source.encode(written(frame, WANTED), add_special_tokens=False).ids
+    assert made.try_consume_tokens(ids) == len(ids)
+    assert made.is_accepting()
+
+
+@pytest.mark.parametrize("name", ["function_tags", "mistral"])
+async def test_a_random_model_is_held_to_its_dialect(home, tmp_path, name):
+    template = "{{ messages[0].content }}" + "".join(f"{{# {c} #}}" for c in FRAMED[name].clues)
+    folder = build(tmp_path / "m", "qwen3", template=template)
+    schema = {key: SCHEMA["properties"][key] for key in ("mode", "lines", "sure")}
+    tool = Tool("Open", "", {"type": "object", "properties": schema, "required": ["mode", "sure"],
+                             "additionalProperties": False})  # fmt: skip
+    ask = Message("user", (Text("Go"),))
+    request = Request("m", (ask,), (tool,), ToolChoice("required"), max_tokens=400,
+                      sampling=Sampling(temperature=1.5, seed=2))  # fmt: skip
+    async with EngineModel(folder, "m", home=home) as model:
+        (use, *_) = (await gather(model.stream(request))).message.tool_uses
+    validate(orjson.loads(use.arguments), tool.parameters)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mlxk.engine.toolcalls import readers
+from mlxk.engine.toolcalls import frames, readers
+from mlxk.engine.toolcalls.frames import Frame
 from mlxk.engine.toolcalls.readers import Reader
 
 Peek = Callable[[str], str | None]
@@ -29,9 +30,8 @@ class Dialect:
     """`clues` in a chat template, all of them, say that a model was taught this one.
 
     An empty `end` means that calls go on to the end of the answer. `read` takes a whole body;
-    `peek` sees the name in the beginning of one, once it is complete. `frame` is what stands
-    before the name, between it and JSON arguments, and after those; None where arguments are
-    not JSON.
+    `peek` sees the name in the beginning of one, once it is complete. `frame` is how a call that
+    must be made is written; None where a grammar cannot say it.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Dialect:
     end: str
     read: Reader
     peek: Peek = _blind
-    frame: tuple[str, str, str] | None = None
+    frame: Frame | None = None
 
 
 def choose(template: str | None) -> Dialect:
@@ -58,7 +58,7 @@ HERMES = Dialect(
     "</tool_call>",
     readers.hermes,
     _peek(r'\s*\{\s*"name"\s*:\s*"([^"\\]+)"'),
-    ('\n{"name": "', '", "arguments": ', "}\n"),
+    frames.HERMES,
 )
 
 DIALECTS = (
@@ -69,6 +69,7 @@ DIALECTS = (
         "</minimax:tool_call>",
         readers.invocations,
         _peek(r"\s*<invoke name=\"([^\">]+)\">"),
+        frames.MINIMAX,
     ),
     Dialect(
         "gemma4",
@@ -92,6 +93,8 @@ DIALECTS = (
         "<longcat_tool_call>",
         "</longcat_tool_call>",
         readers.argument_keys("longcat_"),
+        _peek(r"\s*([\w.-]+)\s*<longcat_arg_key>"),
+        frames.argument_keys("longcat_"),
     ),
     Dialect(
         "glm",
@@ -100,6 +103,7 @@ DIALECTS = (
         "</tool_call>",
         readers.argument_keys(""),
         _peek(r"\s*([\w.-]+)\s*<arg_key>"),
+        frames.argument_keys(""),
     ),
     Dialect(
         "pythonic",
@@ -115,7 +119,8 @@ DIALECTS = (
         "<tool_call>",
         "</tool_call>",
         readers.function_tags,
-        _peek(r"\s*<function=([^>\n]+)>"),
+        _peek(r"\s*<function=([^<>\n]+)>"),
+        frames.FUNCTION_TAGS,
     ),
     Dialect(
         "kimi",
@@ -127,17 +132,23 @@ DIALECTS = (
             r"<\|tool_call_argument_begin\|>",
             end="<|tool_call_end|>",
         ),
+        frame=frames.KIMI,
+    ),
+    Dialect(
+        "deepseek_fenced",
+        (frames.DEEPSEEK.first, "```json"),
+        frames.DEEPSEEK.first,
+        frames.DEEPSEEK.last,
+        readers.deepseek,
+        frame=frames.DEEPSEEK_FENCED,
     ),
     Dialect(
         "deepseek",
-        ("<｜tool▁calls▁begin｜>",),  # noqa: RUF001 -- these are the model's own characters
-        "<｜tool▁calls▁begin｜>",  # noqa: RUF001
-        "<｜tool▁calls▁end｜>",  # noqa: RUF001
-        readers.headed(
-            r"<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?"  # noqa: RUF001
-            r"([\w.-]+)\s*(?:<｜tool▁sep｜>)?",  # noqa: RUF001
-            end="<｜tool▁call▁end｜>",  # noqa: RUF001
-        ),
+        (frames.DEEPSEEK.first,),
+        frames.DEEPSEEK.first,
+        frames.DEEPSEEK.last,
+        readers.deepseek,
+        frame=frames.DEEPSEEK,
     ),
     Dialect(
         "harmony",
@@ -146,8 +157,31 @@ DIALECTS = (
         "<|call|>",
         readers.headed(r"^([\w.-]+)[^{]*?<\|message\|>"),
         _peek(r"([\w.-]+)[^\w.-]"),
+        frames.HARMONY,
     ),
-    Dialect("mistral", ("[TOOL_CALLS]",), "[TOOL_CALLS]", "", readers.mistral),
+    Dialect(
+        "mistral",
+        ("[TOOL_CALLS]", "[ARGS]"),
+        "[TOOL_CALLS]",
+        "",
+        readers.mistral,
+        frame=frames.MISTRAL,
+    ),
+    Dialect(
+        "mistral_list",
+        ("[TOOL_CALLS]",),
+        "[TOOL_CALLS]",
+        "",
+        readers.mistral,
+        frame=frames.MISTRAL_LIST,
+    ),
     HERMES,
-    Dialect("bare_json", ('{"name":', '"parameters"'), '{"name"', "", readers.bare_json),
+    Dialect(
+        "bare_json",
+        ('{"name":', '"parameters"'),
+        '{"name"',
+        "",
+        readers.bare_json,
+        frame=frames.BARE_JSON,
+    ),
 )

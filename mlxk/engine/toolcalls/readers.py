@@ -134,7 +134,12 @@ _INVOKE = re.compile(r"<invoke name=[\"']?([^>\"']+)[\"']?>(.*?)(?:</invoke>|\Z)
 _NAMED_PARAMETER = re.compile(
     r"<parameter name=[\"']?([^>\"']+)[\"']?[^>]*>(.*?)</parameter>", re.DOTALL
 )
-_MISTRAL = headed(r"([\w.-]+)\s*(?:\[CALL_ID\][\w-]*)?\[ARGS\]")
+_MISTRAL = headed(r"([\w.-]+)\s*(?:\[CALL_ID\][\w-]*)?\[ARGS\]", end="[TOOL_CALLS]")
+deepseek = headed(
+    r"<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?"  # noqa: RUF001 -- the model's own characters
+    r"([\w.-]+)\s*(?:<｜tool▁sep｜>)?",  # noqa: RUF001
+    end="<｜tool▁call▁end｜>",  # noqa: RUF001
+)
 
 
 def _from_object(value: Any) -> Iterable[Call]:
