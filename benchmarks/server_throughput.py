@@ -2,6 +2,9 @@
 
 The same random model and prompts as engine_throughput.py, rounds interleaved, medians. Prints one
 JSON document. `python benchmarks/server_throughput.py [--rounds 3] [--rows 1 4 16]`
+
+CPU time counts the server with its engine, or this process for raw: on a machine that others use
+it says more than the clock.
 """
 
 import argparse
@@ -18,6 +21,7 @@ from typing import Any
 import aiohttp
 from engine_throughput import build, prompts, raw
 from mlx_lm.utils import load_model
+from side_by_side import cpu_s
 
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 
@@ -79,36 +83,42 @@ async def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, o
         url = json.loads(await server.stdout.readline())["data"]["url"]
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(url, connector=connector) as http:
-            return await compared(http, folder, options)
+            return await compared(http, server.pid, folder, options)
     finally:
         server.terminate()
         await server.wait()
 
 
 async def compared(
-    http: aiohttp.ClientSession, folder: Path, options: argparse.Namespace
+    http: aiohttp.ClientSession, pid: int, folder: Path, options: argparse.Namespace
 ) -> list[dict[str, object]]:
-    dice, found = random.Random(0), dict[tuple[int, str], list[float]]()
+    dice, found = random.Random(0), dict[tuple[int, str], list[tuple[float, float]]]()
     model, _ = load_model(folder)
     for turn in range(options.rounds + 1):
         for count in options.rows:
             rows = prompts(count, options.prompt, dice)
             for way in dice.sample(["raw", *options.formats], len(options.formats) + 1):
+                before = time.process_time() if way == "raw" else cpu_s(pid)
                 if way == "raw":
                     speed = raw(model, rows, options.tokens)
                 else:
                     speed = await served(http, way, rows, options.tokens)
+                spent = (time.process_time() if way == "raw" else cpu_s(pid)) - before
                 if turn:  # the first round warms up
-                    found.setdefault((count, way), []).append(speed)
-    medians = {key: statistics.median(speeds) for key, speeds in found.items()}
+                    cost = spent / (count * options.tokens) * 1e6
+                    found.setdefault((count, way), []).append((speed, cost))
+    medians = {
+        key: tuple(map(statistics.median, zip(*pairs, strict=True))) for key, pairs in found.items()
+    }
     return [
         {
             "clients": rows,
             "way": way,
             "tokens_s": round(speed, 1),
-            "of_raw": round(speed / medians[rows, "raw"], 3),
+            "of_raw": round(speed / medians[rows, "raw"][0], 3),
+            "cpu_us_per_token": round(cost, 1),
         }
-        for (rows, way), speed in sorted(medians.items())
+        for (rows, way), (speed, cost) in sorted(medians.items())
     ]
 
 

@@ -40,7 +40,7 @@ OURS = "mlxk=" + sys.executable + " -m mlxk serve {model} --port {port} --log /d
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 END = "</s>"
 PREFIX, TAIL = 1500, 40
-QUIET, PATIENCE_S = 0.75, 10.0
+QUIET = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ async def together(
 ) -> Round:
     dice = random.Random(time.time_ns())
     texts = [words(options.prompt, dice) for _ in range(clients)]
-    idle = await quiet()
+    idle = await quiet(options.patience)
     spent, began = cpu_s(server.pid), time.perf_counter()
     asked = (ask(http, server, text, options.tokens) for text in texts)
     answers = await asyncio.gather(*asked)
@@ -180,20 +180,22 @@ async def together(
     )
 
 
-async def reuse(http: aiohttp.ClientSession, server: Server) -> tuple[float, float]:
+async def reuse(
+    http: aiohttp.ClientSession, server: Server, options: argparse.Namespace
+) -> tuple[float, float]:
     """The first token of a new prompt, and of one that begins like it."""
     dice = random.Random(time.time_ns())
     prefix = words(PREFIX, dice)
-    await quiet()
+    await quiet(options.patience)
     cold = await ask(http, server, prefix, 2)
     await asyncio.sleep(0.5)
     warm = await ask(http, server, f"{prefix} {words(TAIL, dice)}", 2)
     return cold.moments[0], warm.moments[0]
 
 
-async def quiet() -> float:
+async def quiet(patience_s: float) -> float:
     """Wait, not for ever, until the machine is idle; how idle it was at last."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + patience_s
     while True:
         before = _idle_s()
         await asyncio.sleep(0.5)
@@ -231,7 +233,7 @@ async def measure(folder: Path, home: Path, options: argparse.Namespace) -> dict
                     if turn:  # the first round warms up
                         rounds.setdefault((clients, server.name), []).append(found)
             for server in random.sample(servers, len(servers)):
-                pair = await reuse(http, server)
+                pair = await reuse(http, server, options)
                 if turn:
                     firsts.setdefault(server.name, []).append(pair)
             print(f"round {turn} of {options.rounds}", file=sys.stderr, flush=True)
@@ -282,6 +284,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--prompt", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--patience", type=float, default=10, help="Longest wait for quiet (s).")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "tiny-random"
