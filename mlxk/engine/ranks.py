@@ -82,10 +82,10 @@ def _listed(path: Path, backend: str | None, count: int | None) -> Ranks:
         raise InvalidValue(
             f"{path} lists {len(hosts)} ranks, not {count}", hint="leave out --ranks"
         )
-    backend = backend or found.get("backend") or "ring"
-    if backend not in get_args(Backend):
-        raise InvalidDocument(f"{path}: no backend {backend!r}", problems=[_problem("/backend")])
-    return Ranks(len(hosts), _known(backend), hosts[0]["ips"][0], path.resolve())
+    chosen = backend or found.get("backend") or "ring"
+    if chosen not in get_args(Backend):
+        raise InvalidDocument(f"{path}: no backend {chosen!r}", problems=[_problem("/backend")])
+    return Ranks(len(hosts), _known(str(chosen)), hosts[0]["ips"][0], path.resolve())
 
 
 def _hosts(path: Path, found: Any) -> Sequence[Mapping[str, Any]]:
