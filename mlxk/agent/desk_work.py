@@ -69,13 +69,13 @@ class Work:
         try:
             return await future
         finally:
-            del self._questions[asked.id]
+            self._questions.pop(asked.id, None)
             self.to("asking" if self._questions else "running")
 
     def answer(self, id: str, allow: bool, *, always: bool) -> None:
         if id not in self._questions:
             raise NotFound(f"there is no question {id!r}")
-        asked, future = self._questions[id]
+        asked, future = self._questions.pop(id)
         if always and allow:
             self._trusted.add(asked.name)
         if not future.done():

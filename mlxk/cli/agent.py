@@ -89,7 +89,8 @@ def agent(
     web: options.Web = False,
     port: options.Port = "auto",
     no_open: options.NoOpen = False,
-) -> "Generator[Event, None, Report | Ongoing | Rehearsal]":
+    bare: options.Bare = False,
+) -> "Generator[Event, None, Report | Ongoing | Rehearsal | None]":
     """Let a model work in a worktree of this repository; every step is a commit on mlxk/….
 
     Your checkout, index and branches are never touched.
@@ -103,61 +104,67 @@ def agent(
     mlxk agent --leash codex "fix the failing test" --check "pytest -q"
 
     mlxk agent --web
+
+    mlxk agent
     """
+    from mlxk.cli.face import DeskWanted, for_people, has_screen, open_terminal
+
+    def typed() -> DeskWanted:
+        from mlxk.cli import agent_reading as reading
+
+        base = reading.config(config)
+        given = reading.settings(
+            base,
+            model=model,
+            api=api,
+            url=url,
+            system=system,
+            tools=tools,
+            skills=skill,
+            temperature=temperature,
+            seed=seed,
+            network=network,
+            permissions=reading.rules(base, permissions, allow or (), deny or ()),
+        )
+        bounds = reading.bounds(
+            base,
+            tool_timeout,
+            turns=max_turns,
+            tokens=max_tokens,
+            seconds=max_seconds,
+            tool_calls=max_tool_calls,
+        )
+        return DeskWanted(given, bounds, check or base.check, resume, clean)
+
+    if web or bare or (prompt is None and not more and input_format is None and has_screen()):
+        unfit: dict[str, object] = {"--futures": futures > 1, "--land": land, "--branch": branch}
+        unfit |= {"--output-schema": output_schema, "--input-format": input_format}
+        unfit |= {"--dry-run": dry_run, "--leash": leash}
+        first = for_people(unfit, prompt, more, web=web, bare=bare)
+        if web:
+            from mlxk.cli.web import Wanted, page
+
+            return page(Wanted(typed(), port, prompt=first, browser=not no_open))
+        open_terminal(typed, resume=resume, prompt=first, bare=bare)
+        return None
     from mlxk.cli import agent_reading as reading
     from mlxk.cli.leash import leash as on_leash
     from mlxk.cli.work import Task, carry_out, rehearse
 
-    base = reading.config(config)
-    given = reading.settings(
-        base,
-        model=model,
-        api=api,
-        url=url,
-        system=system,
-        tools=tools,
-        skills=skill,
-        temperature=temperature,
-        seed=seed,
-        network=network,
-        permissions=reading.rules(base, permissions, allow or (), deny or ()),
-    )
-    bounds = reading.bounds(
-        base,
-        tool_timeout,
-        turns=max_turns,
-        tokens=max_tokens,
-        seconds=max_seconds,
-        tool_calls=max_tool_calls,
-    )
-    if web:
-        from mlxk.cli.face import DeskWanted
-        from mlxk.cli.web import Wanted, page
-
-        unfit: dict[str, object] = {"--futures": futures > 1, "--land": land, "--branch": branch}
-        unfit |= {"--output-schema": output_schema, "--input-format": input_format}
-        unfit |= {"--dry-run": dry_run, "--leash": leash}
-        wanted = Wanted(
-            DeskWanted(given, bounds, check or base.check, resume, clean),
-            port,
-            prompt=reading.prompt(prompt, more or ()) if prompt else None,
-            browser=not no_open,
-            unfit=tuple(flag for flag, value in unfit.items() if value),
-        )
-        return page(wanted)
+    wanted = typed()
     answers = reading.input_format(input_format)
     words = reading.prompt(prompt, more or (), is_stdin_taken=answers is not None)
     task = Task(
-        order=reading.order(words, check or base.check, output_schema),
-        given=given,
-        bounds=bounds,
+        order=reading.order(words, wanted.check, output_schema),
+        given=wanted.given,
+        bounds=wanted.bounds,
         resume=resume,
         branch=branch,
         clean=clean,
         futures=futures,
         input_format=answers,
         land=land,
-        leash=on_leash(leash, given, {"--dry-run": dry_run, "--input-format": answers}),
+        leash=on_leash(leash, wanted.given, {"--dry-run": dry_run, "--input-format": answers}),
     )
     if dry_run:
         return rehearse(task)

@@ -77,3 +77,4 @@ Port = Annotated[str, typer.Option(help="Port of --web, or `auto` for a free one
 NoOpen = Annotated[
     bool, typer.Option("--no-open", help="Print the link of --web, open no browser.")
 ]
+Bare = Annotated[bool, typer.Option("--bare", help="Plain lines instead of the full screen.")]

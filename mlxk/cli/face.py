@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mlxk.agent.desk import Desk
     from mlxk.agent.job import Bounds
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class DeskWanted:
     """One command line, read. `given` are the settings that were named."""
 
-    given: "Mapping[str, Any]"
+    given: dict[str, Any]
     bounds: "Bounds"
     check: str | None = None
     resume: str | None = None
@@ -51,21 +51,42 @@ def has_screen() -> bool:
     from mlxk.cli.options import take_options
 
     as_json = take_options(sys.argv[1:], os.environ)[0].json
-    return not as_json and words.is_terminal() and sys.stdout.isatty()
+    return not as_json and words.is_terminal() and sys.stdout.isatty() and sys.stderr.isatty()
 
 
-def open_terminal(wanted: DeskWanted, *, prompt: str | None, bare: bool) -> None:
+def for_people(
+    unfit: "Mapping[str, object]", prompt: str | None, more: "Sequence[str] | None", **flags: bool
+) -> str | None:
+    """The first prompt, if there is one. UsageError for flags of single runs."""
+    from mlxk.contract.errors import UsageError
+
+    face = next((f"--{name}" for name, value in flags.items() if value), "the full screen")
+    if wrong := [flag for flag, value in unfit.items() if value]:
+        raise UsageError(f"{wrong[0]} does not go with {face}", hint='mlxk agent "…"')
+    if prompt is None and not more:
+        return None
+    from mlxk.cli import agent_reading
+
+    return agent_reading.prompt(prompt, more or ())
+
+
+def open_terminal(
+    typed: "Callable[[], DeskWanted]", *, resume: str | None, prompt: str | None, bare: bool
+) -> None:
     """The full screen, or plain lines: when asked for, and where the terminal can do no more."""
     from mlxk.tui import start
 
+    def desk() -> "Desk":
+        return make_desk(typed())
+
     if not _may_be_repository(Path.cwd()):
-        make_desk(wanted)  # which says what is wrong
+        desk()  # which says what is wrong
     if bare or os.environ.get("TERM", "dumb") == "dumb":
-        start.plain(lambda: make_desk(wanted), resume=wanted.resume, prompt=prompt)
+        start.plain(desk, resume=resume, prompt=prompt)
         return
     start.require_textual()
     light = os.environ.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")
-    start.full_screen(lambda: make_desk(wanted), resume=wanted.resume, light=light)
+    start.full_screen(desk, resume=resume, light=light)
 
 
 def _may_be_repository(folder: Path) -> bool:

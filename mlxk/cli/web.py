@@ -3,17 +3,14 @@
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from mlxk.cli.face import DeskWanted, make_desk
 from mlxk.cli.registry import Ongoing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
-
-    from mlxk.agent.desk import Desk
-    from mlxk.agent.job import Bounds
+    from collections.abc import AsyncGenerator
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +25,19 @@ class WebPage:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One command line, read. `given` are the settings that were named."""
+    """One command line, read."""
 
-    given: "Mapping[str, Any]"
-    bounds: "Bounds"
+    desk: DeskWanted
     port: str
-    check: str | None = None
     prompt: str | None = None
-    resume: str | None = None
-    clean: bool = False
     browser: bool = True
-    unfit: tuple[str, ...] = field(default=())  # flags that were given and mean nothing here
 
 
 def page(wanted: Wanted) -> Ongoing:
     """Printed once, when the page can be opened."""
     from mlxk.cli.drive import drive
     from mlxk.cli.listen import port_number
-    from mlxk.contract.errors import UsageError
 
-    if wanted.unfit:
-        raise UsageError(f"{wanted.unfit[0]} does not go with --web")
     service = drive(_service(wanted, port_number(wanted.port)))
     return Ongoing(next(service), service)
 
@@ -63,9 +52,9 @@ async def _service(wanted: Wanted, port: int) -> "AsyncGenerator[WebPage, None]"
 
     from mlxk.web.app import listening, make_app
 
-    desk = _desk(wanted)
+    desk = make_desk(wanted.desk)
     async with desk:
-        first = await desk.open(wanted.resume) if wanted.resume else None
+        first = await desk.open(wanted.desk.resume) if wanted.desk.resume else None
         if wanted.prompt is not None:
             first = first or desk.new()
             first.submit(wanted.prompt)
@@ -75,26 +64,6 @@ async def _service(wanted: Wanted, port: int) -> "AsyncGenerator[WebPage, None]"
             with suppress(asyncio.CancelledError):
                 await _opened(address.link, wanted)
                 await asyncio.Event().wait()
-
-
-def _desk(wanted: Wanted) -> "Desk":
-    from mlxk.agent import compose
-    from mlxk.agent.desk import Desk
-    from mlxk.cli import local
-    from mlxk.history.store import Store
-    from mlxk.system import paths
-
-    with Store.open(Path.cwd(), paths.home()) as store:
-        start = compose.start(
-            store, dict(wanted.given), resume=wanted.resume, default=lambda: local.named(None)
-        )
-    return Desk(
-        Path.cwd(),
-        start.settings,
-        bounds=wanted.bounds,
-        check=wanted.check,
-        clean=wanted.clean,
-    )
 
 
 async def _opened(link: str, wanted: Wanted) -> None:

@@ -1,4 +1,4 @@
-"""Standard input line by line for asynchronous code: terminals, pipes and files alike."""
+"""Input line by line for asynchronous code: terminals, pipes and files alike."""
 
 import asyncio
 import os
@@ -13,7 +13,8 @@ class Lines:
     The thread is a daemon: a line that never comes does not keep the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, descriptor: int = 0) -> None:
+        self._descriptor = descriptor
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._wanted = threading.Semaphore(0)
@@ -44,7 +45,7 @@ class Lines:
     def _chunk(self) -> bytes:
         self._wanted.acquire()
         try:
-            return os.read(0, 4096)
+            return os.read(self._descriptor, 4096)
         except OSError:  # a terminal that has gone
             return b""
 

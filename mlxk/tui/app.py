@@ -23,7 +23,7 @@ from mlxk.tui.theme import CSS, DARK, LIGHT
 if TYPE_CHECKING:
     from mlxk.agent.desk import Desk
     from mlxk.agent.desk_look import Changes
-    from mlxk.agent.desk_tab import Tab
+    from mlxk.agent.desk_tab import Status, Tab
 
 _FRAME_S = 1 / 30
 _NARROW = 50
@@ -43,7 +43,7 @@ class Opening:
 
 
 class Terminal(App[None]):
-    """A Face."""
+    """A Face. `failure` is why it could not begin."""
 
     CSS = CSS
     ENABLE_COMMAND_PALETTE = False
@@ -68,9 +68,11 @@ class Terminal(App[None]):
     def __init__(self, opening: Opening) -> None:
         super().__init__()
         self._opening = opening
+        self.failure: MlxkError | None = None
         self._desk: Desk | None = None
         self._tab: Tab | None = None
         self._waiting: list[str] = []  # sent before the desk was there
+        self._drawn: tuple[int, int, list[Status]] | None = None
         self._completed = ""  # what the candidates that are shown go on from
         self._present = asyncio.Event()  # cleared while the terminal is lent to a command
         self._present.set()
@@ -146,7 +148,12 @@ class Terminal(App[None]):
 
     @work(exit_on_error=True)
     async def _begin(self) -> None:
-        self._desk = await asyncio.to_thread(self._opening.desk)
+        try:
+            self._desk = await asyncio.to_thread(self._opening.desk)
+        except MlxkError as e:
+            self.failure = e
+            self.exit()
+            return
         await self._doing(self._first)
         if not self.desk.tabs:
             self.go(self.desk.new())
@@ -323,7 +330,9 @@ class Terminal(App[None]):
     def _refresh(self) -> None:
         if self._desk is None or self._tab is None or not self._present.is_set():
             return
-        width = self.size.width - 2
+        width, here = self.size.width - 2, self._tab.id
         found = [tab.status() for tab in self._desk.tabs]
-        self.query_one("#tabs", Static).update(bars.tabs(found, self._tab.id, width))
-        self.query_one("#status", Static).update(bars.status(self._tab.status(), width))
+        if (width, here, found) != self._drawn:
+            self._drawn = (width, here, found)
+            self.query_one("#tabs", Static).update(bars.tabs(found, here, width))
+            self.query_one("#status", Static).update(bars.status(self._tab.status(), width))

@@ -23,12 +23,12 @@ _YES = ("y", "yes")
 class Bare:
     """A Face over standard input and `out`. `asks`: somebody sits there and can answer."""
 
-    def __init__(self, desk: "Desk", tab: "Tab", out: TextIO, *, asks: bool) -> None:
+    def __init__(self, desk: "Desk", tab: "Tab", lines: Lines, out: TextIO, *, asks: bool) -> None:
         self.desk = desk
         self.tab = tab
         self._out = out
         self._asks = asks
-        self._lines = Lines()
+        self._lines = lines
         self._left = False
         self._is_over = False  # the input
         self._asked = asyncio.Event()
@@ -96,6 +96,7 @@ class Bare:
             await self._take(line.strip())
         if not self._left:
             await self._finish()
+            self._fresh_line()
 
     async def _take(self, line: str) -> None:
         try:

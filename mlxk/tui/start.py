@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mlxk.contract.errors import ExtraMissing, Interrupted
+from mlxk.system.lines import Lines
 from mlxk.tui import words
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def full_screen(
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, end, number)
         await app.run_async()
+        if app.failure is not None:
+            raise app.failure
         closed = await app.desk.close() if app.has_begun else ()
         if ended:
             code = 128 + ended[0]
@@ -61,7 +64,8 @@ def plain(
         made = desk()
         async with made:
             tab = await made.open(resume) if resume else made.new()
-            await Bare(made, tab, sys.stdout, asks=sys.stdin.isatty()).run(prompt)
+            face = Bare(made, tab, Lines(), sys.stdout, asks=sys.stdin.isatty())
+            await face.run(prompt)
             return await made.close()
 
     _tell(asyncio.run(run()))

@@ -84,7 +84,7 @@ def status(value: "Status") -> list[str]:
     context = value.model.context
     share = f" of {tokens(context)} ({100 * value.context // context}%)" if context else ""
     spent = f"{tokens(value.input_tokens)} in, {tokens(value.output_tokens)} out"
-    where = value.branch or "no branch yet"
+    where = one_line(value.branch, 32) if value.branch else "no branch yet"
     return [state, value.model.name, where, f"context {used}{share}", spent, value.permissions]
 
 
