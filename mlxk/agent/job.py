@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlxk.agent import events, lsp, skills, subagent
+from mlxk.agent import leash as leashes
 from mlxk.agent.calls import Caller
 from mlxk.agent.check import Check
 from mlxk.agent.confine import Confinement, confinement
@@ -297,7 +298,7 @@ def _own(run: Run) -> Loop:
 
 def _leashed(run: Run, leash: Leash) -> Leashed:
     session, settings = run.job.session, run.job.settings
-    folder = session.record.store.home / "leash" / session.id / leash.recipe.name
+    folder = leashes.folder(session.record.store.home, session.id) / leash.recipe.name
     asked = Request(settings.model, (), sampling=settings.sampling)
     return Leashed(
         leash,

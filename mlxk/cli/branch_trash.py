@@ -163,12 +163,15 @@ def branch_prune(
     """
     from datetime import timedelta
 
+    from mlxk.agent import leash
     from mlxk.cli.branch import open_store
     from mlxk.history import trash
     from mlxk.system.clock import now
 
     with open_store() as store:
         pruned = tuple(map(_gone, trash.prune(store, now() - timedelta(days=days))))
+        for gone in pruned:
+            leash.forget(store.home, gone.session)
         return Pruned(pruned, len(trash.discarded(store)))
 
 

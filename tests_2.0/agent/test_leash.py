@@ -146,6 +146,11 @@ async def test_the_conversation_goes_on(leashed):
     roles = [message["role"] for message in orjson.loads(shown.stdout)["data"]["messages"]]
     assert roles == ["user", "assistant", "tool", "assistant"] * 2
     assert value["data"]["files_changed"][0]["additions"] == 1
+    folder = agent.home / ".mlxk" / "leash" / value["data"]["session"]
+    assert folder.is_dir()
+    for argv in (["rm", "greet", "--force"], ["prune", "--older-than", "0"]):
+        subprocess.run([MLXK, "branch", *argv], cwd=agent.repo, check=True)
+    assert not folder.exists()
 
 
 async def test_a_check_that_fails_goes_back_to_the_program(leashed):
