@@ -9,12 +9,13 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from mlxk.agent import compose
+from mlxk.agent.config import Config, load
 from mlxk.agent.events import Event
 from mlxk.agent.job import Bounds, Job, Order, reraise_cancellation
 from mlxk.agent.limits import Budgets
+from mlxk.agent.permissions import Permissions
 from mlxk.agent.report import Report
-from mlxk.agent.settings import Settings, tool_names
-from mlxk.agent.tools import BUILTIN
+from mlxk.agent.settings import Settings, to_meta, tool_names
 from mlxk.agent.tools.base import AgentTool, Context, Result
 from mlxk.chat.model import ChatModel
 from mlxk.chat.types import Tool
@@ -23,6 +24,8 @@ from mlxk.history.record import find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
 from mlxk.system import clock, paths
+
+_DEFAULT = "builtin:tiny"
 
 
 class CustomTool(Protocol):
@@ -37,12 +40,19 @@ class CustomTool(Protocol):
 
 @dataclass(slots=True)
 class _Shared:
-    """What an agent and its branches have in common: one repository, one loaded model."""
+    """What an agent and its branches have in common: one repository, and models by who they are."""
 
     stack: AsyncExitStack
     store: Store
-    model: ChatModel
-    load_s: Callable[[], float | None]
+    models: dict[tuple[str, str, str | None], compose.Model] = field(default_factory=dict)
+
+    async def model(self, settings: Settings) -> compose.Model:
+        """Opened once; it stays loaded to the end."""
+        who = (settings.model, settings.api, settings.url)
+        if who not in self.models:
+            opening = compose.chat_model(settings)
+            self.models[who] = await self.stack.enter_async_context(opening)
+        return self.models[who]
 
 
 @dataclass(slots=True)
@@ -51,18 +61,22 @@ class Agent:
 
     `async with Agent(model=…) as agent:` keeps the model loaded between runs; a bare
     `await Agent(model=…).run("…")` loads it for that run. A failure raises an MlxkError whose
-    `data` is the report of what was done.
+    `data` is the report of what was done. What is not None here goes before what `config` says.
     """
 
-    model: str | ChatModel = "builtin:tiny"
-    tools: Sequence[str] = tuple(BUILTIN)
+    model: str | ChatModel | None = None
+    tools: Sequence[str] | None = None
     system: str | None = None
     folder: Path | str = "."
     branch_name: str | None = None
-    budgets: Budgets = field(default_factory=Budgets)
+    budgets: Budgets | None = None
     extra_tool_classes: Sequence[type[CustomTool]] = ()
     temperature: float | None = None
     seed: int | None = None
+    api: str | None = None
+    url: str | None = None
+    permissions: Permissions | None = None
+    config: Path | str | None = None
     _shared: _Shared | None = None
     _session: Session | None = None
     _owns: bool = True
@@ -99,24 +113,37 @@ class Agent:
         if self._shared is None:
             async with self:
                 return await self.run(prompt, check=check, schema=schema, listener=listener)
-        shared, settings = self._shared, self._settings()
+        shared, settings, base = self._shared, self._settings(), self._config()
         if self._session is None:
             start = compose.Start(settings, None)
             self._session = compose.session(shared.store, start, prompt, name=self.branch_name)
+        model = await self._model(shared, settings)
         job = Job(
             self._session,
-            shared.model,
+            model.chat,
             settings,
-            bounds=Bounds(self.budgets),
+            bounds=Bounds(self.budgets or base.budgets, base.limits),
             extra_tools=[_adapted(tool()) for tool in self.extra_tool_classes],
-            load_s=shared.load_s,
+            load_s=model.load_s,
         )
+        check = check or base.check
         ended = await job.run(Order(prompt, check, schema), listener)
         reraise_cancellation()
         if ended.error is not None:
             ended.error.data = ended.report
             raise ended.error
         return ended.report
+
+    def configure(self, config: Path | str) -> None:
+        """Another configuration from the next run on; files and conversation stay.
+
+        NotFound, InvalidDocument: then nothing has changed.
+        """
+        changed = replace(self, config=config)
+        settings = changed._settings()
+        self.config = config
+        if self._session is not None:
+            self._session.remember(to_meta(settings))
 
     def branch(self, name: str | None = None) -> "Agent":
         """Another agent that goes on from this one's present state, on a branch of its own."""
@@ -141,23 +168,38 @@ class Agent:
         runs = (one(agent, prompt) for agent, prompt in zip(agents, prompts, strict=True))
         return await asyncio.gather(*runs, return_exceptions=True)
 
+    def _config(self) -> Config:
+        if self.config is None:
+            return Config()
+        folders = (Path(self.folder) / "agents", paths.home() / "agents")
+        return load(str(self.config), folders)
+
     def _settings(self) -> Settings:
-        name = self.model if isinstance(self.model, str) else type(self.model).__name__
-        return Settings(
-            name,
-            system=self.system,
-            tools=tool_names(",".join(self.tools)),
-            temperature=self.temperature,
-            seed=self.seed,
-        )
+        known = self.model is None or isinstance(self.model, str)
+        named = {
+            "model": self.model if known else type(self.model).__name__,
+            "system": self.system,
+            "tools": None if self.tools is None else tool_names(self.tools),
+            "temperature": self.temperature,
+            "seed": self.seed,
+            "api": self.api,
+            "url": self.url,
+            "permissions": self.permissions,
+        }
+        return Settings(_DEFAULT).overridden(self._config().given).overridden(named)
+
+    async def _model(self, shared: _Shared, settings: Settings) -> compose.Model:
+        if self.model is None or isinstance(self.model, str):
+            return await shared.model(settings)
+        return compose.Model(self.model)
 
     async def _open(self) -> _Shared:
         async with AsyncExitStack() as stack:
             store = stack.enter_context(Store.open(Path(self.folder), paths.home()))
-            if isinstance(self.model, str):
-                opened = await stack.enter_async_context(compose.chat_model(self._settings()))
-                return _Shared(stack.pop_all(), store, opened.chat, opened.load_s)
-            return _Shared(stack.pop_all(), store, self.model, lambda: None)
+            shared = _Shared(stack, store)
+            await self._model(shared, self._settings())
+            shared.stack = stack.pop_all()
+            return shared
 
 
 def _adapted(tool: CustomTool) -> AgentTool:

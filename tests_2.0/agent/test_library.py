@@ -175,3 +175,61 @@ def test_a_skill_that_is_a_link_out_is_skipped(tmp_path):
     (tmp_path / "skills").mkdir()
     (tmp_path / "skills" / "x").symlink_to(tmp_path / "away" / "x")
     assert skills.found((tmp_path / "skills",)) == ()
+
+
+REVIEWER = """
+system: You review.
+tools: [Read, Agent]
+permissions: {mode: read, deny: ["Read(secret*)"]}
+limits: {turns: 3}
+agents:
+  scout: {description: looks around, system: You scout., tools: [Read], turns: 1}
+"""
+
+
+async def test_another_configuration_keeps_the_conversation(repo, tmp_path):
+    (tmp_path / "reviewer.yaml").write_text(REVIEWER)
+    model = Scripted(WRITE, "Written.", "Reviewed.", "Again.")
+    async with Agent(model=model, folder=repo) as agent:
+        first = await agent.run("write it")
+        agent.configure(tmp_path / "reviewer.yaml")
+        second = await agent.run("review it")
+    asked = model.requests[2]
+    assert [m.text for m in asked.messages if m.role == "user"] == ["write it", "review it"]
+    assert asked.messages[0].text == "You review."
+    assert [tool.name for tool in asked.tools] == ["Read", "Agent"]
+    assert (first.session, second.budgets["turns"]) == (second.session, (1, 3))
+    settings = meta(repo, second.session)
+    assert (settings.system, settings.permissions.mode) == ("You review.", "read")
+    assert len(settings.config) == 64
+
+
+async def test_a_bad_configuration_changes_nothing(repo, tmp_path):
+    (tmp_path / "bad.yaml").write_text("colour: red\n")
+    model = Scripted("Hm.")
+    async with Agent(model=model, folder=repo) as agent:
+        await agent.run("think")
+        with pytest.raises(InvalidDocument):
+            agent.configure(tmp_path / "bad.yaml")
+        await agent.run("again")
+    assert model.requests[0].tools == model.requests[1].tools
+
+
+def meta(repo, session):
+    from mlxk.agent.settings import from_meta
+    from mlxk.history.record import find
+    from mlxk.history.store import Store
+    from mlxk.system import paths
+
+    with Store.open(repo, paths.home()) as store:
+        return from_meta(find(store, session).meta())
+
+
+async def test_a_helper_of_the_configuration_is_what_it_says(repo, tmp_path):
+    (tmp_path / "reviewer.yaml").write_text(REVIEWER.replace("mode: read", "mode: workspace"))
+    delegate = call("Agent", '{"prompt": "look", "helper": "scout"}')
+    model = Scripted(delegate, "Seen.", "Done.")
+    await Agent(model=model, folder=repo, config=tmp_path / "reviewer.yaml").run("delegate")
+    child = model.requests[1]
+    assert (child.messages[0].text, [t.name for t in child.tools]) == ("You scout.", ["Read"])
+    assert "scout: looks around" in str(model.requests[0].tools[-1].parameters)
