@@ -160,8 +160,10 @@ def _equal(a: str, b: str) -> bool:
 
 def _translated(e: Exception) -> tuple[MlxkError, int]:
     match e:
-        case MlxkError():
-            return e, e.http_status
+        case InternalError():
+            return e, 500
+        case MlxkError():  # a failure that only commands meet has no status of its own
+            return e, 409 if e.http_status == 500 else e.http_status
         case web.HTTPNotFound() | web.HTTPMethodNotAllowed():
             return NotFound("nothing is served at this path"), e.status
         case web.HTTPRequestEntityTooLarge():

@@ -46,14 +46,15 @@ async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, 
     """Serve until the block ends. PortConflict."""
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    watching = asyncio.create_task(app[ROOM].watch.run())
+    behind = [asyncio.create_task(w) for w in (app[ROOM].watch.run(), app[ROOM].let_go())]
     try:
         await _bind(web.TCPSite(runner, HOST, port), port)
         bound = runner.addresses[0][1]
         link = f"http://{HOST}:{bound}{ENTRY}?token={app[ACCESS].new_token()}"
         yield Address(bound, link)
     finally:
-        watching.cancel()
+        for task in behind:
+            task.cancel()
         await runner.cleanup()
 
 

@@ -46,7 +46,8 @@ async def news(http: web.Request) -> web.StreamResponse:
 
 async def sessions(http: web.Request) -> web.Response:
     room = http.app[ROOM]
-    return reply(await room.desk.reading(room.overviews.look))
+    own = {tab.session: tab.is_running for tab in room.desk.tabs if tab.session}
+    return reply(await room.desk.reading(lambda store: room.overviews.look(store, own)))
 
 
 async def one(http: web.Request) -> web.Response:

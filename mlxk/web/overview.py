@@ -1,5 +1,6 @@
 """Every session with its steps and where it forked: for the side and the graph. Only reads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -78,7 +79,8 @@ class Overviews:
         self._pasts: dict[str, Past] = {}
         self._landings: dict[tuple[str, str | None], bool] = {}
 
-    def look(self, store: Store) -> Overview:
+    def look(self, store: Store, own: Mapping[str, bool]) -> Overview:
+        """`own`: the sessions that we hold ourselves, and whether they work."""
         gone = (Trashed(d.record.id, d.record.name, stamp(d.when)) for d in trash.discarded(store))
         heads = (ref.removeprefix("refs/heads/") for ref, _ in store.refs.under("refs/heads/"))
         return Overview(
@@ -86,11 +88,11 @@ class Overviews:
             folder=str(store.root or store.common),
             checked_out=store.head_name(),
             branches=tuple(name for name in heads if not name.startswith("mlxk/")),
-            sessions=tuple(self._session(store, record) for record in records(store)),
+            sessions=tuple(self._session(store, r, own.get(r.id)) for r in records(store)),
             trash=tuple(gone),
         )
 
-    def _session(self, store: Store, record: Record) -> SessionInfo:
+    def _session(self, store: Store, record: Record, works: bool | None) -> SessionInfo:
         """One that is damaged is shown as such; it does not hide the others."""
         past: Past | None = None
         state: State = "damaged"
@@ -98,7 +100,8 @@ class Overviews:
         try:
             past = self._past(record)
             landed = self._is_landed(store, record)
-            state = "running" if is_held(store, record.id) else past.rest
+            busy = is_held(store, record.id) if works is None else works
+            state = "running" if busy else past.rest
         except HistoryCorrupt:
             past = None
         return SessionInfo(

@@ -1,6 +1,7 @@
 """What all requests share: the desk, what was read of the past, and the pages that are open."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from mlxk.contract.errors import NotFound
 from mlxk.web.news import Watch
 from mlxk.web.overview import Overviews
 
+_REST_S = 120.0
+
 
 @dataclass(slots=True)
 class Room:
@@ -21,6 +24,7 @@ class Room:
     overviews: Overviews = field(default_factory=Overviews)
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    used: dict[int, float] = field(default_factory=dict)
 
     @contextmanager
     def reading(self, socket: web.WebSocketResponse) -> Iterator[None]:
@@ -45,9 +49,25 @@ class Room:
         """The tab of a session, opened when it is not: two requests at once open one."""
         async with self.opening:
             try:
-                return self.known(spec)
+                tab = self.known(spec)
             except NotFound:
-                return await self.desk.open(spec)
+                tab = await self.desk.open(spec)
+            self.used[tab.id] = time.monotonic()
+            return tab
+
+    async def let_go(self) -> None:
+        """Whatever has rested for long may be written by other programs again."""
+        while True:
+            await asyncio.sleep(_REST_S / 10)
+            async with self.opening:
+                await self._close_resting(time.monotonic())
+
+    async def _close_resting(self, now: float) -> None:
+        for tab in tuple(self.desk.tabs):
+            if tab.state != "idle" or tab.session is None:
+                self.used[tab.id] = now
+            elif now - self.used.setdefault(tab.id, now) > _REST_S:
+                await tab.close()
 
 
 ROOM = web.AppKey("room", Room)

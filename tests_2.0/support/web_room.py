@@ -1,7 +1,7 @@
 """The web UI over a scripted model: real sockets, a real repository."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
@@ -9,22 +9,40 @@ from mlxk.agent.compose import Model
 from mlxk.agent.desk import Desk
 from mlxk.agent.permissions import Permissions
 from mlxk.agent.settings import Settings
+from mlxk.web.access import ACCESS
 from mlxk.web.app import listening, make_app
 
 OURS = {"X-Mlxk": "1"}
 
 
 class Room:
-    """A desk, its server, and `http`: a client that has been let in."""
+    """A desk, its server, and `http`: a client that can be let in."""
 
-    def __init__(self, desk, address, app):
+    def __init__(self, desk):
         self.desk = desk
-        self.app = app
-        self.port = address.port
-        self.url = f"http://127.0.0.1:{address.port}"
-        self.link = address.link
-        jar = aiohttp.CookieJar(unsafe=True)
-        self.http = aiohttp.ClientSession(self.url, cookie_jar=jar)
+        self._listening = AsyncExitStack()
+        self.port = 0
+        self.access = None
+
+    async def listen(self):
+        app = make_app(self.desk)
+        app[ACCESS] = self.access = self.access or app[ACCESS]
+        address = await self._listening.enter_async_context(listening(app, self.port))
+        self.port, self.link = address.port, address.link
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    async def close(self):
+        await self._listening.aclose()
+
+    @asynccontextmanager
+    async def away(self):
+        """Nobody listens for a while, and whoever did is cut off."""
+        await self.close()
+        yield
+        await self.listen()
+
+    def new_link(self):
+        return f"{self.url}/enter?token={self.access.new_token()}"
 
     async def enter(self):
         async with self.http.get(self.link) as response:
@@ -58,9 +76,12 @@ async def opened(folder, home, model, *, permissions="workspace", context=4096):
 
     settings = Settings("script", permissions=Permissions(permissions))
     async with Desk(folder, settings, home=home, opener=opener) as desk:
-        app = make_app(desk)
-        async with listening(app, 0) as address:
-            room = Room(desk, address, app)
-            async with room.http:
+        room = Room(desk)
+        await room.listen()
+        jar = aiohttp.CookieJar(unsafe=True)
+        try:
+            async with aiohttp.ClientSession(room.url, cookie_jar=jar) as room.http:
                 yield room
-                await asyncio.gather(*(tab.abort() for tab in desk.tabs))
+        finally:
+            await asyncio.gather(*(tab.abort() for tab in desk.tabs))
+            await room.close()

@@ -72,7 +72,7 @@ function drawLive(node, live, tab, actions) {
   });
   const busy = tab && ["running"].includes(tab.status.state) && !live.items.some((item) => item.streaming && (item.text || item.thinking));
   if (busy) nodes.push(busyNode(tab));
-  for (const text of live.queued) nodes.push(h("div.msg.user", { dir: "auto" }, h("span.chip", {}, "waits"), " ", text));
+  for (const text of live.queued) nodes.push(h("div.msg.user", {}, h("span.chip", {}, "waits"), h("div.said", { dir: "auto" }, text)));
   if (nodes.length !== node.children.length || nodes.some((each, index) => node.children[index] !== each)) sync(node, nodes);
 }
 
@@ -107,7 +107,7 @@ function user(item, actions) {
       h("button.quiet", { onclick: () => actions.retry(item.step, item.text), title: "Another branch from before this prompt, to say it in other words" }, "Edit in a branch"),
       h("button.quiet", { onclick: () => actions.undo(item.step - 1), title: "Files and conversation as they were before it" }, "Undo from here"),
     );
-  return { node: h("div.msg.user", { dir: "auto", "data-step": item.step }, item.text, tools) };
+  return { node: h("div.msg.user", { "data-step": item.step }, h("div.said", { dir: "auto" }, item.text), tools) };
 }
 
 function assistant(item, actions) {
@@ -151,16 +151,12 @@ function toolbar(step, ...buttons) {
 }
 
 function commit(item, actions) {
-  const added = item.files.reduce((sum, file) => sum + file.additions, 0);
-  const deleted = item.files.reduce((sum, file) => sum + file.deletions, 0);
   return {
     node: h(
       "div.commit",
       {},
       h("code", {}, item.commit.slice(0, 8)),
       h("span.subject", {}, item.subject),
-      added ? h("span.plus", {}, `+${added}`) : null,
-      deleted ? h("span.minus", {}, `−${deleted}`) : null,
       h("button.quiet", { onclick: () => actions.changes(item.number) }, "Show changes"),
     ),
   };

@@ -39,6 +39,7 @@ export function question({ title, text = [], fields = [], go = "OK", danger = fa
     );
     const dialog = open(form);
     dialog.onclose = () => resolve(null);
+    if (fields[0]?.node.type !== "text") button.focus();
   });
 }
 

@@ -97,16 +97,19 @@ function adopt() {
   readConversation();
 }
 
-let reading = null;
+let reading = false;
+let again = false;
 
+/** One at a time; what happens meanwhile is read after it. */
 async function readConversation() {
+  again = reading;
+  if (reading || !state.current) return;
+  reading = true;
   const id = state.current;
-  if (!id || reading === id) return;
-  reading = id;
   const ended = activeTab()?.live.ended ? activeTab().status.tab : null;
   const found = await quiet(() => get(`sessions/${id}`));
-  reading = null;
-  if (state.current !== id) return readConversation();
+  reading = false;
+  if (again || state.current !== id) return readConversation();
   if (!found) return;
   state.conversation = found;
   state.readAfter = ended;

@@ -38,7 +38,7 @@ function button({ session, depth }, colour, select) {
       h("b", { dir: "auto" }, session.name),
       h("small", {}, [words(now), session.landed ? "landed" : null, past ? plural(past.steps.at(-1)?.step ?? 0, "step") : null, ago(session.when)].filter(Boolean).join(" · ")),
     ),
-    past?.files ? h("span.num", { "aria-label": `${past.additions} lines added, ${past.deletions} deleted` }, h("span.plus", {}, `+${past.additions}`), h("span.minus", {}, `−${past.deletions}`)) : null,
+    past?.files ? h("span.num", { "aria-label": `${past.additions} lines added, ${past.deletions} deleted` }, past.additions ? h("span.plus", {}, `+${past.additions}`) : null, past.deletions ? h("span.minus", {}, `−${past.deletions}`) : null) : null,
   );
   node.style.paddingInlineStart = `${across(depth) + 16}px`;
   return node;

@@ -8,13 +8,19 @@ export function fileSides(file, open = true) {
     { open },
     h("summary", {}, h("span.path", {}, file.path), h("span.chip", {}, file.status.replace("_", " ")), h("span.plus", {}, `+${file.additions}`), h("span.minus", {}, `−${file.deletions}`)),
     file.binary ? h("p.remark", {}, "A binary file.") : null,
-    file.hunks.length ? table(file.hunks) : null,
+    file.hunks.length ? table(file.hunks, { added: 3, deleted: 1 }[file.status]) : null,
     file.cut ? h("p.remark", {}, "Too long to show whole; the rest is in git.") : null,
     !file.binary && !file.cut && !file.hunks.length ? h("p.remark", {}, "Only its mode changed, or it is empty.") : null,
   );
 }
 
-function table(hunks) {
+/** `only`: where the one side of a new or deleted file is in its rows. */
+function table(hunks, only) {
+  if (only) {
+    const kind = only === 3 ? "td.add" : "td.del";
+    const lines = hunks.flat().map((each) => h("tr", {}, h("td.n", {}, each[only]), h(kind, {}, each[only + 1])));
+    return h("table.sides.one", { dir: "ltr" }, h("colgroup", {}, h("col.n"), h("col")), h("tbody", {}, lines));
+  }
   const rows = hunks.flatMap((hunk, index) => [index ? gap(hunks[index - 1], hunk) : null, ...hunk.map(row)]);
   const columns = ["n", "", "n", ""].map((name) => h(name ? `col.${name}` : "col"));
   return h("table.sides", { dir: "ltr" }, h("colgroup", {}, columns), h("tbody", {}, rows));
