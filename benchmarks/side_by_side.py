@@ -69,9 +69,8 @@ class Round:
     idle: float
 
 
-def build_model(folder: Path) -> None:
+def ready_to_chat(folder: Path) -> None:
     """Its end token is beyond what it can say: every answer has the full length."""
-    build(folder)
     path = str(folder / "tokenizer.json")
     tokenizer = Tokenizer.from_file(path)
     tokenizer.decoder = decoders.ByteLevel()  # the kind that every detokenizer streams well
@@ -280,6 +279,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--server", action="append", default=[], metavar="NAME=COMMAND")
+    parser.add_argument("--model", type=Path, help="A folder of engine_gpu.py; it is changed.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--prompt", type=int, default=64)
@@ -287,8 +287,10 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=10, help="Longest wait for quiet (s).")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "tiny-random"
-        build_model(folder)
+        folder = options.model or Path(scratch) / "tiny-random"
+        if options.model is None:
+            build(folder)
+        ready_to_chat(folder)
         results = asyncio.run(measure(folder, Path(scratch), options))
     head = {"benchmark": "side_by_side", "cores": os.cpu_count(), "rounds": options.rounds}
     print(json.dumps({**head, "preload": os.environ.get("LD_PRELOAD"), **results}, indent=2))
