@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlxk.cli.web import WebPage
 
 
-def _text(report: "Report | WebPage | Rehearsal", _: dict[str, Any]) -> str:
+def summary(report: "Report | WebPage | Rehearsal", _: dict[str, Any]) -> str:
     """The closing words have been shown as they came; here is what remains of them."""
     from mlxk.agent.rehearsal import Rehearsal, script
     from mlxk.agent.tools.base import plural
@@ -33,7 +33,7 @@ def _text(report: "Report | WebPage | Rehearsal", _: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _live(out: TextIO | None, err: TextIO) -> "Callable[[Event], None]":
+def live(out: TextIO | None, err: TextIO) -> "Callable[[Event], None]":
     """People see the words on stdout and the calls on stderr; with --json nothing but stderr."""
 
     def show(event: "Event") -> None:
@@ -54,7 +54,7 @@ def _live(out: TextIO | None, err: TextIO) -> "Callable[[Event], None]":
     return show
 
 
-@command("agent", _text, live=_live)
+@command("agent", summary, live=live)
 def agent(
     prompt: options.Prompt = None,
     more: options.More = None,

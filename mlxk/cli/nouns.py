@@ -29,6 +29,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "pull": ("storage",),
     "push": ("storage",),
     "recommend": ("advice",),
+    "replay": ("replay",),
     "restart": ("stack",),
     "rm": ("storage",),
     "run": ("run",),

@@ -36,5 +36,7 @@ def take_options(argv: Sequence[str], env: Mapping[str, str]) -> tuple[Options, 
     if rest[:1] == ["--version"]:
         rest[0] = "version"
     rest[:1] = _ALIASES.get(rest[0], rest[:1]) if rest else []
+    if rest[:2] == ["agent", "replay"]:
+        rest[:2] = ["replay"]
     options = Options(as_json, events, env.get("MLXK_VALIDATE", "1").lower() != "0")
     return options, [*rest, *argv[stop:]]

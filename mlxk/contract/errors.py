@@ -15,7 +15,7 @@
   - UnmergedBranch, MergeConflict, StaleBranch
   - ToolDenied, EmptyAnswer, LoopDetected                         an agent run that ended badly
   - ProviderError: ProviderAuth, ProviderRateLimited, ProviderRefused
-  - LimitReached (exit 4), CheckFailed, SchemaMismatch (exit 3)
+  - LimitReached (exit 4), CheckFailed, SchemaMismatch, ReplayDiffers (exit 3)
   - Interrupted (exit 130 or 143)
   - InternalError (exit 70)
 """
@@ -457,6 +457,13 @@ class CheckFailed(MlxkError):
     """A check did not pass."""
 
     type = "check_failed"
+    exit_code = 3
+
+
+class ReplayDiffers(MlxkError):
+    """The recorded answers led to other files than they did then."""
+
+    type = "replay_differs"
     exit_code = 3
 
 

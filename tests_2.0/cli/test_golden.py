@@ -162,6 +162,7 @@ def test_agent_and_its_branch(compare):
         rest = [] if command == "list" else ["greet"]
         compare(f"branch-{command}", "branch", command, *rest, "--json")
     compare("branch-export", "branch", "export", "greet", "greet.md", "--json")
+    compare("replay", "agent", "replay", "greet", "--events")
     compare("branch-land", "branch", "land", "greet", "--branch", "landed", "--json")
     compare("branch-undo", "branch", "undo", "greet", "--json")
     compare("branch-rm", "branch", "rm", "greet", "--force", "--json")
