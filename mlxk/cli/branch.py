@@ -75,6 +75,7 @@ class Shown:
     steps: tuple[StepInfo, ...]
     messages: tuple[MessageInfo, ...]
     files_changed: "tuple[FileChange, ...]"
+    page: str | None  # with --web: the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,8 @@ def readable(store: "Store", record: "Record") -> Branch | None:
 def _show_text(value: Shown, _: dict[str, Any]) -> str:
     from mlxk.cli.tables import file_changes
 
+    if value.page is not None:
+        return value.page
     branch = value.branch
     head = f"{branch.name}  session {branch.session}  {branch.model}  {branch.state}"
     said = [_said(message) for message in value.messages]
@@ -137,14 +140,20 @@ def _show_text(value: Shown, _: dict[str, Any]) -> str:
 
 
 @command("branch show", _show_text)
-def branch_show(rev: Rev) -> Shown:
+def branch_show(
+    rev: Rev,
+    web: Annotated[bool, typer.Option("--web", help="As a page, in a file of its own.")] = False,
+) -> Shown:
     """Show one session: its conversation, its steps and what it changed.
 
     mlxk branch show create-a-file
 
+    mlxk branch show create-a-file --web
+
     mlxk branch show create-a-file --json | jq '.data.messages[-1].text'
     """
     from mlxk.agent.transcript import from_lines
+    from mlxk.cli.web import write_page
     from mlxk.history import diff
     from mlxk.history.record import find
 
@@ -155,6 +164,7 @@ def branch_show(rev: Rev) -> Shown:
             tuple(step_info(step) for step in place.record.steps() if step.number <= place.step),
             tuple(_message(message) for message in from_lines(place.lines())),
             diff.changes(store, place.record.base, place.code),
+            write_page(store, place) if web else None,
         )
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from mlxk.history.record import Place
 
 FORMAT = 1
-Format = Literal["ndjson", "markdown"]
-_FORMATS: dict[str, Format] = {"ndjson": "ndjson", "markdown": "markdown"}
+Format = Literal["ndjson", "markdown", "html"]
+_FORMATS: dict[str, Format] = {"ndjson": "ndjson", "markdown": "markdown", "html": "html"}
+_SUFFIXES: dict[str, Format] = {".md": "markdown", ".markdown": "markdown", ".html": "html"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,16 @@ def branch_export(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help="ndjson or markdown; default: by the file's name, ndjson."),
+        typer.Option(
+            "--format", help="ndjson, markdown or html; default: by the file's name, ndjson."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> Exported:
     """Write a session down for other people: what was said, called and changed, step by step.
 
-    NDJSON loses nothing; Markdown is for reading. Keys that a tool printed were masked before
-    they were recorded.
+    NDJSON loses nothing; Markdown and HTML are for reading. Keys that a tool printed were masked
+    before they were recorded.
 
     mlxk branch export create-a-file session.md
 
@@ -75,7 +78,7 @@ def branch_export(
     with open_store() as store:
         place = find(store, rev)
         said = {step: from_lines(lines) for step, lines in place.lines_by_step()}
-        render = _markdown if chosen == "markdown" else _ndjson
+        render = {"ndjson": _ndjson, "markdown": _markdown, "html": _html}[chosen]
         data = b"".join(render(place, said))
     if file is not None:
         write_atomic(file, data)
@@ -98,7 +101,7 @@ def _format(form: str | None, file: Path | None) -> Format:
     from mlxk.contract.errors import InvalidValue
 
     if form is None:
-        return "markdown" if file and file.suffix.lower() in (".md", ".markdown") else "ndjson"
+        return _SUFFIXES.get(file.suffix.lower(), "ndjson") if file else "ndjson"
     if form not in _FORMATS:
         raise InvalidValue(f"no format {form!r}", hint=f"one of {', '.join(_FORMATS)}")
     return _FORMATS[form]
@@ -130,6 +133,12 @@ def _ndjson(place: "Place", said: _Said) -> Iterator[bytes]:
         for message in said.get(step.number, ()):
             line = loads(to_lines((message,)))
             yield dumps({"type": "message", "step": step.number, **line}, newline=True)
+
+
+def _html(place: "Place", _: _Said) -> Iterator[bytes]:
+    from mlxk.web.rendered import rendered
+
+    yield rendered(place.record.store, place)
 
 
 def _markdown(place: "Place", said: _Said) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""`mlxk agent --web`: compose desk and page, open a browser, go on until a signal."""
+"""`mlxk agent --web` and `branch show --web`: pages, and the browser to look at them."""
 
 import os
 import sys
@@ -11,6 +11,9 @@ from mlxk.cli.registry import Ongoing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+    from mlxk.history.record import Place
+    from mlxk.history.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,21 @@ def greeting(value: WebPage) -> str:
     return f"Open {value.link}\nIt works once, in one browser. Ctrl-C ends it; all work is kept."
 
 
+def write_page(store: "Store", place: "Place") -> str:
+    """A session as a file, which a browser shows if there is one; its path."""
+    import webbrowser
+
+    from mlxk.system import paths
+    from mlxk.system.files import write_atomic
+    from mlxk.web.rendered import rendered
+
+    file = paths.home() / "pages" / store.key / f"{place.record.name}-{place.step}.html"
+    write_atomic(file, rendered(store, place), durable=False)
+    if _has_screen():
+        webbrowser.open(file.as_uri())
+    return str(file)
+
+
 async def _service(wanted: Wanted, port: int) -> "AsyncGenerator[WebPage, None]":
     """Yields once, when it listens; then serves until it is cancelled."""
     import asyncio
@@ -59,7 +77,8 @@ async def _service(wanted: Wanted, port: int) -> "AsyncGenerator[WebPage, None]"
             first = first or desk.new()
             first.submit(wanted.prompt)
         desk.models.open(desk.settings)
-        async with listening(make_app(desk), port) as address:
+        app = make_app(desk, first=first.id if first else None)
+        async with listening(app, port) as address:
             yield WebPage(address.url, address.link, address.port, os.getpid())
             with suppress(asyncio.CancelledError):
                 await _opened(address.link, wanted)

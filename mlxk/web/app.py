@@ -31,10 +31,11 @@ class Address:
         return f"http://{HOST}:{self.port}/"
 
 
-def make_app(desk: Desk) -> web.Application:
+def make_app(desk: Desk, *, first: int | None = None) -> web.Application:
+    """`first`: the tab that a page begins with."""
     app = web.Application(middlewares=[errors, guard], client_max_size=_BODY_BYTES)
     app[ACCESS] = Access()
-    app[ROOM] = Room(desk, Watch(desk))
+    app[ROOM] = Room(desk, Watch(desk), first)
     app.on_response_prepare.append(protect)
     app.on_shutdown.append(_close_pages)
     app.add_routes([*pages.routes(), *looking.routes(), *acting.routes()])

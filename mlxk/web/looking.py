@@ -32,7 +32,8 @@ def routes() -> list[web.RouteDef]:
 async def hello(http: web.Request) -> web.Response:
     room = http.app[ROOM]
     settings = room.desk.settings
-    return reply({"model": settings.model, "permissions": settings.permissions.mode})
+    mode = settings.permissions.mode
+    return reply({"model": settings.model, "permissions": mode, "first": room.first})
 
 
 async def news(http: web.Request) -> web.StreamResponse:

@@ -21,6 +21,7 @@ _REST_S = 120.0
 class Room:
     desk: Desk
     watch: Watch
+    first: int | None = None
     overviews: Overviews = field(default_factory=Overviews)
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)

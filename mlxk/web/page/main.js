@@ -182,6 +182,19 @@ on("ended reload", readConversation);
 on("stepped", () => state.view === "graph" && readSessions());
 on("tabs", () => state.pending && adoptSoon());
 
+/** The tab that the command line asked for, when nothing else is chosen. */
+function goToFirst() {
+  const first = state.hello?.first;
+  const status = state.tabs.get(first)?.status;
+  if (!status || location.hash || state.current || state.pending) return;
+  state.hello.first = null;
+  if (status.session && session(status.session)) actions.select(status.session);
+  else state.pending = first;
+  changed("current", "view");
+}
+
+on("tabs", goToFirst);
+
 function adoptSoon() {
   if (state.tabs.get(state.pending)?.status.session) readSessions();
 }
