@@ -70,6 +70,7 @@ class Recorder:
             subject=subject,
             body=body,
             model=self._model,
+            rests=messages[-1].role == "assistant" and not messages[-1].tool_uses,
         )
         self._unwritten = ()
         self.messages.extend(messages)

@@ -9,8 +9,11 @@ import typer
 from mlxk.cli.registry import command, group
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mlxk.chat.types import Message
     from mlxk.history.diff import FileChange
+    from mlxk.history.distance import Distances
     from mlxk.history.record import Record, Step
     from mlxk.history.store import Store
 
@@ -112,20 +115,24 @@ def branch_list() -> Branches:
     from mlxk.history.record import records
 
     with open_store() as store:
-        found = tuple(filter(None, (readable(store, record) for record in records(store))))
+        found = branch_infos(store, records(store))
     return Branches(found, len(found))
 
 
-def readable(store: "Store", record: "Record") -> Branch | None:
-    """One session that cannot be read does not hide the others."""
+def branch_infos(store: "Store", records: "Iterable[Record]") -> tuple[Branch, ...]:
+    """A session that cannot be read is noted, and hides no other."""
     from mlxk.contract.errors import HistoryCorrupt
     from mlxk.contract.notes import note
+    from mlxk.history.distance import Distances
 
-    try:
-        return branch_info(store, record)
-    except HistoryCorrupt as e:
-        note("damaged_session", f"{record.branch}: {e}")
-        return None
+    distances = Distances(store)
+    found = []
+    for record in records:
+        try:
+            found.append(branch_info(record, distances))
+        except HistoryCorrupt as e:
+            note("damaged_session", f"{record.branch}: {e}")
+    return tuple(found)
 
 
 def _show_text(value: Shown, _: dict[str, Any]) -> str:
@@ -155,12 +162,13 @@ def branch_show(
     from mlxk.agent.transcript import from_lines
     from mlxk.cli.web import write_page
     from mlxk.history import diff
+    from mlxk.history.distance import Distances
     from mlxk.history.record import find
 
     with open_store() as store:
         place = find(store, rev)
         return Shown(
-            branch_info(store, place.record),
+            branch_info(place.record, Distances(store)),
             tuple(step_info(step) for step in place.record.steps() if step.number <= place.step),
             tuple(_message(message) for message in from_lines(place.lines())),
             diff.changes(store, place.record.base, place.code),
@@ -210,40 +218,46 @@ def open_store() -> "Store":
     return Store.open(Path.cwd(), paths.home())
 
 
-def branch_info(store: "Store", record: "Record") -> Branch:
-    from mlxk.agent.settings import from_meta
-    from mlxk.history import diff, worktree
+def branch_info(record: "Record", distances: "Distances") -> Branch:
+    from mlxk.history import worktree
     from mlxk.history.liveness import is_held
     from mlxk.system.clock import stamp
 
-    steps = record.steps()
-    head = store.head()
-    apart = diff.divergence(store, record.code, head) if head else None
-    folder = worktree.places(store, record.id).folder
+    distance = distances.of(record)
+    folder = worktree.places(record.store, record.id).folder
     return Branch(
         name=record.branch,
         session=record.id,
-        model=from_meta(record.meta()).model,
+        model=_model(record),
         base=record.base,
         head=record.code,
-        steps=len(steps) - 1,
-        ahead=len({step.id for step in steps}) - 1,
-        behind=apart.behind if apart else None,
+        steps=record.step,
+        ahead=distance.ahead,
+        behind=distance.behind,
         parent=record.parent,
         fork_step=record.parent_step,
-        state="running" if is_held(store, record.id) else _rest(record),
+        state="running" if is_held(record.store, record.id) else _rest(record),
         worktree=str(folder) if folder.is_dir() else None,
-        last_activity=stamp(steps[-1].when),
+        last_activity=stamp(record.when),
     )
+
+
+def _model(record: "Record") -> str:
+    if record.model is not None:
+        return record.model
+    from mlxk.agent.settings import from_meta
+
+    return from_meta(record.meta()).model
 
 
 def _rest(record: "Record") -> Literal["idle", "interrupted"]:
     """A conversation whose last word is not the model's was cut off."""
-    from mlxk.agent.transcript import from_lines
+    if (done := record.rests) is None:
+        from mlxk.agent.transcript import from_lines
 
-    messages = from_lines(record.lines())
-    last = messages[-1] if messages else None
-    done = last is None or (last.role == "assistant" and not last.tool_uses)
+        messages = from_lines(record.lines())
+        last = messages[-1] if messages else None
+        done = last is None or (last.role == "assistant" and not last.tool_uses)
     return "idle" if done else "interrupted"
 
 

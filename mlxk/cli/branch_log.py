@@ -96,12 +96,10 @@ def branch_log(
 
 
 def _futures(store: "Store", chosen: "tuple[Record, ...]") -> Futures:
-    from mlxk.cli.branch import readable
+    from mlxk.cli.branch import branch_infos
     from mlxk.history import graph
 
-    found = graph.of(store, chosen)
-    rows = (readable(store, record) for record in chosen)
-    return _told(found, tuple(row for row in rows if row))
+    return _told(graph.of(store, chosen), branch_infos(store, chosen))
 
 
 def _told(graph: "Graph", branches: tuple[Branch, ...]) -> Futures:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 IDENTITY = "mlxk <mlxk@localhost>"
 SESSION, STEP, MODEL = "Mlxk-Session", "Mlxk-Step", "Mlxk-Model"
 BRANCH, BASE, PARENT = "Mlxk-Branch", "Mlxk-Base", "Mlxk-Parent"
+COMMITS, RESTS = "Mlxk-Commits", "Mlxk-Rests"
 _SUBJECT, _BODY = 72, 4096
 
 

@@ -149,5 +149,7 @@ def _check(prefix: bytes, name: bytes) -> None:
 
 
 def _pour(source: int, target: int, size: int) -> None:
-    while data := os.read(source, min(size + 1, 1 << 20)):
-        write_all(target, data)
+    data = os.read(source, min(size + 1, 1 << 20))
+    write_all(target, data)
+    while len(data) != size and (more := os.read(source, 1 << 20)):
+        write_all(target, more)

@@ -5,20 +5,25 @@ Knows no trees.
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha1
+from operator import itemgetter
 from pathlib import Path
 
 from mlxk.contract.errors import CorruptState, RuntimeIncompatible
 from mlxk.history.folders import NEVER, Known, Signature
-from mlxk.history.trees import FOLDER, Entry
+from mlxk.history.trees import FOLDER
 from mlxk.system.files import translated, write_atomic
 
 _FIXED = struct.Struct(">10I20sH")
 _ASSUME_VALID, _EXTENDED, _STAGE, _NAME = 0x8000, 0x4000, 0x3000, 0x0FFF
 _SKIP_WORKTREE, _INTENT_TO_ADD = 0x4000, 0x2000
 _SECOND = 1_000_000_000
+_UNHASHED = bytes(20)  # index.skipHash
+_WORD = 0xFFFFFFFF
+_SKIPPED = struct.pack(">H", _SKIP_WORKTREE)
+_PADDING = [bytes(8 - length) for length in range(8)]  # 1 to 8, so that names end in NUL
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,61 +47,67 @@ def read(path: Path) -> Index:
 
 
 def write(
-    path: Path, entries: Iterable[tuple[bytes, Known]], *, assumed: frozenset[bytes] = frozenset()
+    file: Path, entries: Iterable[tuple[bytes, Known]], *, assumed: frozenset[bytes] = frozenset()
 ) -> None:
     """Version 2 or 3. What we do not trust is marked so that git looks for itself."""
-    ordered = sorted((p, k.signature, k.entry) for p, k in entries if k.entry is not None)
-    skipped = {name for name, signature, _ in ordered if signature is None} - assumed
-    version = 3 if skipped else 2
-    uid, gid = os.getuid(), os.getgid()
-    parts = [struct.pack(">4sII", b"DIRC", version, len(ordered))]
-    for name, signature, (mode, raw) in ordered:
-        flags = min(len(name), _NAME) | (_EXTENDED if name in skipped else 0)
-        flags |= _ASSUME_VALID if name in assumed else 0
-        mtime, ctime, size, inode = signature if signature and signature != NEVER else (0, 0, 0, 0)
-        times = (*divmod(ctime, _SECOND), *divmod(mtime, _SECOND))
-        fixed = _FIXED.pack(*_words(times), 0, inode, mode, uid, gid, size & 0xFFFFFFFF, raw, flags)
-        extended = struct.pack(">H", _SKIP_WORKTREE) if name in skipped else b""
-        length = len(fixed) + len(extended) + len(name)
-        parts += (fixed, extended, name, bytes(8 - length % 8))
+    ordered = sorted((e for e in entries if e[1].entry is not None), key=itemgetter(0))
+    skipped = any(known.signature is None and path not in assumed for path, known in ordered)
+    who = os.getuid(), os.getgid()
+    parts = [struct.pack(">4sII", b"DIRC", 3 if skipped else 2, len(ordered))]
+    for path, known in ordered:
+        parts += _packed(path, known, who, is_assumed=path in assumed)
     body = b"".join(parts)
-    write_atomic(path, body + sha1(body, usedforsecurity=False).digest(), durable=False)
+    write_atomic(file, body + sha1(body, usedforsecurity=False).digest(), durable=False)
 
 
-def _words(times: tuple[int, ...]) -> Iterator[int]:
-    return (t & 0xFFFFFFFF for t in times)
+def _packed(
+    path: bytes, known: Known, who: tuple[int, int], *, is_assumed: bool
+) -> tuple[bytes, ...]:
+    signature, entry = known
+    mode, raw = entry or (0, b"")
+    flags = min(len(path), _NAME) | (_ASSUME_VALID if is_assumed else 0)
+    extended = b""
+    if signature is None and not is_assumed:
+        flags, extended = flags | _EXTENDED, _SKIPPED
+    mtime, ctime, size, inode = signature if signature and signature != NEVER else (0, 0, 0, 0)
+    fixed = _FIXED.pack(
+        ctime // _SECOND & _WORD, ctime % _SECOND, mtime // _SECOND & _WORD, mtime % _SECOND,
+        0, inode, mode, *who, size & _WORD, raw, flags,
+    )  # fmt: skip
+    return fixed, extended, path, _PADDING[(62 + len(extended) + len(path)) & 7]
 
 
 def _parse(data: bytes, written: int) -> Index:
     magic, version, count = struct.unpack_from(">4sII", data)
     if magic != b"DIRC" or version not in (2, 3, 4):
         raise ValueError(version)
+    if data[-20:] not in (sha1(data[:-20], usedforsecurity=False).digest(), _UNHASHED):
+        raise ValueError("cut short")
     entries: dict[bytes, Known] = {}
     conflicts: dict[bytes, None] = {}
     assumed: set[bytes] = set()
     at, name = 12, b""
+    unpack = _FIXED.unpack_from
     for _ in range(count):
-        fields = _FIXED.unpack_from(data, at)
+        fields = unpack(data, at)
         flags, extended, start = fields[11], 0, at + 62
         if flags & _EXTENDED:
             extended, start = struct.unpack_from(">H", data, start)[0], start + 2
-        name, end = _name(data, start, name) if version == 4 else _plain(data, at, start, flags)
+        if version == 4:
+            name, at = _name(data, start, name)
+        else:
+            length = flags & _NAME
+            end = start + length if length < _NAME else data.index(b"\0", start)
+            name, at = data[start:end], at + ((end - at + 8) & ~7)
         if flags & _STAGE:
             conflicts[name] = None
         elif not extended & _INTENT_TO_ADD:
             pinned = flags & _ASSUME_VALID or extended & _SKIP_WORKTREE
-            entry: Entry = fields[6], fields[10]
             assumed |= {name} if flags & _ASSUME_VALID else set()
-            entries[name] = Known(None if pinned else _signature(fields, written), entry)
-        at = end
+            signature = None if pinned else _signature(fields, written)
+            entries[name] = Known(signature, (fields[6], fields[10]))
     _refuse_partial(data, at, entries)
     return Index(entries, tuple(conflicts), frozenset(assumed))
-
-
-def _plain(data: bytes, at: int, start: int, flags: int) -> tuple[bytes, int]:
-    length = flags & _NAME
-    end = start + length if length < _NAME else data.index(b"\0", start)
-    return data[start:end], at + ((end - at + 8) & ~7)
 
 
 def _name(data: bytes, at: int, previous: bytes) -> tuple[bytes, int]:

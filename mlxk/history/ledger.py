@@ -34,15 +34,19 @@ def holding(store: Store, session: str) -> Iterator[ExitStack]:
         yield held
 
 
-def facts(history: Record, step: int) -> Mapping[str, str]:
-    """What every session commit says of itself, for machines."""
+def facts(history: Record) -> Mapping[str, str]:
+    """What every session commit says of itself, so that a listing reads nothing else."""
     parent = f"{history.parent}@{history.parent_step}" if history.parent else ""
+    rests = "" if history.rests is None else "yes" if history.rests else "no"
     return {
         commits.SESSION: history.id,
-        commits.STEP: str(step),
+        commits.STEP: str(history.step),
         commits.BRANCH: history.branch,
         commits.BASE: history.base,
         commits.PARENT: parent,
+        commits.COMMITS: "" if history.commits is None else str(history.commits),
+        commits.RESTS: rests,
+        commits.MODEL: history.model or "",
     }
 
 
@@ -75,16 +79,16 @@ def withdraw(history: Record) -> None:
     history.store.refs.drop(SESSIONS + history.id, history.head)
 
 
-def advance(history: Record, head: str, code: str, when: datetime) -> Record:
+def advance(history: Record, after: Record) -> Record:
     """Move the session to its next step. StaleBranch when somebody else has moved it."""
     store = history.store
     store.writer.flush()
-    if not store.refs.swap(SESSIONS + history.id, history.head, head, ours=True):
+    if not store.refs.swap(SESSIONS + history.id, history.head, after.head, ours=True):
         raise StaleBranch(f"session {history.name} was moved by another program", name=history.name)
-    if code != history.code:
-        _follow(history, code)
+    if after.code != history.code:
+        _follow(history, after.code)
     store.writer.release()
-    return replace(history, head=head, code=code, step=history.step + 1, when=when)
+    return after
 
 
 def heal(history: Record, when: datetime) -> Record:
@@ -99,11 +103,11 @@ def heal(history: Record, when: datetime) -> Record:
     if not diff.is_ancestor(store, history.code, at):
         _mention_moved(history)
         return history
-    step = history.step + 1
-    text = commits.message(f"take in commits made on {history.branch}", "", facts(history, step))
+    after = replace(history, code=at, step=history.step + 1, when=when, commits=None)
+    text = commits.message(f"take in commits made on {history.branch}", "", facts(after))
     tree = store.tree_of(history.head)
     head = commit(store, tree, [history.head, at], when, text)
-    return advance(replace(history, code=at), head, at, when)
+    return advance(replace(history, code=at), replace(after, head=head))
 
 
 def _follow(history: Record, code: str) -> None:

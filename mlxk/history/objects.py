@@ -4,22 +4,25 @@ Two files a step are cheaper to make durable than a dozen loose objects. Interpr
 """
 
 import os
+import re
 from collections import OrderedDict
 from contextlib import suppress
 from functools import cached_property
 from itertools import count
 from pathlib import Path
 
-from mlxk.history import packs
+from mlxk.contract.errors import Locked
+from mlxk.history import deltas, packs
 from mlxk.history.disk import Batch, write_all
 from mlxk.history.packs import Pack, RawId
-from mlxk.system.files import translated
+from mlxk.system.files import locked, translated, write_atomic
 from mlxk.system.process import Identity, identity, is_alive
 
 _BUFFER = 32 << 20  # more than this at once goes to the disk before its step is complete
 _MEMORY = 8 << 20
 _JOIN_AT = 16  # packs; git's own limit before it repacks by itself is 50
-_SMALL = 1 << 20  # larger packs are not written again, so that a long session costs linear time
+_NAME = re.compile("pack-[0-9a-f]{40}")
+_SMALL = 1 << 18  # larger packs are not written again, so that a long session costs linear time
 
 
 class Writer:
@@ -29,7 +32,8 @@ class Writer:
     sees the ref.
     """
 
-    def __init__(self, objects: Path) -> None:
+    def __init__(self, objects: Path, listing: Path) -> None:
+        self._listing = listing  # small packs of ours, so that a later session joins them
         self._folder = objects / "pack"
         self._batch = Batch(objects)
         self._fresh: dict[RawId, tuple[bytes, bytes]] = {}  # kind, content; not on disk yet
@@ -81,9 +85,11 @@ class Writer:
         small = {base: pack for base, pack in self._small.items() if base not in held}
         if len(small) < 2 or self._others_read:
             return
-        objects = {raw: data for pack in small.values() for raw, data in packs.entries(pack)}
+        objects: dict[RawId, deltas.Object] = {}
+        for pack in small.values():
+            objects |= deltas.resolved(dict(packs.entries(pack)))
         self._small = {base: self._small[base] for base in self._small.keys() - small.keys()}
-        joined = self._write(packs.build(objects.items()))
+        joined = self._write(packs.build(deltas.compact(objects)))
         self._batch.wait(durable=True)
         for base in small.keys() - {joined}:
             for suffix in (".idx", ".pack"):
@@ -91,6 +97,23 @@ class Writer:
                     base.with_suffix(suffix).unlink(missing_ok=True)
         joined.with_suffix(".keep").unlink(missing_ok=True)
         self._kept.remove(joined.with_suffix(".keep"))
+
+    def tidy(self) -> None:
+        """Join what earlier sessions left, once it is much: git slows down with every pack."""
+        self.join()
+        with (
+            suppress(Locked),
+            translated(self._listing),
+            locked(self._listing.with_suffix(".lock")),
+        ):
+            left = [base for base in self._listed() if _there(base) and not _kept(base)]
+            if len(left) >= _JOIN_AT:
+                for base in left:
+                    if base not in self._small:
+                        self._small[base] = _loaded(base)
+                self.join()
+                left = [base for base in self._small if _there(base)]
+            write_atomic(self._listing, _names(left), durable=False)
 
     def unmark(self) -> None:
         """Take away the marks of packs whose ref has moved."""
@@ -110,6 +133,20 @@ class Writer:
         """Whether git relies on the names of packs just now."""
         folder = self._folder
         return (folder.parent.parent / "gc.pid").exists() or (folder / "multi-pack-index").exists()
+
+    def _list(self, base: Path) -> None:
+        """A line that is lost costs a pack that nobody joins."""
+        with translated(self._listing):
+            self._listing.parent.mkdir(parents=True, exist_ok=True)
+            with self._listing.open("ab") as listing:
+                listing.write(_names([base]))
+
+    def _listed(self) -> list[Path]:
+        try:
+            lines = self._listing.read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [self._folder / name for name in dict.fromkeys(lines) if _NAME.fullmatch(name)]
 
     def _remember(self) -> None:
         for raw, (kind, data) in self._fresh.items():
@@ -132,6 +169,7 @@ class Writer:
             self._put(base.with_suffix(".idx"), pack.index)
         if len(pack.pack) < _SMALL:
             self._small[base] = pack
+            self._list(base)
         return base
 
     @cached_property
@@ -171,6 +209,19 @@ class Writer:
 
 def _identity(pid: str, started: str, boot: str) -> Identity:
     return Identity(int(pid) if pid.isdigit() else 0, started, boot)
+
+
+def _names(bases: list[Path]) -> bytes:
+    return "".join(f"{base.name}\n" for base in bases).encode()
+
+
+def _loaded(base: Path) -> Pack:
+    data, index = base.with_suffix(".pack").read_bytes(), base.with_suffix(".idx").read_bytes()
+    return Pack(base.name, data, index)
+
+
+def _kept(base: Path) -> bool:
+    return os.path.exists(f"{base}.keep")  # noqa: PTH110
 
 
 def _there(base: Path) -> bool:

@@ -1,4 +1,4 @@
-"""A pack of undeltified objects and its index, as bytes. Knows no files and no repository."""
+"""A pack of objects and its index, as bytes. Knows no files and no repository."""
 
 import struct
 import zlib
@@ -8,6 +8,8 @@ from hashlib import sha1
 
 RawId = bytes  # 20 bytes
 _KINDS = {b"commit": 1, b"tree": 2, b"blob": 3, b"tag": 4}
+_NAMES = {number: kind for kind, number in _KINDS.items()}
+_REF_DELTA = 7
 _BIG = 0x80000000
 
 
@@ -24,15 +26,35 @@ def object_id(kind: bytes, data: bytes) -> RawId:
     return digest.digest()
 
 
-def entry(kind: bytes, data: bytes) -> bytes:
+def entry(kind: bytes, data: bytes, *, level: int = 1) -> bytes:
     """One object as it stands in a pack."""
-    size, first = len(data) >> 4, _KINDS[kind] << 4 | len(data) & 15
+    return _head(_KINDS[kind], len(data)) + zlib.compress(data, level)
+
+
+def delta_entry(base: RawId, delta: bytes) -> bytes:
+    """An object told by how it differs from `base`, which must be in the same pack."""
+    return _head(_REF_DELTA, len(delta)) + base + zlib.compress(delta, 6)
+
+
+def parts_of(packed: bytes) -> tuple[bytes, RawId | None, bytes]:
+    """(kind, base, compressed content) of an entry; a delta has a base and no kind."""
+    at = 0
+    while packed[at] & 0x80:
+        at += 1
+    kind = packed[0] >> 4 & 7
+    if kind == _REF_DELTA:
+        return b"", packed[at + 1 : at + 21], packed[at + 21 :]
+    return _NAMES[kind], None, packed[at + 1 :]
+
+
+def _head(kind: int, length: int) -> bytes:
+    size, first = length >> 4, kind << 4 | length & 15
     head = bytearray()
     while size:
         head.append(first | 0x80)
         first, size = size & 0x7F, size >> 7
     head.append(first)
-    return bytes(head) + zlib.compress(data, 1)
+    return bytes(head)
 
 
 def build(entries: Iterable[tuple[RawId, bytes]]) -> Pack:

@@ -44,6 +44,9 @@ class Record:
     when: datetime  # of step n
     parent: str | None  # the session it was forked from
     parent_step: int | None
+    commits: int | None = None  # code commits since the base; None: must be counted
+    rests: bool | None = None  # nobody is owed an answer; None: the conversation must be read
+    model: str | None = None  # None: meta.json says
 
     @property
     def branch(self) -> str:
@@ -182,6 +185,9 @@ def load(store: Store, head: str) -> Record:
             when=commit.when,
             parent=parent or None,
             parent_step=int(step) if step else None,
+            commits=int(found[commits.COMMITS]) if commits.COMMITS in found else None,
+            rests=found[commits.RESTS] == "yes" if commits.RESTS in found else None,
+            model=found.get(commits.MODEL),
         )
     except (KeyError, IndexError, ValueError) as e:
         raise HistoryCorrupt(f"{head} is not a session commit", object=head) from e

@@ -6,6 +6,7 @@ Knows no messages.
 import secrets
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -64,6 +65,8 @@ class Session:
             commits.STEP: "0",
             commits.BRANCH: f"mlxk/{name}",
             commits.BASE: start.code,
+            commits.COMMITS: "0",
+            commits.RESTS: "yes",
         }
         tree = store.trees.updated(None, _meta(store, meta))
         text = commits.message(f"start {name}", "", facts)
@@ -75,13 +78,9 @@ class Session:
         """A new session that shares another one's past up to `place`."""
         ledger.refuse_taken(store, name)
         session, of = new_id(), place.record
-        facts = {
-            commits.SESSION: session,
-            commits.STEP: str(place.step),
-            commits.BRANCH: f"mlxk/{name}",
-            commits.BASE: of.base,
-            commits.PARENT: f"{of.id}@{place.step}",
-        }
+        past = record.load(store, place.session_commit)
+        new = replace(past, id=session, name=name, parent=of.id, parent_step=place.step, model=None)
+        facts = ledger.facts(new)
         tree = store.trees.updated(store.tree_of(place.session_commit), _meta(store, meta))
         text = commits.message(f"fork {of.name} at step {place.step}", "", facts)
         head = ledger.commit(store, tree, [place.session_commit, place.code], when, text)
@@ -156,29 +155,39 @@ class Session:
         subject: str = "",
         body: str = "",
         model: str = "",
+        rests: bool | None = None,
     ) -> Step:
         """One step, durable when it returns: `lines` end the conversation, files enter the branch.
 
-        `paths` are relative to the worktree; None looks everywhere. Without `subject` one is made
-        from the changed files: `edit src/a.py (+12 -3)`.
+        `rests`: after `lines` nobody is owed an answer. `paths` are relative to the worktree; None
+        looks everywhere. Without `subject` one is made from the changed files:
+        `edit src/a.py (+12 -3)`.
         """
         found = self._checkout.scan() if paths is None else self._checkout.look(paths)
         self._pending |= found
         changes, files = self._changes()
         subject = subject or described(files)
-        step, code, tree = self.record.step + 1, self.record.code, self._tree
-        facts = {**ledger.facts(self.record, step), commits.MODEL: model}
+        before, tree = self.record, self._tree
+        after = replace(
+            before,
+            step=before.step + 1,
+            when=when,
+            model=model or before.model,
+            rests=rests if lines else before.rests,
+            commits=None if before.commits is None else before.commits + bool(changes),
+        )
+        facts = ledger.facts(after)
         if changes:
             tree = self._store.trees.updated(tree, changes)
             ours = {k: v for k, v in facts.items() if k in _CODE_FACTS}
             text = commits.message(subject, body, ours)
-            code = ledger.commit(self._store, tree, [code], when, text)
-        lines_tree = self._with_lines(step, lines)
+            after = replace(after, code=ledger.commit(self._store, tree, [before.code], when, text))
+        lines_tree = self._with_lines(after.step, lines)
         text = commits.message(subject, "", facts)
-        head = ledger.commit(self._store, lines_tree, [self.record.head, code], when, text)
-        self.record = ledger.advance(self.record, head, code, when)
+        head = ledger.commit(self._store, lines_tree, [before.head, after.code], when, text)
+        self.record = ledger.advance(before, replace(after, head=head))
         self._tree, self._lines_tree, self._pending = tree, lines_tree, {}
-        return Step(step, code, head, self.id, subject, when, files)
+        return Step(after.step, after.code, head, self.id, subject, when, files)
 
     def remember(self, meta: bytes) -> None:
         """From the next step on the session carries this meta.json."""
@@ -196,6 +205,8 @@ class Session:
         worktree.retarget(self._store, self._checkout, tree, pairs)
         self._lines_tree = self._store.tree_of(place.session_commit)
         self._pending = {path: after for path, _, after in pairs}
+        rests = record.load(self._store, place.session_commit).rests
+        self.record = replace(self.record, rests=rests)
         return self.append(b"", when=when, subject=f"undo to step {step}")
 
     def close(self) -> None:
@@ -203,7 +214,7 @@ class Session:
         with self._held:
             self._checkout.close()
             worktree.save_index(self._store, self.id, self._checkout)
-            self._store.writer.join()
+            self._store.writer.tidy()
 
     def __enter__(self) -> Self:
         return self

@@ -38,7 +38,8 @@ def take(store: Store, *, clean: bool, when: datetime) -> Start:
             tree = _with_changes(store, base, staged, known)
     if tree is None:
         tree = store.trees.write({})
-    _mention_submodules(store, tree)
+    if b".gitmodules" in store.trees.entries(tree):
+        _mention_submodules(store, tree)
     if head and tree == base:
         return Start(head, tree, known)
     return Start(_commit(store, tree, head, when), tree, known)

@@ -44,7 +44,7 @@ class Store:
         self.common = Path(repo.commondir()).resolve()
         self.control = Path(repo.controldir()).resolve()
         self.root = None if repo.bare else Path(repo.path).resolve()
-        self.writer = Writer(self.common / "objects")
+        self.writer = Writer(self.common / "objects", home / "packs" / self.key)
         self.refs = Refs(self.common, repo.refs.get_packed_refs)
         self.trees = Trees(self.read_tree, self.writer)
 

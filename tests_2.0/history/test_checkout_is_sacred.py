@@ -4,9 +4,15 @@ import pytest
 from git_repository import WHEN, GitRepository
 from sessions import started
 
-from mlxk.contract.errors import DirtyMerge, NotARepository, RuntimeIncompatible, UnsafePath
+from mlxk.contract.errors import (
+    CorruptState,
+    DirtyMerge,
+    NotARepository,
+    RuntimeIncompatible,
+    UnsafePath,
+)
 from mlxk.contract.notes import collecting
-from mlxk.history import diff
+from mlxk.history import diff, index
 from mlxk.history.record import find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
@@ -298,6 +304,26 @@ def test_an_index_that_we_cannot_read_is_refused(tmp_path, home, make):
     repo.git(*make)
     with Store.open(repo.root, home / ".mlxk") as store, pytest.raises(RuntimeIncompatible):
         Session.create(store, b"{}", name="try", when=WHEN)
+
+
+@pytest.mark.parametrize("version", ["2", "4"])
+def test_an_index_that_was_cut_short_is_an_error_at_any_length(tmp_path, home, version):
+    repo = plain(tmp_path / "repo")
+    repo.git("update-index", "--index-version", version)
+    file = repo.root / ".git/index"
+    whole = file.read_bytes()
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        with pytest.raises(CorruptState, match="damaged"):
+            index.read(file)
+
+
+def test_an_index_without_a_checksum_is_read(tmp_path, home):
+    repo = plain(tmp_path / "repo")
+    repo.git("config", "index.skipHash", "true")
+    repo.git("update-index", "--force-write-index")
+    with started(repo, home) as session:
+        assert session.record.base == repo.git("rev-parse", "HEAD")
 
 
 def test_a_changed_file_that_needs_a_filter_program_is_refused(tmp_path, home):

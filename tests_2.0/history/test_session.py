@@ -15,6 +15,7 @@ from mlxk.contract.errors import (
     UnsafePath,
 )
 from mlxk.contract.notes import collecting
+from mlxk.history.distance import Distances
 from mlxk.history.record import find, records
 from mlxk.history.session import Session
 from mlxk.history.store import Store
@@ -289,6 +290,53 @@ def test_commits_that_a_person_made_in_the_worktree_are_taken_in(store, session,
         assert (again.record.code, again.recovered) == (mine, None)
         (again.worktree / "mine").write_text("y\n")
         assert again.append(b"b\n", when=WHEN, paths=["mine"]).files[0].status == "modified"
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize("how", ["unmoved", "one line", "merged", "rewritten", "detached"])
+def test_the_distance_to_head_is_what_git_counts(store, session, repo, how, by_hand):
+    for number in range(3):
+        (session.worktree / "new").write_text(f"{number}\n")
+        session.append(b"x\n", when=WHEN, paths=["new"])
+        session.append(b"y\n", when=WHEN)
+    session.close()
+    if by_hand:
+        repo.git("commit", "-q", "--allow-empty", "-m", "by hand", at=session.worktree)
+        Session.open(store, "try", when=WHEN).close()
+    match how:
+        case "one line":
+            repo.commit("a")
+            repo.commit("b")
+        case "merged":
+            repo.git("checkout", "-q", "-b", "side")
+            repo.commit("a")
+            repo.git("checkout", "-q", "main")
+            repo.commit("b")
+            repo.git("merge", "-q", "--no-ff", "side")
+        case "rewritten":
+            repo.git("commit", "-q", "--amend", "-m", "other")
+        case "detached":
+            repo.git("checkout", "-q", "--orphan", "other")
+            repo.commit("root")
+    record = find(store, "try").record
+    told = Distances(store).of(record)
+    ahead = repo.git("rev-list", "--count", f"{record.base}..mlxk/try")
+    behind = repo.git("rev-list", "--count", "mlxk/try..HEAD")
+    assert (told.ahead, told.behind) == (int(ahead), int(behind))
+
+
+def test_a_listing_knows_whether_somebody_is_owed_an_answer(store, session):
+    assert session.record.rests
+    session.append(b"a\n", when=WHEN, rests=False)
+    assert find(store, "try").record.rests is False
+    session.append(b"", when=WHEN, paths=None)
+    assert find(store, "try").record.rests is False
+    session.append(b"b\n", when=WHEN, rests=True, model="tiny")
+    assert (find(store, "try").record.rests, find(store, "try").record.model) == (True, "tiny")
+    session.undo(1, when=WHEN)
+    assert find(store, "try").record.rests is False
+    session.append(b"c\n", when=WHEN)
+    assert find(store, "try").record.rests is None
 
 
 def test_a_branch_that_was_moved_elsewhere_is_left_there(store, session, repo):
