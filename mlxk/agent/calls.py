@@ -92,7 +92,9 @@ class Caller:
         await self._gate.pass_(use.id, tool, about)
         redactor = Redactor(lambda text: self._sender.send(ToolOutput(use.id, text)))
         try:
-            return await tool.run(arguments, replace(self._context, emit=redactor.feed))
+            hidden = self._gate.hidden(use.name)
+            context = replace(self._context, emit=redactor.feed, hidden=hidden)
+            return await tool.run(arguments, context)
         except OSError as e:
             raise _explained(e, str(arguments.get("path", "the file"))) from e
         finally:

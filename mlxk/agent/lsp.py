@@ -22,7 +22,6 @@ from mlxk.agent.tools.base import (
     schema,
     text,
 )
-from mlxk.agent.workspace import Workspace
 from mlxk.chat.types import Tool
 from mlxk.contract.errors import UnsafePath
 
@@ -82,6 +81,8 @@ class _Servers:
         workspace, name = context.workspace, arguments["path"]
         source = workspace.read(name, _LARGEST).decode(errors="replace")
         path, action = workspace.resolve(name), arguments["action"]
+        if not context.shows(workspace.relative(path)):
+            raise ToolError(f"{name} may not be read")
         if action == "diagnostics":
             server = await self._server(path.suffix)
             found = await server.diagnostics(path, source)
@@ -91,7 +92,7 @@ class _Servers:
             at = _position(source, arguments)
             server = await self._server(path.suffix)
             places = await server.places(action, path, source, at)
-            lines = [_place(workspace, item) for item in places[:_MOST]]
+            lines = [_place(context, item) for item in places[:_MOST]]
             nothing = "Nothing found."
         output = clipped("\n".join(lines), context.limits.output_bytes, "ask about less")
         return Result(output or nothing)
@@ -136,13 +137,16 @@ def _problem(path: str, item: dict[str, Any]) -> str:
     return f"{path}:{line}: {_SEVERITIES.get(item.get('severity', 1))}: {item['message']}"
 
 
-def _place(workspace: Workspace, item: dict[str, Any]) -> str:
-    """With the line itself, when the file is in the worktree."""
+def _place(context: Context, item: dict[str, Any]) -> str:
+    """With the line itself, when the file is in the worktree and may be read."""
+    workspace = context.workspace
     uri = item.get("uri") or item["targetUri"]
     line = (item.get("range") or item["targetSelectionRange"])["start"]["line"]
     path = Path(unquote(urlsplit(uri).path))
     try:
         inside = workspace.relative(workspace.resolve(str(path)))
+        if not context.shows(inside):
+            return f"{inside}:{line + 1}"
         lines = workspace.read(inside, _LARGEST).decode(errors="replace").split("\n")
     except (UnsafePath, OSError):
         return f"{path}:{line + 1}"

@@ -63,6 +63,14 @@ class Gate:
         self._sender = sender
         self._answer = answer
 
+    def hidden(self, name: str) -> tuple[str, ...]:
+        """Globs of paths that a search of this tool may not show: its own rules, and Read's."""
+        rules = (rule.partition("(") for rule in self._permissions.deny)
+        wanted = {name.casefold(), "read"}
+        return tuple(
+            rest.removesuffix(")") for tool, _, rest in rules if rest and tool.casefold() in wanted
+        )
+
     async def pass_(self, id: str, tool: AgentTool, about: str) -> None:
         """Return when the call may run; Denied says why not. `about`: its command or path."""
         name, rules = tool.spec.name, self._permissions

@@ -5,7 +5,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from fnmatch import fnmatch
+from fnmatch import fnmatch, fnmatchcase
 
 _LARGEST = 16 << 20
 _LONGEST_LINE = 500
@@ -35,11 +35,14 @@ def read(path: str) -> bytes:
     return b"" if b"\0" in data[:8192] else data
 
 
-def main(pattern: str, below: str, glob: str) -> None:
+def main(pattern: str, below: str, glob: str, *hidden: str) -> None:
+    """Print the lines that match, of files whose path matches `glob` and no `hidden` one."""
     expression = re.compile(pattern)
     for path in files(below):
         name = path.rpartition("/")[2]
         if name.casefold() == ".git" or (glob and not (fnmatch(name, glob) or fnmatch(path, glob))):
+            continue
+        if any(fnmatchcase(path, rule) for rule in hidden):
             continue
         for number, line in enumerate(read(path).decode(errors="replace").splitlines(), 1):
             if expression.search(line):
@@ -48,4 +51,4 @@ def main(pattern: str, below: str, glob: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:])

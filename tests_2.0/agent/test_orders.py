@@ -118,6 +118,29 @@ async def test_permissions_decide_about_each_call(run, permissions, turn, allowe
     assert (ended.error is None) == allowed
 
 
+@pytest.mark.parametrize(
+    ("deny", "use", "says"),
+    [
+        ("Grep(keys/*)", call("Grep", '{"pattern": "word"}'), "notes.txt:1:word\n"),
+        ("Read(keys/*)", call("Grep", '{"pattern": "word"}'), "notes.txt:1:word\n"),
+        ("Read(*.txt)", call("Grep", '{"pattern": "word", "path": "keys/a.txt"}'), "No matches."),
+        ("Find(keys/*)", call("Find", '{"pattern": "*.txt"}'), "a.txt\nnotes.txt"),
+        ("Read(keys/a*)", call("Ls", '{"path": "keys"}'), "b.txt"),
+        ("Read(keys/*)", call("Lsp", '{"action": "diagnostics", "path": "keys/a.txt"}'), None),
+    ],
+    ids=["Grep", "Read hides from Grep", "the file itself", "Find", "Ls", "Lsp"],
+)
+async def test_a_rule_judges_each_file_that_a_search_finds(run, session, deny, use, says):
+    for name in ("notes.txt", "keys/a.txt", "keys/b.txt"):
+        (session.worktree / name).parent.mkdir(exist_ok=True)
+        (session.worktree / name).write_text("word\n")
+    rules = Permissions(deny=(deny,))
+    tools = ("Grep", "Find", "Ls", "Lsp")
+    await run(use, "Done.", settings=replace(SETTINGS, permissions=rules, tools=tools))
+    result = run.model.requests[1].messages[-1].parts[0].text
+    assert result == (says or "Error: keys/a.txt may not be read")
+
+
 async def test_a_question_and_its_answer_are_events(run):
     async def yes(asked):
         return asked.about == "n.txt"

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from mlxk.agent.confine import Confinement
@@ -23,12 +24,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a call happens. `emit` passes on output while a command runs."""
+    """Where a call happens. `emit` passes on output while a command runs; paths that match
+    `hidden` are not shown by whatever looks through files."""
 
     workspace: Workspace
     confinement: Confinement
     limits: Limits
     emit: Callable[[str], None]
+    hidden: tuple[str, ...] = ()
+
+    def shows(self, path: str) -> bool:
+        """Of a path relative to the worktree."""
+        return not any(fnmatchcase(path, glob) for glob in self.hidden)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ def _find(arguments: dict[str, Any], context: Context) -> Result:
         folders[:] = sorted(d for d in folders if d.casefold() != ".git")
         for name in sorted(n for n in names if n.casefold() != ".git"):
             path = os.path.relpath(f"{folder}/{name}", context.workspace.root)
-            if matches(path) or ("/" not in pattern and matches(name)):
+            is_wanted = matches(path) or ("/" not in pattern and matches(name))
+            if is_wanted and context.shows(path):
                 found.append(path)
         if len(found) > _MOST:
             break

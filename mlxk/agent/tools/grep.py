@@ -28,7 +28,7 @@ async def _run(arguments: dict[str, Any], context: Context) -> Result:
     script = str(Path(search.__file__))
     wanted = (arguments["pattern"], below, arguments.get("glob", ""))
     done = await run_command(
-        [sys.executable, "-I", script, *wanted],
+        [sys.executable, "-I", script, *wanted, *context.hidden],
         cwd=context.workspace.root,
         timeout_s=_SECONDS,
         keep_bytes=4 * context.limits.output_bytes,

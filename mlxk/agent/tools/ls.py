@@ -19,7 +19,7 @@ def _list(name: str, context: Context) -> Result:
     names = (
         f"{e.name}/" if e.is_dir() and not e.is_symlink() else e.name
         for e in entries
-        if e.name.casefold() != ".git"
+        if e.name.casefold() != ".git" and context.shows(context.workspace.relative(e))
     )
     return Result(clipped("\n".join(names), context.limits.output_bytes, "use Find") or "(empty)")
 
