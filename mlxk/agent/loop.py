@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from mlxk.agent import compact, events
+from mlxk.agent.arguments import sendable
 from mlxk.agent.calls import Caller, CallRecord, Denial, Outcome
 from mlxk.agent.events import Sender
 from mlxk.agent.limits import Meter, spent
@@ -188,7 +189,7 @@ class Loop:
         """With a form to fill in there is nothing to call."""
         return replace(
             self._request,
-            messages=(self._system, *messages),
+            messages=(self._system, *map(sendable, messages)),
             tools=() if form else self._request.tools,
             max_tokens=self._meter.tokens_left(),
             response_format=form or ResponseFormat(),

@@ -99,6 +99,17 @@ async def test_invalid_arguments_are_a_result_not_an_end(run):
 
 
 @pytest.mark.parametrize(
+    ("written", "sent"),
+    [('{"path": ', '{"arguments":"{\\"path\\": "}'), ("[]", '{"arguments":"[]"}'), ("", "{}")],
+)
+async def test_what_was_no_json_is_kept_but_not_sent(run, session, written, sent):
+    """Servers parse the arguments of earlier calls, and fail when they cannot."""
+    await run(call("Ls", written), "Done.")
+    assert run.requests[1].messages[2].tool_uses[0].arguments == sent
+    assert history(session)[1].tool_uses[0].arguments == written
+
+
+@pytest.mark.parametrize(
     ("budgets", "name"),
     [(Budgets(turns=1), "turns"), (Budgets(tokens=1), "tokens"), (Budgets(seconds=0.2), "seconds")],
 )
