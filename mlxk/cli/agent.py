@@ -86,6 +86,7 @@ def agent(
     max_tool_calls: options.MaxToolCalls = None,
     tool_timeout: options.ToolTimeout = None,
     dry_run: options.DryRun = False,
+    stream: options.Stream = None,
     web: options.Web = False,
     port: options.Port = "auto",
     no_open: options.NoOpen = False,
@@ -139,7 +140,7 @@ def agent(
     if web or bare or (prompt is None and not more and input_format is None and has_screen()):
         unfit: dict[str, object] = {"--futures": futures > 1, "--land": land, "--branch": branch}
         unfit |= {"--output-schema": output_schema, "--input-format": input_format}
-        unfit |= {"--dry-run": dry_run, "--leash": leash}
+        unfit |= {"--dry-run": dry_run, "--leash": leash, "--stream": stream}
         first = for_people(unfit, prompt, more, web=web, bare=bare)
         if web:
             from mlxk.cli.web import Wanted, page
@@ -164,6 +165,7 @@ def agent(
         futures=futures,
         input_format=answers,
         land=land,
+        stream=stream,
         leash=on_leash(leash, wanted.given, {"--dry-run": dry_run, "--input-format": answers}),
     )
     if dry_run:

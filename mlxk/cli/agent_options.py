@@ -77,4 +77,7 @@ Port = Annotated[str, typer.Option(help="Port of --web, or `auto` for a free one
 NoOpen = Annotated[
     bool, typer.Option("--no-open", help="Print the link of --web, open no browser.")
 ]
+Stream = Annotated[
+    Path | None, typer.Option(help="Append the run to this file as it goes, for `tail -f`.")
+]
 Bare = Annotated[bool, typer.Option("--bare", help="Plain lines instead of the full screen.")]

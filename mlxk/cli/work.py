@@ -1,8 +1,8 @@
 """Carry out an agent's order: one job, or several futures from one point."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from mlxk.agent.compose import Start
 from mlxk.agent.events import Event
 from mlxk.agent.job import Bounds, Ended, Job, Order
 from mlxk.agent.leash.recipe import Leash
+from mlxk.agent.logbook import logbook
 from mlxk.agent.rehearsal import Rehearsal
 from mlxk.agent.report import Future, Landed
 from mlxk.agent.settings import Settings
@@ -42,6 +43,7 @@ class Task:
     futures: int = 1
     input_format: str | None = None
     land: bool = False
+    stream: Path | None = None
     leash: Leash | None = None
 
 
@@ -50,7 +52,8 @@ def carry_out(task: Task) -> Generator[Event, None, Ended]:
     ended: list[Ended] = []
 
     async def work(listener: Listener) -> None:
-        ended.append(await _work(task, listener))
+        with _logged(task, listener) as listen:
+            ended.append(await _work(task, listen))
 
     try:
         yield from drive_task(work)
@@ -61,6 +64,21 @@ def carry_out(task: Task) -> Generator[Event, None, Ended]:
         hint = data.resume if data else None
         raise Interrupted(message, hint=hint, data=data, exit_code=code) from None
     return ended[0]
+
+
+@contextmanager
+def _logged(task: Task, listener: Listener) -> Iterator[Listener]:
+    """What is told to the listener is told to the log, too, when there is to be one."""
+    if task.stream is None:
+        yield listener
+        return
+    with logbook(task.stream, task.order.prompt) as log:
+
+        def tell(event: Event) -> None:
+            log(event)
+            listener(event)
+
+        yield tell
 
 
 async def _work(task: Task, listener: Listener) -> Ended:
