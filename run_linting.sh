@@ -8,3 +8,4 @@ mypy
 pyright
 lint-imports
 python docs/generate.py --check
+python docs/picture.py --check
