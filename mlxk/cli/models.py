@@ -198,7 +198,7 @@ def _gated(value: Health, *, strict: bool) -> Health:
         first, bad = value.unhealthy[0], value.summary.unhealthy_count
         raise ModelUnhealthy(
             f"{bad} of {value.summary.total} models unhealthy; {first.name}: {first.reason}",
-            hint=f"mlxk pull {first.name} repairs what the hub has",
+            hint=f"mlxk pull {first.name} repairs what the hub has" if first.hash else None,
             data=value,
             exit_code=3,
         )

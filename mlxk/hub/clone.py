@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Literal
 
-from mlxk.contract.errors import AlreadyExists, DiskFull, ModelUnhealthy
+from mlxk.contract.errors import AlreadyExists, DiskFull, ModelUnhealthy, UnsafePath
 from mlxk.hub import health, locks, provenance
 from mlxk.hub.contents import Contents, scan
 from mlxk.hub.fleet import Fleet, Progress, Task, Tick
@@ -43,6 +43,10 @@ def target(place: Place, wanted: Path | None) -> Path:
     folder = (wanted or (paths.workspaces() or Path.cwd()) / short).absolute()
     if folder.is_symlink() or (folder.exists() and not _is_empty(folder)):
         raise AlreadyExists(f"{folder} exists", hint="name another folder", path=str(folder))
+    for taken in (place.folder, paths.hub_cache()):
+        if folder.resolve().is_relative_to(taken.resolve()):
+            hint = "name a folder outside of it"
+            raise UnsafePath(f"{folder} is inside {taken}", hint=hint, path=str(folder))
     return folder
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mlxk.cli import models as commands
 from mlxk.cli import storage
-from mlxk.contract.errors import AlreadyExists, DiskFull, ModelNotFound, ModelUnhealthy
+from mlxk.contract.errors import AlreadyExists, DiskFull, ModelNotFound, ModelUnhealthy, UnsafePath
 from mlxk.hub import checksum, provenance, workspace
 from mlxk.hub import clone as hub_clone
 from mlxk.hub.contents import scan
@@ -64,6 +64,19 @@ def test_a_file_system_that_shares_blocks_shares_them(monkeypatch):
         assert (value.copied_bytes, contents(Path(name) / "w")) == (0, files)
         (Path(name) / "w" / "model.safetensors").write_bytes(b"edited")
         assert commands.health("org/m").summary.healthy_count == 1
+
+
+def test_a_model_is_never_copied_into_itself_or_the_cache(hub_cache, tmp_path):
+    hub_cache.add("org/m")
+    clone("org/m", tmp_path / "w")
+    before = contents(tmp_path / "w")
+    for source, target in (
+        (str(tmp_path / "w"), tmp_path / "w" / "sub"),
+        ("org/m", hub_cache.root / "models--org--other"),
+    ):
+        with pytest.raises(UnsafePath, match="inside"):
+            clone(source, target)
+    assert contents(tmp_path / "w") == before
 
 
 def test_a_clone_knows_where_it_came_from(hub_cache, tmp_path):
