@@ -2,12 +2,14 @@
 
 import asyncio
 import errno
+import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from mlxk.chat.model import ChatModel
 from mlxk.contract.errors import InvalidValue, PermissionDenied, PortConflict
@@ -45,7 +47,9 @@ def make_app(
 async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, None]:
     """Serve until the block ends, which cuts what is still running: see `drain`."""
     options = app[STATE].options
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2)
+    runner = web.AppRunner(
+        app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2, logger=_log()
+    )
     await runner.setup()
     try:
         await _bind(web.TCPSite(runner, options.host, port, backlog=1024), port)
@@ -63,6 +67,17 @@ async def drain(app: web.Application, *, patient: bool) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(limit):
             await state.idle.wait()
+
+
+def _log() -> logging.Logger:
+    """What is not HTTP at all is answered with 400, and is nothing to tell the owner about."""
+    log = logging.getLogger(__name__)
+    log.addFilter(_is_ours)
+    return log
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 async def _bind(site: web.TCPSite, port: int) -> None:

@@ -30,7 +30,8 @@ def _translated(e: Exception) -> tuple[MlxkError, int]:
             return NotFound("nothing is served at this path", hint="GET / says what is"), 404
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(e.allowed_methods))
-            return UsageError(f"{e.method} is not allowed here, only {allowed}"), 405
+            message = f"{e.method} is not allowed here, only {allowed}"
+            return UsageError(message, allowed=allowed), 405
         case web.HTTPRequestEntityTooLarge():
             return InvalidValue("the request body is too large"), 413
         case web.HTTPException():

@@ -82,5 +82,6 @@ def _check_key(http: web.Request, key: str) -> None:
 
 def _refusal(http: web.Request, error: MlxkError, status: int) -> web.Response:
     headers = {"Mlxk-Error": error.type}
+    headers |= {"Allow": error.details["allowed"]} if status == 405 else {}
     headers |= {"Retry-After": "1"} if error.retryable and status in (429, 503) else {}
     return reply_json(dialect(http).encode_error(error, status), status=status, headers=headers)

@@ -91,6 +91,15 @@ def test_a_second_sigint_does_not_wait(own, home):
     assert gone(children)
 
 
+def test_sigterm_cuts_off_what_is_running(own):
+    with own.post("/v1/chat/completions", LONG) as lines:
+        next(lines)
+        children = own.children()
+        own.send(signal.SIGTERM)
+        assert own.ended(within=5) == 0
+    assert gone(children)
+
+
 def test_a_port_in_use_is_named_with_a_way_out(server):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
