@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from mlxk.agent import transcript
 from mlxk.agent.calls import Outcome
 from mlxk.agent.events import FileChanged, Sender, StepCommitted
+from mlxk.agent.redact import redacted
 from mlxk.chat.types import Message, ToolUse
 from mlxk.system.clock import Clock
 
@@ -87,11 +88,12 @@ def _subject(message: Message) -> str:
     if message.tool_uses:
         return f"call {', '.join(use.name for use in message.tool_uses)}"[:_SUBJECT]
     kind = "prompt" if message.role == "user" else "answer"
-    words = f"{kind}: {' '.join(message.text.split())}"
+    words = redacted(f"{kind}: {' '.join(message.text.split())}")
     return words if len(words) <= _SUBJECT else words[: _SUBJECT - 1] + "…"
 
 
 def _body(uses: tuple[ToolUse, ...]) -> str:
     """The calls of the round, a line each, short enough for `git log`."""
-    lines = (f"{use.name} {' '.join(use.arguments.split())}"[: _SUBJECT + 8] for use in uses)
+    calls = (redacted(f"{use.name} {' '.join(use.arguments.split())}") for use in uses)
+    lines = (line[: _SUBJECT + 8] for line in calls)
     return "\n".join(lines)[:_BODY]

@@ -23,13 +23,14 @@ def files(below: str) -> Iterator[str]:
 
 
 def read(path: str) -> bytes:
-    """The bytes of a regular text file, else nothing."""
+    """The bytes of a regular text file with one name, else nothing."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return b""
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        known = os.fstat(fd)
+        if not stat.S_ISREG(known.st_mode) or known.st_nlink > 1:
             return b""
         data = file.read(_LARGEST)
     return b"" if b"\0" in data[:8192] else data

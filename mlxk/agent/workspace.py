@@ -25,30 +25,29 @@ class Workspace:
         """The real path of `name`. UnsafePath when it leaves the worktree or enters .git."""
         if "\0" in name or len(name) > 4096:
             raise UnsafePath("a path holds no NUL and at most 4096 characters")
-        real = Path(os.path.realpath(self.root / name))
+        named = self.root / name
+        real = Path(os.path.realpath(named))
         if not real.is_relative_to(self.root):
             raise UnsafePath(f"path is outside the worktree: {name}", path=name)
         if any(_is_git(part) for part in (*Path(name).parts, *real.relative_to(self.root).parts)):
             raise UnsafePath(f"path belongs to git: {name}", path=name)
+        if named.is_symlink() and not named.exists():
+            raise UnsafePath(f"path is a link that leads nowhere: {name}", path=name)
         return real
 
     def relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
     def read(self, name: str, limit: int) -> bytes:
-        """The first `limit` bytes of a regular file. FIFOs, devices and folders are refused."""
+        """The first `limit` bytes of a file. FIFOs, devices, hard links and folders are refused."""
         path = self.resolve(name)
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as file:
-            mode = os.fstat(fd).st_mode
-            if stat.S_ISDIR(mode):
-                raise IsADirectoryError(name)
-            if not stat.S_ISREG(mode):
-                raise UnsafePath(f"not a regular file: {name}", path=name)
+            _require_file(os.fstat(fd), name)
             return file.read(limit)
 
     def write(self, name: str, data: bytes) -> str:
-        """Replace a file whole, keeping its mode; a hard link elsewhere keeps the old bytes."""
+        """Replace a file whole, keeping its mode."""
         path = self.resolve(name)
         mode = _mode_to_keep(path, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,14 +66,21 @@ class Workspace:
 
 def _mode_to_keep(path: Path, name: str) -> int:
     try:
-        mode = path.lstat().st_mode
+        known = path.lstat()
     except FileNotFoundError:
         return 0o644
-    if stat.S_ISDIR(mode):
+    _require_file(known, name)
+    return stat.S_IMODE(known.st_mode)
+
+
+def _require_file(known: os.stat_result, name: str) -> None:
+    """One file with one name: another name of it may be anywhere."""
+    if stat.S_ISDIR(known.st_mode):
         raise IsADirectoryError(name)
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(known.st_mode):
         raise UnsafePath(f"not a regular file: {name}", path=name)
-    return stat.S_IMODE(mode)
+    if known.st_nlink > 1:
+        raise UnsafePath(f"a hard link, with another name elsewhere: {name}", path=name)
 
 
 def _is_git(part: str) -> bool:

@@ -187,12 +187,6 @@ def test_edit_changes_only_the_bytes_named(call, tree):
     assert path.stat().st_mode & 0o777 == 0o755
 
 
-def test_a_hard_link_elsewhere_keeps_its_bytes(call, tree):
-    os.link(tree.parent / "secret.txt", tree / "hard.txt")
-    call("Write", path="hard.txt", content="mine")
-    assert (tree.parent / "secret.txt").read_text() == "outside"
-
-
 def test_long_output_is_cut_and_says_how_to_get_the_rest(call, tree):
     (tree / "long.txt").write_text("".join(f"line {n}\n" for n in range(1000)))
     assert call("Read", path="long.txt").endswith("of 1000; Read with offset=235 for more]")

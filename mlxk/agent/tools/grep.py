@@ -25,6 +25,8 @@ async def _run(arguments: dict[str, Any], context: Context) -> Result:
     if not start.exists():
         raise ToolError(f"no such file or folder: {arguments['path']}")
     below = context.workspace.relative(start)
+    if not start.is_dir():
+        context.workspace.read(below, 0)  # refuses what is no file of its own
     script = str(Path(search.__file__))
     wanted = (arguments["pattern"], below, arguments.get("glob", ""))
     done = await run_command(
