@@ -33,6 +33,7 @@ from mlxk.contract import encoding
 from mlxk.contract.errors import (
     ContextLengthExceeded,
     EmptyAnswer,
+    MlxkError,
     ProviderError,
     SchemaMismatch,
     ToolDenied,
@@ -151,7 +152,7 @@ class Loop:
         except TimeoutError as e:
             self._keep_partial(folded)
             raise spent("seconds", self._meter.budgets.seconds or 0) from e
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, MlxkError):
             self._keep_partial(folded)
             raise
         finally:

@@ -1,0 +1,148 @@
+"""Whatever a model, its provider or a command does, the run ends in time and in order."""
+
+import asyncio
+import os
+import subprocess
+import time
+from datetime import UTC, datetime
+
+import checkout
+import pytest
+from aiohttp import web
+
+from mlxk.agent import transcript
+from mlxk.agent.job import Bounds, Job, Order
+from mlxk.agent.limits import Budgets
+from mlxk.agent.settings import Settings, to_meta
+from mlxk.agent.tools.base import Limits
+from mlxk.chat.scripted import Scripted, call
+from mlxk.history.session import Session
+from mlxk.history.store import Store
+from mlxk.providers.client import Patience, RemoteModel
+from mlxk.providers.endpoints import endpoint
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SETTINGS = Settings("scripted", tools=("Read", "Write", "Bash", "Ls"))
+TEXT = b'data: {"id":"r","model":"m","choices":[{"index":0,"delta":{"content":"Half a"}}]}\n\n'
+CALL = (
+    b'data: {"id":"r","model":"m","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,'
+    b'"id":"c1","function":{"name":"Write","arguments":"{\\"path\\": \\"n"}}]}}]}\n\n'
+)
+
+
+@pytest.fixture
+def session(home, tmp_path):
+    repo = checkout.make(tmp_path / "repo")
+    with (
+        Store.open(repo, home / ".mlxk") as store,
+        Session.create(store, to_meta(SETTINGS), name="work", when=NOON) as session,
+    ):
+        yield session
+
+
+@pytest.fixture
+def run(session):
+    async def go(model, bounds=None, heard=None):
+        job = Job(session, model, SETTINGS, bounds=bounds or Bounds(), now=lambda: NOON)
+        return await job.run(Order("do it"), heard.append if heard is not None else id)
+
+    return go
+
+
+def is_valid(session):
+    return not transcript.repaired(transcript.from_lines(session.record.lines()))
+
+
+@pytest.fixture
+async def provider():
+    """A model behind an API that answers each request with the next of these bodies."""
+    opened = []
+
+    async def start(*replies):
+        asked = []
+
+        async def answer(request):
+            asked.append(await request.json())
+            status, body = replies[min(len(asked), len(replies)) - 1]
+            return web.Response(status=status, body=body, content_type="text/event-stream")
+
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        place = endpoint("openai", f"http://127.0.0.1:{runner.addresses[0][1]}", {})
+        model = RemoteModel(place, patience=Patience(tries=3, first_pause_s=0.01))
+        await model.__aenter__()
+        opened.append((runner, model))
+        model.asked = asked
+        return model
+
+    yield start
+    for runner, model in opened:
+        await model.__aexit__(None, None, None)
+        await runner.cleanup()
+
+
+async def test_a_provider_that_fails_is_asked_three_times(run, session, provider):
+    model, heard = await provider((500, b"broken")), []
+    ended = await run(model, heard=heard)
+    assert (ended.error.type, ended.report.stop_reason) == ("provider_error", "error")
+    assert (len(model.asked), [e.type for e in heard].count("retry")) == (3, 2)
+    assert is_valid(session)
+
+
+@pytest.mark.parametrize(("cut", "kept"), [(TEXT, ["Half a"]), (CALL, [])], ids=["text", "call"])
+async def test_a_cut_answer_leaves_a_valid_history(run, session, provider, cut, kept):
+    model = await provider((200, cut))
+    ended = await run(model)
+    assert ended.error.type == "provider_error"
+    messages = transcript.from_lines(session.record.lines())
+    assert [m.text for m in messages if m.role == "assistant"] == kept
+    assert is_valid(session)
+    assert (await run(Scripted("Better."))).error is None
+
+
+async def test_a_command_that_ignores_signals_ends_within_a_second(run, session):
+    nap = f"sleep {40000 + os.getpid() % 10000}"
+    stubborn = call("Bash", f'{{"command": "trap \'\' TERM INT; touch made; {nap}; {nap}"}}')
+    heard = []
+    task = asyncio.create_task(run(Scripted(stubborn), heard=heard))
+    while not (session.worktree / "made").exists():
+        await asyncio.sleep(0.02)
+    began = time.monotonic()
+    task.cancel()
+    ended = await task
+    assert time.monotonic() - began < 1.5
+    assert ended.error.type == "interrupted"
+    assert ended.report.commits[-1].files == ("made",)
+    assert subprocess.run(["pgrep", "-f", f"^{nap}$"], check=False).returncode == 1
+    assert is_valid(session)
+
+
+async def test_the_time_of_a_run_ends_a_command(run, session):
+    bounds = Bounds(Budgets(seconds=0.6))
+    ended = await run(Scripted(call("Bash", '{"command": "echo a > a; sleep 500"}')), bounds)
+    assert ended.error.details["budget"] == "seconds"
+    assert ended.report.duration_s < 3
+    assert ended.report.commits[-1].files == ("a",)
+    assert is_valid(session)
+
+
+async def test_a_flood_of_output_is_cut_as_it_comes(run, session):
+    heard = []
+    bounds = Bounds(limits=Limits(timeout_s=0.7, output_bytes=10_000))
+    await run(Scripted(call("Bash", '{"command": "yes"}'), "Done."), bounds, heard)
+    told = sum(len(e.data.text) for e in heard if e.type == "tool.output")
+    (finished,) = [e.data for e in heard if e.type == "tool.finished"]
+    assert told <= 10_000
+    assert (len(finished.text) < 11_000, finished.ok) == (True, False)
+
+
+async def test_a_tool_that_is_not_there_and_words_that_are_no_json_do_not_end_a_run(run, session):
+    ended = await run(
+        Scripted(call("Delete", "{}"), call("Write", '{"path'), call("Ls", "{}"), "Done.")
+    )
+    assert (ended.error, ended.report.result) == (None, "Done.")
+    assert [c.ok for c in ended.report.tool_calls] == [False, False, True]
+    assert is_valid(session)
