@@ -10,7 +10,7 @@ from mlxk.cli.registry import Ongoing, command
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
     from mlxk.cli.gatehouse import Cloud
@@ -64,13 +64,12 @@ def gateway(
     """
     from mlxk.cli.drive import drive
     from mlxk.cli.listen import key_of, log_to, port_number
-    from mlxk.contract.errors import Locked
     from mlxk.deploy import checking
     from mlxk.deploy import gateway as front
     from mlxk.deploy.local import Host
     from mlxk.deploy.store import Store
     from mlxk.server.state import ServerOptions
-    from mlxk.system import files, paths
+    from mlxk.system import paths
 
     store = Store(paths.home())
     _, about = front.declared(store)
@@ -80,11 +79,6 @@ def gateway(
     options = ServerOptions(
         host=about.host, api_key=key_of(about.api_key_env), log=log_to(log), metrics=about.metrics
     )
-    only = files.locked(store.home / "gateway.lock")
-    try:
-        only.__enter__()
-    except Locked as e:
-        raise Locked("a gateway runs already", hint="mlxk status") from e
     service = drive(_service(Host(store, os.environ), port_number(wanted), options))
     return Ongoing(next(service), service)
 
@@ -98,11 +92,13 @@ async def _service(
     from contextlib import AsyncExitStack
 
     from mlxk.cli.gatehouse import Cloud
+    from mlxk.contract.errors import Locked
     from mlxk.deploy import gateway as front
     from mlxk.server.app import drain, listening, make_app
     from mlxk.server.exchange import Exchange
     from mlxk.server.residency import House
     from mlxk.server.state import STATE
+    from mlxk.system import files
 
     stack, about = front.declared(host.store)
     changed = asyncio.Event()
@@ -112,6 +108,11 @@ async def _service(
         0, patience_s=about.queue_timeout_s, places=about.max_queue, wait_s=about.queue_timeout_s
     )
     async with AsyncExitStack() as opened:
+        try:
+            opened.enter_context(files.locked(host.store.home / "gateway.lock"))
+        except Locked as e:
+            # Two in one home would start and end the same processes.
+            raise Locked("a gateway runs already", hint="mlxk status") from e
         exchange = Exchange(house, app[STATE])
         opened.push_async_callback(exchange.leave)
         cloud = Cloud(opened)
@@ -123,7 +124,7 @@ async def _service(
             address.url, address.host, address.port, os.getpid(), stack.name, models, may_leave
         )
         try:
-            await _kept(host, exchange, cloud, changed)
+            await _kept(host, exchange, cloud, changed, options.log)
         except asyncio.CancelledError as e:
             await drain(app, patient="SIGTERM" not in e.args)
 
@@ -145,7 +146,11 @@ async def _arranged(
 
 
 async def _kept(
-    host: "Host", exchange: "Exchange", cloud: "Cloud", changed: "asyncio.Event"
+    host: "Host",
+    exchange: "Exchange",
+    cloud: "Cloud",
+    changed: "asyncio.Event",
+    tell: "Callable[[bytes], object] | None",
 ) -> None:
     """Look at all, again and again; read the documents again when that is asked for."""
     import asyncio
@@ -172,7 +177,8 @@ async def _kept(
             forget(host.store.home, GATEWAY)
             return
         except MlxkError as e:
-            _complain(e)
+            if tell is not None:
+                tell(_complaint(e))
 
 
 def _recorded(host: "Host", port: int) -> "AbstractAsyncContextManager[None]":
@@ -205,11 +211,12 @@ def _recorded(host: "Host", port: int) -> "AbstractAsyncContextManager[None]":
     return known()
 
 
-def _complain(error: Exception) -> None:
-    import sys
+def _complaint(error: Exception) -> bytes:
+    from mlxk.contract import encoding
+    from mlxk.system.clock import now, stamp
 
-    sys.stderr.write(f"mlxk: the documents were not read again: {error}\n")
-    sys.stderr.flush()
+    line = {"time": stamp(now()), "event": "documents_not_read", "message": str(error)}
+    return encoding.dumps(line, newline=True)
 
 
 def _greeting(value: Opened) -> str:

@@ -26,7 +26,7 @@ def deployment(store: "Store") -> Deployment:
     value: dict[str, Any] = {
         "name": GATEWAY,
         "model": f"mlxk/{GATEWAY}",
-        "engine": {"command": ["${PYTHON}", "-m", "mlxk", "gateway"]},
+        "engine": {"command": ["${PYTHON}", "-m", "mlxk", "gateway", "--json"]},
         "server": {"host": about.host, "port": port or "auto"},
         "probe": {"live": "/", "ready": "/", "timeout_s": 60},
         "auth": {"api_key_env": about.api_key_env} if about.api_key_env else {},

@@ -138,7 +138,7 @@ def service(
         reason=known.reason,
         last_exit=known.last_exit,
         memory_gb=_memory(known.pid) if alive else None,
-        expires_at=None,
+        expires_at=_expiry(store, deployment, known, env) if alive else None,
     )
 
 
@@ -188,7 +188,9 @@ def look(deployment: Deployment | None, known: Record, env: Mapping[str, str], n
         is_new = known.ready_at is None and young
         return Seen("down", "starting" if is_new else "failed")
     seconds = round(answer.seconds, 4)
-    phase = "ready" if answer.is_good else _phase(answer.body, young=young)
+    asleep = is_truthful and (answer.body or {}).get("phase") == "stopped"
+    phase: Phase = "idle" if asleep else "ready"
+    phase = phase if answer.is_good else _phase(answer.body, young=young)
     if phase not in ("ready", "idle"):
         return Seen("down", phase, seconds)
     return Seen("healthy" if answer.seconds <= HEALTHY_S else "degraded", phase, seconds)
@@ -207,6 +209,28 @@ def _phase(body: dict[str, Any] | None, *, young: bool) -> Phase:
         case "stopped":
             return "stopping"
     return "loading" if young else "failed"
+
+
+def _expiry(
+    store: Store, deployment: Deployment | None, known: Record, env: Mapping[str, str]
+) -> str | None:
+    """When it leaves if nobody asks: who unloads it says so, itself or the gateway."""
+    if deployment is None or deployment.keep_alive_s is None:
+        return None
+    if known.desired == "on_demand":
+        front = record.read(store.home, GATEWAY)
+        if front is None or not front.is_alive():
+            return None
+        return _leaving(local.target(store.load(GATEWAY), front, env), known.name)
+    if deployment.engine.name != "mlxk":
+        return None
+    return _leaving(local.target(deployment, known, env), None)
+
+
+def _leaving(where: probe.Target, name: str | None) -> str | None:
+    answer = probe.get(where, "/api/ps", HEALTHY_S)
+    rows = (answer.body or {}).get("models", ()) if answer and answer.is_good else ()
+    return next((row.get("expires_at") for row in rows if name in (None, row.get("name"))), None)
 
 
 def _declared(store: Store, name: str) -> Deployment | None:

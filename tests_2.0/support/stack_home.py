@@ -6,11 +6,12 @@ from pathlib import Path
 
 import orjson
 
-from mlxk.deploy import apply, local, plan, record, status
+from mlxk.deploy import apply, local, plan, record, settings, status
 from mlxk.deploy.local import Host, Limits
 from mlxk.deploy.store import Store
 
 STUB = str(Path(__file__).parent / "stub_service.py")
+CHAT = str(Path(__file__).parent / "chat_service.py")
 SHORT = Limits(first_s=0.05, cap_s=0.1, grace_s=0.4, look_s=0.3)
 
 
@@ -42,6 +43,19 @@ class StackHome:
         }
         self.store.save(value)
         return self.store.load(name)
+
+    def chats(self, name, mode="good", **fields):
+        """One that answers questions."""
+        self.mode(name, mode)
+        command = [sys.executable, CHAT, "${PORT}", str(self.modes / name)]
+        value = {"name": name, "model": f"org/{name}", "engine": {"command": command}}
+        self.store.save(value | {"probe": {"ready": "/health"}} | fields)
+
+    def stack(self, *names, **fields):
+        """The active stack, with a gateway on any port unless `fields` says more."""
+        value = {"name": "mine", "deployments": list(names), "gateway": {"port": "auto"}, **fields}
+        self.store.save_stack({key: given for key, given in value.items() if given is not None})
+        settings.save(self.home, settings.with_stack(self.store.settings(), "mine"))
 
     def mode(self, name, mode):
         (self.modes / name).write_text(mode)
