@@ -4,9 +4,10 @@ import asyncio
 import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.app import App, ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -14,7 +15,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from mlxk.agent.desk_news import Notice
-from mlxk.contract.errors import MlxkError, UsageError
+from mlxk.contract.errors import MlxkError, SessionBusy, UsageError
 from mlxk.tui import bars, words
 from mlxk.tui.conversation import Conversation
 from mlxk.tui.editor import Editor
@@ -67,6 +68,10 @@ class Terminal(App[None]):
 
     def __init__(self, opening: Opening) -> None:
         super().__init__()
+        # Textual takes Alt-1 for what one terminal means by it on macOS: an inverted "!".
+        sequences = cast("dict[str, object]", ANSI_SEQUENCES_KEYS)
+        for digit in "123456789":
+            sequences.pop(f"\x1b{digit}", None)
         self._opening = opening
         self.failure: MlxkError | None = None
         self._desk: Desk | None = None
@@ -155,8 +160,6 @@ class Terminal(App[None]):
             self.exit()
             return
         await self._doing(self._first)
-        if not self.desk.tabs:
-            self.go(self.desk.new())
         self.set_interval(0.5, self._refresh)
         for text in self._waiting:
             self._take(text)
@@ -168,13 +171,10 @@ class Terminal(App[None]):
             return
         try:
             self.go(await self.desk.open(spec))
-        except MlxkError as e:
-            self.go(self.desk.new())
-            if e.type != "session_busy":
+        except SessionBusy as e:
+            if not await self.confirm(f"{e}. Go on in a branch from its last step?"):
                 raise
-            question = f"{e}. Go on in a branch from its last step?"
-            if await self.confirm(question):
-                self.go(await self.desk.fork(spec))
+            self.go(await self.desk.fork(spec))
 
     @work(exit_on_error=True)
     async def _follow(self, tab: "Tab") -> None:
@@ -222,6 +222,8 @@ class Terminal(App[None]):
         try:
             await action()
         except MlxkError as e:
+            if self._tab is None:
+                self.go(self.desk.new())
             self.tab.feed.tell(Notice("error", str(e), e.hint, e.type))
 
     async def _interactive(self, line: str) -> None:
