@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from mlxk.contract.errors import ExtraMissing, InvalidValue
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlxk.cli.bench import Benched
+    from mlxk.deploy.bench_figures import Level, Percentiles
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -28,24 +31,24 @@ def draw(value: "Benched", path: Path) -> None:
 
     from mlxk.system.files import translated
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4), layout="constrained")
     figure.suptitle(f"{value.model}: prompts of {value.prompt_tokens} tokens")
-    speed, wait = figure.subplots(1, 2)
-    _speeds(speed, value)
-    _waits(wait, value)
-    for axes in (speed, wait):
+    speed, first, gap = figure.subplots(1, 3)
+    _speeds(speed, value.sweep)
+    _times(first, "first token", [(v.concurrency, v.ttft_s) for v in value.sweep])
+    _times(gap, "gap between tokens", [(v.concurrency, v.gap_s) for v in value.sweep])
+    for axes in (speed, first, gap):
         axes.set_xlabel("requests at once")
         axes.set_xticks([level.concurrency for level in value.sweep])
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
-        axes.legend()
     with translated(path):
         figure.savefig(path, dpi=120)
 
 
-def _speeds(axes: Any, value: "Benched") -> None:
-    together = [(v.concurrency, v.total_tps) for v in value.sweep if v.total_tps]
-    each = [(v.concurrency, v.gen_tps) for v in value.sweep if v.gen_tps]
+def _speeds(axes: Any, sweep: "Sequence[Level]") -> None:
+    together = [(v.concurrency, v.total_tps) for v in sweep if v.total_tps]
+    each = [(v.concurrency, v.gen_tps) for v in sweep if v.gen_tps]
     for label, rows in (("together", together), ("each answer", each)):
         if rows:
             counts, spreads = zip(*rows, strict=True)
@@ -53,16 +56,13 @@ def _speeds(axes: Any, value: "Benched") -> None:
             means = [spread.mean for spread in spreads]
             axes.errorbar(counts, means, yerr=errors, marker="o", capsize=3, label=label)
     axes.set_title("tokens a second")
+    axes.legend()
 
 
-def _waits(axes: Any, value: "Benched") -> None:
-    firsts = [(v.concurrency, v.ttft_s) for v in value.sweep if v.ttft_s]
-    gaps = [(v.concurrency, v.gap_s) for v in value.sweep if v.gap_s]
-    for label, rows in (("first token", firsts), ("gap between tokens", gaps)):
-        if rows:
-            counts, found = zip(*rows, strict=True)
-            medians = [each.p50 * 1000 for each in found]
-            above = [(each.p95 - each.p50) * 1000 for each in found]
-            below = [0.0] * len(above)
-            axes.errorbar(counts, medians, yerr=(below, above), marker="o", capsize=3, label=label)
-    axes.set_title("milliseconds, median and 95 %")
+def _times(axes: Any, title: str, rows: "Sequence[tuple[int, Percentiles | None]]") -> None:
+    known = [(count, found) for count, found in rows if found]
+    medians = [found.p50 * 1000 for _, found in known]
+    above = [(found.p95 - found.p50) * 1000 for _, found in known]
+    errors = ([0.0] * len(above), above)
+    axes.errorbar([count for count, _ in known], medians, yerr=errors, marker="o", capsize=3)
+    axes.set_title(f"{title}: ms, median and 95 %")
