@@ -7,7 +7,8 @@ import { changed, session, state } from "./state.js";
 import { activeTab, address, busy } from "./tabs.js";
 
 export function select(id, view = state.view) {
-  if (id !== state.current) Object.assign(state, { current: id, pending: null, conversation: null, range: null });
+  if (id !== state.current)
+    Object.assign(state, { current: id, pending: null, conversation: null, range: null });
   show(id == null ? "chat" : view);
   document.body.classList.remove("open");
   changed("current", "view");
@@ -55,7 +56,9 @@ export async function undo(step, id = state.current) {
   const of = session(id);
   const done = await question({
     title: step == null ? "Undo the last prompt" : `Back to step ${step}`,
-    text: [`Files and conversation of ${of.name} become what they were. That is a step of its own: it can be undone, too.`],
+    text: [
+      `Files and conversation of ${of.name} become what they were. That is a step of its own: it can be undone, too.`,
+    ],
     go: "Undo",
     send: () => post(`sessions/${id}/undo`, { step: step ?? null }),
   });
@@ -67,9 +70,19 @@ export async function check() {
   const done = await question({
     title: "Check",
     text: "The command runs in the worktree. While it fails, the model goes on until it passes.",
-    fields: [{ name: "command", label: "Command", value: localStorage.getItem("check") ?? "", placeholder: "pytest -q" }],
+    fields: [
+      {
+        name: "command",
+        label: "Command",
+        value: localStorage.getItem("check") ?? "",
+        placeholder: "pytest -q",
+      },
+    ],
     go: "Run",
-    send: ({ command }) => (localStorage.setItem("check", command), post(`sessions/${state.current}/check`, { command })),
+    send: ({ command }) => (
+      localStorage.setItem("check", command),
+      post(`sessions/${state.current}/check`, { command })
+    ),
   });
   if (done) show("chat");
 }
@@ -77,7 +90,13 @@ export async function check() {
 export async function land() {
   const of = session();
   const { checked_out: here, branches } = state.repository;
-  const into = h("select", {}, branches.map((name) => h("option", { value: name, selected: name === here }, name === here ? `${name} (checked out)` : name)));
+  const into = h(
+    "select",
+    {},
+    branches.map((name) =>
+      h("option", { value: name, selected: name === here }, name === here ? `${name} (checked out)` : name),
+    ),
+  );
   const merge = h("input", { type: "checkbox" });
   const done = await question({
     title: `Land ${of.name}`,
@@ -88,10 +107,20 @@ export async function land() {
       { name: "merge", label: "Keep every step (a merge)", node: merge },
     ],
     go: "Land",
-    send: (values) => post(`sessions/${state.current}/land`, { into: values.new ? null : values.into, new: values.new || null, merge: values.merge }),
+    send: (values) =>
+      post(`sessions/${state.current}/land`, {
+        into: values.new ? null : values.into,
+        new: values.new || null,
+        merge: values.merge,
+      }),
   });
   if (!done) return;
-  const undone = done.before == null ? `git branch -D ${done.branch}` : done.checkouts ? `git reset --keep ${done.before.slice(0, 12)}` : `git branch -f ${done.branch} ${done.before.slice(0, 12)}`;
+  const undone =
+    done.before == null
+      ? `git branch -D ${done.branch}`
+      : done.checkouts
+        ? `git reset --keep ${done.before.slice(0, 12)}`
+        : `git branch -f ${done.branch} ${done.before.slice(0, 12)}`;
   if (done.before === done.commit) toast(`${done.branch} has all of it already`);
   else toast(`Landed on ${done.branch}: ${done.commit.slice(0, 8)}`, { hint: `undo: ${undone}` });
   changed("stale");
@@ -121,8 +150,20 @@ export async function restore(id) {
 }
 
 export function trash() {
-  const rows = state.trash.map(({ id, name, when }) => h("div.row", {}, h("span.path", { dir: "auto" }, `${name} · ${new Date(when).toLocaleString()}`), h("button", { type: "button", onclick: () => restore(id) }, "Restore")));
-  tell("Trash", rows.length ? rows : h("p", {}, "Nothing is in it."), h("p", {}, "Forget for good: "), h("pre", {}, "mlxk branch prune"));
+  const rows = state.trash.map(({ id, name, when }) =>
+    h(
+      "div.row",
+      {},
+      h("span.path", { dir: "auto" }, `${name} · ${new Date(when).toLocaleString()}`),
+      h("button", { type: "button", onclick: () => restore(id) }, "Restore"),
+    ),
+  );
+  tell(
+    "Trash",
+    rows.length ? rows : h("p", {}, "Nothing is in it."),
+    h("p", {}, "Forget for good: "),
+    h("pre", {}, "mlxk branch prune"),
+  );
 }
 
 export async function abort() {
@@ -137,7 +178,13 @@ export async function model() {
   const set = await question({
     title: "Another model",
     text: "From the next prompt on; the conversation stays.",
-    fields: [{ name: "model", label: "Model", value: activeTab()?.status.model.name ?? state.conversation?.model ?? "" }],
+    fields: [
+      {
+        name: "model",
+        label: "Model",
+        value: activeTab()?.status.model.name ?? state.conversation?.model ?? "",
+      },
+    ],
     go: "Use it",
     send: ({ model: name }) => post(`sessions/${address()}/model`, { model: name }),
   });
@@ -189,7 +236,11 @@ export function commands() {
     rest && { name: "Undo the last prompt", key: "u", run: () => undo(null) },
     rest && { name: "Put the session into the trash", key: "#", run: remove },
     (of || state.pending) && { name: "Another model", key: "m", run: model },
-    of && { name: "Export as Markdown", key: "e", run: () => location.assign(`/api/sessions/${of.id}/export`) },
+    of && {
+      name: "Export as Markdown",
+      key: "e",
+      run: () => location.assign(`/api/sessions/${of.id}/export`),
+    },
     rest && activeTab() && { name: "Let go of the session: another program may write it", run: letGo },
     { name: "Trash", run: trash },
     { name: "Link for another browser", run: link },
@@ -202,7 +253,20 @@ export function commands() {
 export const openPalette = () => palette(commands());
 
 export function keys() {
-  const rows = commands().filter((each) => each.key).map(({ name, key }) => h("div.row", {}, h("span.path", {}, name), h("kbd", {}, key)));
-  const more = [["Send", "Enter"], ["New line", "Shift Enter"], ["Recall the last prompt", "↑"], ["Leave the prompt", "Esc"], ["Answer a question", "y a x"], ["Everything", "Ctrl K"]];
-  tell("Keys", rows, more.map(([name, key]) => h("div.row", {}, h("span.path", {}, name), h("kbd", {}, key))));
+  const rows = commands()
+    .filter((each) => each.key)
+    .map(({ name, key }) => h("div.row", {}, h("span.path", {}, name), h("kbd", {}, key)));
+  const more = [
+    ["Send", "Enter"],
+    ["New line", "Shift Enter"],
+    ["Recall the last prompt", "↑"],
+    ["Leave the prompt", "Esc"],
+    ["Answer a question", "y a x"],
+    ["Everything", "Ctrl K"],
+  ];
+  tell(
+    "Keys",
+    rows,
+    more.map(([name, key]) => h("div.row", {}, h("span.path", {}, name), h("kbd", {}, key))),
+  );
 }

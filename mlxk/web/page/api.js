@@ -30,9 +30,15 @@ async function sent(path, options) {
   try {
     response = await fetch(`/api/${path}`, options);
   } catch {
-    throw new Refused({ type: "unreachable", message: "mlxk does not answer", hint: "is `mlxk agent --web` still running?" });
+    throw new Refused({
+      type: "unreachable",
+      message: "mlxk does not answer",
+      hint: "is `mlxk agent --web` still running?",
+    });
   }
   if (response.ok) return response;
-  const body = await response.json().catch(() => ({ error: { type: "error", message: response.statusText } }));
+  const body = await response
+    .json()
+    .catch(() => ({ error: { type: "error", message: response.statusText } }));
   throw new Refused(body.error);
 }

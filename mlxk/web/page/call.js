@@ -5,6 +5,9 @@ import { h, replace } from "./dom.js";
 import { output } from "./output.js";
 import { state } from "./state.js";
 
+/** What people opened, also after the run has become history. */
+const opened = new Set();
+
 const MARKS = { running: "●", ok: "✓", failed: "✕", stopped: "–" };
 
 /** A details element that is kept while the call goes on: `show` brings it up to date. */
@@ -14,11 +17,17 @@ export function callCard(call) {
   const inside = h("div.inside");
   const node = h(
     "details.call",
-    { ontoggle: () => node.open && fill() },
+    { open: opened.has(key(call)), ontoggle: toggled },
     h("summary", {}, mark, h("b", {}, call.name), h("span.about", {}, about(call)), took),
     inside,
   );
   let drawn = null;
+
+  function toggled() {
+    if (node.open) opened.add(key(call));
+    else opened.delete(key(call));
+    if (node.open) fill();
+  }
 
   function fill() {
     const now = `${call.state}:${call.output.length}:${call.helper.length}`;
@@ -28,7 +37,12 @@ export function callCard(call) {
       inside,
       given(call),
       call.helper.length ? [h("h4", {}, "Helper"), output(call.helper.join("\n"))] : null,
-      call.output ? [h("h4", {}, call.state === "failed" ? "Failed" : "Output"), output(call.output, { failed: call.state === "failed", size: call.size, whole: whole(call) })] : null,
+      call.output
+        ? [
+            h("h4", {}, call.state === "failed" ? "Failed" : "Output"),
+            output(call.output, { failed: call.state === "failed", size: call.size, whole: whole(call) }),
+          ]
+        : null,
     );
   }
 
@@ -43,6 +57,8 @@ export function callCard(call) {
   };
 }
 
+const key = (call) => `${state.current} ${call.id} ${call.arguments}`;
+
 function whole(call) {
   if (call.step == null) return null;
   const session = state.current;
@@ -54,14 +70,20 @@ function words(condition) {
 }
 
 function seconds(count) {
-  return count < 0.1 ? "" : count < 60 ? `${count.toFixed(1)} s` : `${Math.floor(count / 60)} min ${Math.round(count % 60)} s`;
+  return count < 0.1
+    ? ""
+    : count < 60
+      ? `${count.toFixed(1)} s`
+      : `${Math.floor(count / 60)} min ${Math.round(count % 60)} s`;
 }
 
 /** The argument that says most, in one line. */
 function about(call) {
   const values = read(call.arguments);
   const best = values?.command ?? values?.path ?? values?.pattern ?? values?.prompt ?? values?.name;
-  return String(best ?? call.arguments).replace(/\s+/g, " ").slice(0, 300);
+  return String(best ?? call.arguments)
+    .replace(/\s+/g, " ")
+    .slice(0, 300);
 }
 
 function given(call) {

@@ -23,7 +23,12 @@ export async function drawChanges(view) {
 }
 
 async function fill(node, known, range) {
-  const query = range.step != null ? `?step=${range.step}` : range.against ? `?against=${encodeURIComponent(range.against)}` : "";
+  const query =
+    range.step != null
+      ? `?step=${range.step}`
+      : range.against
+        ? `?against=${encodeURIComponent(range.against)}`
+        : "";
   let found;
   try {
     found = await get(`sessions/${state.current}/changes${query}`);
@@ -31,9 +36,22 @@ async function fill(node, known, range) {
     if (!(error instanceof Refused)) throw error;
     return void replace(node, picker(known, range), h("div.note.error", {}, error.message));
   }
-  const sum = h("div.sum", {}, picker(known, range), h("span", {}, plural(found.files.length, "file")), h("span.plus", {}, `+${found.additions}`), h("span.minus", {}, `−${found.deletions}`));
+  const sum = h(
+    "div.sum",
+    {},
+    picker(known, range),
+    h("span", {}, plural(found.files.length, "file")),
+    h("span.plus", {}, `+${found.additions}`),
+    h("span.minus", {}, `−${found.deletions}`),
+  );
   const few = found.files.length <= 20;
-  replace(node, sum, found.files.length ? found.files.map((file) => fileSides(file, few)) : h("p.remark", {}, "Nothing differs."));
+  replace(
+    node,
+    sum,
+    found.files.length
+      ? found.files.map((file) => fileSides(file, few))
+      : h("p.remark", {}, "Nothing differs."),
+  );
 }
 
 function picker(known, range) {
@@ -44,12 +62,33 @@ function picker(known, range) {
     state.range = kind === "step" ? { step: Number(value) } : kind === "against" ? { against: value } : {};
     drawChanges(document.getElementById("view"));
   };
-  const now = range.step != null ? `step:${range.step}` : range.against ? `against:${range.against}` : "start:";
+  const now =
+    range.step != null ? `step:${range.step}` : range.against ? `against:${range.against}` : "start:";
   return h(
     "select",
     { "aria-label": "What to compare", onchange: pick, value: now },
     h("option", { value: "start:", selected: now === "start:" }, "Since the start"),
-    steps.length ? h("optgroup", { label: "One step" }, steps.map((step) => h("option", { value: `step:${step.step}`, selected: now === `step:${step.step}` }, `${step.step}  ${step.subject}`))) : null,
-    others.length ? h("optgroup", { label: "Against another session" }, others.map((each) => h("option", { value: `against:${each.id}`, selected: now === `against:${each.id}` }, each.name))) : null,
+    steps.length
+      ? h(
+          "optgroup",
+          { label: "One step" },
+          steps.map((step) =>
+            h(
+              "option",
+              { value: `step:${step.step}`, selected: now === `step:${step.step}` },
+              `${step.step}  ${step.subject}`,
+            ),
+          ),
+        )
+      : null,
+    others.length
+      ? h(
+          "optgroup",
+          { label: "Against another session" },
+          others.map((each) =>
+            h("option", { value: `against:${each.id}`, selected: now === `against:${each.id}` }, each.name),
+          ),
+        )
+      : null,
   );
 }

@@ -10,20 +10,28 @@ import { changed, state } from "./state.js";
 import { activeTab } from "./tabs.js";
 
 const drawn = new Map(); // item -> {node, show, version}
-let base = { of: null, until: null, node: null, items: [] };
+let base = { of: null, until: null, nodes: new Map() };
 
 /** Actions on a message come from outside: {fork(step), undo(step), retry(step, text), changes(step)}. */
 export function drawChat(view, actions) {
   const tab = activeTab();
   const live = tab?.live ?? fresh();
-  if (!state.conversation && !live.active && !live.items.length) return replace(view, state.current ? waiting("Reading…") : welcome());
-  const follow = view.scrollHeight - view.scrollTop - view.clientHeight < 80 || view.dataset.of !== key();
+  if (!state.conversation && !live.active && !live.items.length)
+    return replace(view, state.current ? waiting("Reading…") : welcome());
+  const follow =
+    view.scrollHeight - view.scrollTop - view.clientHeight < 80 || view.dataset.of !== key() || state.follow;
+  state.follow = false;
   let column = view.querySelector(":scope > .column.chat");
   if (!column || view.dataset.of !== key()) {
-    column = h("div.column.chat", {}, h("div.past"), h("div.live", { "aria-live": "polite", "aria-relevant": "additions" }));
+    column = h(
+      "div.column.chat",
+      {},
+      h("div.past"),
+      h("div.live", { "aria-live": "polite", "aria-relevant": "additions" }),
+    );
     replace(view, column);
     drawn.clear();
-    base = { of: null, until: null, items: [] };
+    base = { of: null, until: null, nodes: new Map() };
     view.dataset.of = key();
   }
   settleDown(tab, live);
@@ -46,8 +54,13 @@ function settleDown(tab, live) {
 function drawPast(node, live, actions) {
   const until = live.active ? cut(live) : null;
   if (base.of === state.conversation && base.until === until) return;
-  base = { of: state.conversation, until, items: state.conversation ? past(state.conversation, until) : [] };
-  replace(node, base.items.map((item) => made(item, actions).node));
+  const nodes = new Map();
+  for (const item of state.conversation ? past(state.conversation, until) : []) {
+    const same = JSON.stringify(item);
+    nodes.set(same, base.nodes.get(same) ?? made(item, actions).node);
+  }
+  base = { of: state.conversation, until, nodes };
+  sync(node, [...nodes.values()]);
 }
 
 /** How many of the committed messages come before the run. */
@@ -55,12 +68,15 @@ function cut(live) {
   if (live.from != null) return live.from;
   const messages = state.conversation?.messages ?? [];
   const first = live.items[0];
-  const written = messages.at(-1)?.role === "user" && first?.kind === "user" && messages.at(-1).text === first.text;
+  const written =
+    messages.at(-1)?.role === "user" && first?.kind === "user" && messages.at(-1).text === first.text;
   return messages.length - (written ? 1 : 0);
 }
 
 function drawLive(node, live, tab, actions) {
-  const items = live.active ? live.items : live.items.filter((item) => ["note", "check", "command"].includes(item.kind));
+  const items = live.active
+    ? live.items
+    : live.items.filter((item) => ["note", "check", "command"].includes(item.kind));
   const nodes = items.map((item) => {
     let known = drawn.get(item);
     if (!known) drawn.set(item, (known = made(item, actions, tab)));
@@ -70,10 +86,15 @@ function drawLive(node, live, tab, actions) {
     }
     return known.node;
   });
-  const busy = tab && ["running"].includes(tab.status.state) && !live.items.some((item) => item.streaming && (item.text || item.thinking));
+  const busy =
+    tab &&
+    ["running"].includes(tab.status.state) &&
+    !live.items.some((item) => item.streaming && (item.text || item.thinking));
   if (busy) nodes.push(busyNode(tab));
-  for (const text of live.queued) nodes.push(h("div.msg.user", {}, h("span.chip", {}, "waits"), h("div.said", { dir: "auto" }, text)));
-  if (nodes.length !== node.children.length || nodes.some((each, index) => node.children[index] !== each)) sync(node, nodes);
+  for (const text of live.queued)
+    nodes.push(h("div.msg.user", {}, h("span.chip", {}, "waits"), h("div.said", { dir: "auto" }, text)));
+  if (nodes.length !== node.children.length || nodes.some((each, index) => node.children[index] !== each))
+    sync(node, nodes);
 }
 
 /** Keeps elements that stay where they are: an open detail, a selection, a focus. */
@@ -87,7 +108,8 @@ function sync(parent, nodes) {
 const busyLine = h("div.waiting", {}, h("span.dot.running"), h("span"));
 
 function busyNode(tab) {
-  busyLine.lastChild.textContent = tab.status.model.phase === "opening" ? `Loading ${tab.status.model.name}…` : "Working…";
+  busyLine.lastChild.textContent =
+    tab.status.model.phase === "opening" ? `Loading ${tab.status.model.name}…` : "Working…";
   return busyLine;
 }
 
@@ -104,10 +126,26 @@ function user(item, actions) {
     item.step != null &&
     toolbar(
       item.step,
-      h("button.quiet", { onclick: () => actions.retry(item.step, item.text), title: "Another branch from before this prompt, to say it in other words" }, "Edit in a branch"),
-      h("button.quiet", { onclick: () => actions.undo(item.step - 1), title: "Files and conversation as they were before it" }, "Undo from here"),
+      h(
+        "button.quiet",
+        {
+          onclick: () => actions.retry(item.step, item.text),
+          title: "Another branch from before this prompt, to say it in other words",
+        },
+        "Edit in a branch",
+      ),
+      h(
+        "button.quiet",
+        {
+          onclick: () => actions.undo(item.step - 1),
+          title: "Files and conversation as they were before it",
+        },
+        "Undo from here",
+      ),
     );
-  return { node: h("div.msg.user", { "data-step": item.step }, h("div.said", { dir: "auto" }, item.text), tools) };
+  return {
+    node: h("div.msg.user", { "data-step": item.step }, h("div.said", { dir: "auto" }, item.text), tools),
+  };
 }
 
 function assistant(item, actions) {
@@ -138,8 +176,16 @@ function assistant(item, actions) {
         node.append(
           toolbar(
             step,
-            h("button.quiet", { onclick: () => actions.fork(step), title: "Another future from here" }, "Branch from here"),
-            h("button.quiet", { onclick: () => actions.undo(step), title: "Back to here: files and conversation" }, "Undo to here"),
+            h(
+              "button.quiet",
+              { onclick: () => actions.fork(step), title: "Another future from here" },
+              "Branch from here",
+            ),
+            h(
+              "button.quiet",
+              { onclick: () => actions.undo(step), title: "Back to here: files and conversation" },
+              "Undo to here",
+            ),
           ),
         );
     },
@@ -147,7 +193,12 @@ function assistant(item, actions) {
 }
 
 function toolbar(step, ...buttons) {
-  return h("div.tools", { role: "toolbar", "aria-label": `Step ${step}` }, h("span.no", {}, `step ${step}`), buttons);
+  return h(
+    "div.tools",
+    { role: "toolbar", "aria-label": `Step ${step}` },
+    h("span.no", {}, `step ${step}`),
+    buttons,
+  );
 }
 
 function commit(item, actions) {
@@ -168,7 +219,14 @@ function check(item) {
     node: h(
       passed ? "details.call.ok" : "details.call.failed",
       {},
-      h("summary", {}, h("span.mark", {}, passed ? "✓" : "✕"), h("b", {}, "Check"), h("span.about", {}, item.command), h("span.took", {}, passed ? "passed" : `exit ${item.exit_code}`)),
+      h(
+        "summary",
+        {},
+        h("span.mark", {}, passed ? "✓" : "✕"),
+        h("b", {}, "Check"),
+        h("span.about", {}, item.command),
+        h("span.took", {}, passed ? "passed" : `exit ${item.exit_code}`),
+      ),
       h("div.inside", {}, output(item.output || "(it said nothing)")),
     ),
   };
@@ -178,7 +236,12 @@ function command(item) {
   const box = h("div.inside");
   const took = h("span.took");
   return {
-    node: h("details.call", { open: true }, h("summary", {}, h("span.mark", {}, "$"), h("b", {}, "You"), h("span.about", {}, item.command), took), box),
+    node: h(
+      "details.call",
+      { open: true },
+      h("summary", {}, h("span.mark", {}, "$"), h("b", {}, "You"), h("span.about", {}, item.command), took),
+      box,
+    ),
     show() {
       took.textContent = item.exit_code == null ? "running" : `exit ${item.exit_code}`;
       replace(box, output(item.output));
@@ -187,7 +250,14 @@ function command(item) {
 }
 
 function note(item) {
-  return { node: h(`div.note.${item.level}`, { role: item.level === "error" ? "alert" : null }, h("span", { dir: "auto" }, item.text), item.hint ? h("span.hint", {}, item.hint) : null) };
+  return {
+    node: h(
+      `div.note.${item.level}`,
+      { role: item.level === "error" ? "alert" : null },
+      h("span", { dir: "auto" }, item.text),
+      item.hint ? h("span.hint", {}, item.hint) : null,
+    ),
+  };
 }
 
 function ask(item, actions, tab) {
@@ -200,7 +270,13 @@ function ask(item, actions, tab) {
       changed("live");
     }
   };
-  const node = h("div.ask", { role: "group", "aria-label": "Permission" }, h("b", {}, `May ${item.name} run?`), h("pre", {}, item.about), row);
+  const node = h(
+    "div.ask",
+    { role: "group", "aria-label": "Permission" },
+    h("b", {}, `May ${item.name} run?`),
+    h("pre", {}, item.about),
+    row,
+  );
   return {
     node,
     show() {
@@ -208,7 +284,12 @@ function ask(item, actions, tab) {
       replace(
         row,
         h("button.primary", { onclick: () => say(true) }, "Allow ", h("kbd", {}, "y")),
-        h("button", { onclick: () => say(true, true), title: "For this tool, as long as the session is open here" }, `Always allow ${item.name} `, h("kbd", {}, "a")),
+        h(
+          "button",
+          { onclick: () => say(true, true), title: "For this tool, as long as the session is open here" },
+          `Always allow ${item.name} `,
+          h("kbd", {}, "a"),
+        ),
         h("button.danger", { onclick: () => say(false) }, "Refuse ", h("kbd", {}, "x")),
       );
     },
@@ -220,14 +301,28 @@ function waiting(text) {
 }
 
 function welcome() {
-  const keys = [["Enter", "send"], ["Ctrl K", "everything that can be done"], ["j / k", "next, previous session"], ["g / c / d", "graph, conversation, changes"], ["?", "all keys"]];
+  const keys = [
+    ["Enter", "send"],
+    ["Ctrl K", "everything that can be done"],
+    ["j / k", "next, previous session"],
+    ["g / c / d", "graph, conversation, changes"],
+    ["?", "all keys"],
+  ];
   return h(
     "div.welcome",
     {},
     h("img", { src: "/page/icon.svg", width: "52", height: "52", alt: "" }),
     h("h2", {}, "What should be done?"),
-    h("p", {}, "The agent works in a worktree of its own. Every step is a commit; your checkout is never touched."),
-    h("dl", {}, keys.map(([name, what]) => [h("dt", {}, h("kbd", {}, name)), h("dd", {}, what)])),
+    h(
+      "p",
+      {},
+      "The agent works in a worktree of its own. Every step is a commit; your checkout is never touched.",
+    ),
+    h(
+      "dl",
+      {},
+      keys.map(([name, what]) => [h("dt", {}, h("kbd", {}, name)), h("dd", {}, what)]),
+    ),
   );
 }
 
@@ -235,9 +330,16 @@ function welcome() {
 function drawDown(view) {
   const far = view.scrollHeight - view.scrollTop - view.clientHeight > 240;
   const there = $("down");
-  if (far && !there) $("composer").prepend(h("button", { id: "down", type: "button", onclick: () => view.scrollTo({ top: view.scrollHeight }) }, "↓ Latest"));
+  if (far && !there)
+    $("composer").prepend(
+      h(
+        "button",
+        { id: "down", type: "button", onclick: () => view.scrollTo({ top: view.scrollHeight }) },
+        "↓ Latest",
+      ),
+    );
   if (!far && there) there.remove();
 }
 
-export const watchScroll = (view) => view.addEventListener("scroll", () => state.view === "chat" && drawDown(view), { passive: true });
-
+export const watchScroll = (view) =>
+  view.addEventListener("scroll", () => state.view === "chat" && drawDown(view), { passive: true });

@@ -6,7 +6,13 @@ import { toast } from "./dialogs.js";
 import { changed, session, state } from "./state.js";
 import { activeTab, address, busy } from "./tabs.js";
 
-const words = h("textarea", { id: "words", rows: "1", "aria-label": "Prompt", dir: "auto", enterkeyhint: "send" });
+const words = h("textarea", {
+  id: "words",
+  rows: "1",
+  "aria-label": "Prompt",
+  dir: "auto",
+  enterkeyhint: "send",
+});
 const options = h("div.options");
 const hint = h("span.hint");
 const send = h("button.primary", { type: "submit" }, "Send");
@@ -14,8 +20,22 @@ const stop = h("button.danger", { type: "button", hidden: true }, "Stop ", h("kb
 
 const wanted = {
   model: h("input", { type: "text", "aria-label": "Model", spellcheck: "false" }),
-  permissions: h("select", { "aria-label": "Permissions" }, [["workspace", "may write its worktree"], ["ask", "asks before it writes"], ["read", "only reads"], ["all", "unconfined"]].map(([value, name]) => h("option", { value }, name))),
-  check: h("input", { type: "text", "aria-label": "Check", placeholder: "e.g. pytest -q", spellcheck: "false" }),
+  permissions: h(
+    "select",
+    { "aria-label": "Permissions" },
+    [
+      ["workspace", "may write its worktree"],
+      ["ask", "asks before it writes"],
+      ["read", "only reads"],
+      ["all", "unconfined"],
+    ].map(([value, name]) => h("option", { value }, name)),
+  ),
+  check: h("input", {
+    type: "text",
+    "aria-label": "Check",
+    placeholder: "e.g. pytest -q",
+    spellcheck: "false",
+  }),
   clean: h("input", { type: "checkbox" }),
 };
 
@@ -52,8 +72,16 @@ export function drawComposer() {
   options.hidden = !fresh;
   stop.hidden = !running;
   send.textContent = running ? "Queue" : "Send";
-  words.placeholder = fresh ? "What should be done?" : running ? "Say what comes next; it waits for its turn" : "Go on…";
-  hint.textContent = other ? "Another program writes this session: watch it here, or branch from it" : fresh ? "Starts a session in a worktree of its own" : "";
+  words.placeholder = fresh
+    ? "What should be done?"
+    : running
+      ? "Say what comes next; it waits for its turn"
+      : "Go on…";
+  hint.textContent = other
+    ? "Another program writes this session: watch it here, or branch from it"
+    : fresh
+      ? "Starts a session in a worktree of its own"
+      : "";
   if (state.words != null) {
     words.value = state.words;
     state.words = null;
@@ -71,12 +99,19 @@ async function submit() {
   send.disabled = true;
   try {
     const fresh = state.current == null && state.pending == null;
-    const given = { prompt, model: wanted.model.value || null, permissions: wanted.permissions.value || null, check: wanted.check.value || null, clean: wanted.clean.checked };
+    const given = {
+      prompt,
+      model: wanted.model.value || null,
+      permissions: wanted.permissions.value || null,
+      check: wanted.check.value || null,
+      clean: wanted.clean.checked,
+    };
     const { tab } = fresh ? await post("new", given) : await post(`sessions/${address()}/prompt`, { prompt });
     if (fresh) state.pending = tab;
     last = prompt;
     if (words.value === prompt) words.value = "";
     state.view = "chat";
+    state.follow = true;
     changed("current", "view", "live");
   } catch (error) {
     if (!(error instanceof Refused)) throw error;

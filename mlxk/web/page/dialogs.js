@@ -11,7 +11,9 @@ export function question({ title, text = [], fields = [], go = "OK", danger = fa
     const submit = async (event) => {
       event.preventDefault();
       button.disabled = true;
-      const values = Object.fromEntries(fields.map(({ name, node }) => [name, node.type === "checkbox" ? node.checked : node.value]));
+      const values = Object.fromEntries(
+        fields.map(({ name, node }) => [name, node.type === "checkbox" ? node.checked : node.value]),
+      );
       try {
         const found = await send(values);
         settle(found);
@@ -22,7 +24,14 @@ export function question({ title, text = [], fields = [], go = "OK", danger = fa
         button.disabled = false;
       }
     };
-    for (const field of fields) field.node ??= h("input", { type: "text", name: field.name, value: field.value ?? "", placeholder: field.placeholder, spellcheck: "false" });
+    for (const field of fields)
+      field.node ??= h("input", {
+        type: "text",
+        name: field.name,
+        value: field.value ?? "",
+        placeholder: field.placeholder,
+        spellcheck: "false",
+      });
     const settle = (value) => {
       dialog.onclose = null;
       dialog.close();
@@ -33,7 +42,13 @@ export function question({ title, text = [], fields = [], go = "OK", danger = fa
       { method: "dialog", onsubmit: submit },
       h("h2", { id: "dialog-title" }, title),
       [text].flat().map((each) => (typeof each === "string" ? h("p", {}, each) : each)),
-      fields.map(({ label, node }) => h(node.type === "checkbox" ? "label.line" : "label", {}, node.type === "checkbox" ? [node, label] : [label, node])),
+      fields.map(({ label, node }) =>
+        h(
+          node.type === "checkbox" ? "label.line" : "label",
+          {},
+          node.type === "checkbox" ? [node, label] : [label, node],
+        ),
+      ),
       wrong,
       h("div.row", {}, h("button", { type: "button", onclick: () => settle(null) }, "Cancel"), button),
     );
@@ -44,13 +59,29 @@ export function question({ title, text = [], fields = [], go = "OK", danger = fa
 }
 
 export function tell(title, ...children) {
-  const dialog = open(h("form", { method: "dialog" }, h("h2", { id: "dialog-title" }, title), children, h("div.row", {}, h("button.primary", {}, "Close"))));
+  const dialog = open(
+    h(
+      "form",
+      { method: "dialog" },
+      h("h2", { id: "dialog-title" }, title),
+      children,
+      h("div.row", {}, h("button.primary", {}, "Close")),
+    ),
+  );
   dialog.onclose = null;
 }
 
 /** Type a few letters, choose with the arrows. */
 export function palette(commands) {
-  const input = h("input", { type: "text", placeholder: "What should happen?", "aria-label": "Filter", role: "combobox", "aria-expanded": "true", "aria-controls": "commands", spellcheck: "false" });
+  const input = h("input", {
+    type: "text",
+    placeholder: "What should happen?",
+    "aria-label": "Filter",
+    role: "combobox",
+    "aria-expanded": "true",
+    "aria-controls": "commands",
+    spellcheck: "false",
+  });
   const list = h("ul", { id: "commands", role: "listbox" });
   let at = 0;
   let found = [];
@@ -65,7 +96,17 @@ export function palette(commands) {
     replace(
       list,
       found.map((command, index) =>
-        h("li", { role: "option", id: `command-${index}`, "aria-selected": String(index === at), onclick: () => run(command) }, h("span", { dir: "auto" }, command.name), command.key ? h("kbd", {}, command.key) : null),
+        h(
+          "li",
+          {
+            role: "option",
+            id: `command-${index}`,
+            "aria-selected": String(index === at),
+            onclick: () => run(command),
+          },
+          h("span", { dir: "auto" }, command.name),
+          command.key ? h("kbd", {}, command.key) : null,
+        ),
       ),
     );
     input.setAttribute("aria-activedescendant", `command-${at}`);
@@ -75,7 +116,7 @@ export function palette(commands) {
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown") at = Math.min(at + 1, found.length - 1);
     else if (event.key === "ArrowUp") at = Math.max(at - 1, 0);
-    else if (event.key === "Enter" && found[at]) return event.preventDefault(), run(found[at]);
+    else if (event.key === "Enter" && found[at]) return (event.preventDefault(), run(found[at]));
     else return;
     event.preventDefault();
     draw();
@@ -87,7 +128,12 @@ export function palette(commands) {
 }
 
 export function toast(words, { hint = null, bad = false } = {}) {
-  const node = h(bad ? "div.toast.bad" : "div.toast", { role: bad ? "alert" : null }, h("span", { dir: "auto" }, words), hint ? h("code", {}, hint) : null);
+  const node = h(
+    bad ? "div.toast.bad" : "div.toast",
+    { role: bad ? "alert" : null },
+    h("span", { dir: "auto" }, words),
+    hint ? h("code", {}, hint) : null,
+  );
   $("toasts").append(node);
   node.addEventListener("click", () => node.remove());
   setTimeout(() => node.remove(), bad ? 12000 : 6000);

@@ -51,14 +51,29 @@ export function drawFigures() {
   const rate = speed(tab);
   replace(
     $("status"),
-    name ? figure("Model", [name, phase === "opening" ? " (loading)" : phase === "failed" ? " (failed)" : ""]) : null,
+    name
+      ? figure("Model", [name, phase === "opening" ? " (loading)" : phase === "failed" ? " (failed)" : ""])
+      : null,
     rate != null ? figure("", [h("b", {}, rate.toFixed(rate < 10 ? 1 : 0)), " tokens/s"]) : null,
     status?.context ? context(status) : null,
-    status?.input_tokens ? figure("cached", h("b", {}, `${Math.round((100 * status.cached_tokens) / status.input_tokens)} %`)) : null,
+    status?.input_tokens
+      ? figure("cached", h("b", {}, `${Math.round((100 * status.cached_tokens) / status.input_tokens)} %`))
+      : null,
     status?.output_tokens ? figure("said", h("b", {}, short(status.output_tokens))) : null,
-    engine ? figure("active", h("b", {}, String(engine.active_sequences))) : running ? figure("working", h("b", {}, String(running))) : null,
+    engine
+      ? figure("active", h("b", {}, String(engine.active_sequences)))
+      : running
+        ? figure("working", h("b", {}, String(running)))
+        : null,
     engine?.restarts ? figure("engine restarts", h("b", {}, String(engine.restarts))) : null,
-    h("span.push", {}, h(`span.dot.${state.connection === "connected" ? "ok" : "failed"}`), { connecting: "connecting", connected: "connected", lost: "not connected", refused: "not let in" }[state.connection]),
+    h(
+      "span.push",
+      {},
+      h(`span.dot.${state.connection === "connected" ? "ok" : "failed"}`),
+      { connecting: "connecting", connected: "connected", lost: "not connected", refused: "not let in" }[
+        state.connection
+      ],
+    ),
   );
 }
 
@@ -71,9 +86,17 @@ function context({ context: used, model }) {
   const part = Math.min(1, used / model.context);
   const bar = h("i");
   bar.style.width = `${Math.round(part * 100)}%`;
-  return figure("context", [h("b", {}, short(used)), ` of ${short(model.context)}`, h(part > 0.8 ? "span.gauge.high" : "span.gauge", { "aria-hidden": "true" }, bar)]);
+  return figure("context", [
+    h("b", {}, short(used)),
+    ` of ${short(model.context)}`,
+    h(part > 0.8 ? "span.gauge.high" : "span.gauge", { "aria-hidden": "true" }, bar),
+  ]);
 }
 
 function short(count) {
-  return count < 1000 ? String(count) : count < 1e6 ? `${(count / 1e3).toFixed(count < 1e4 ? 1 : 0)}k` : `${(count / 1e6).toFixed(1)}M`;
+  return count < 1000
+    ? String(count)
+    : count < 1e6
+      ? `${(count / 1e3).toFixed(count < 1e4 ? 1 : 0)}k`
+      : `${(count / 1e6).toFixed(1)}M`;
 }

@@ -11,9 +11,11 @@ export function past({ messages, steps }, until = null) {
   const commits = new Map(steps.filter((step) => step.files.length).map((step) => [step.number, step]));
   let turn = 0;
   messages.slice(0, until ?? messages.length).forEach((message, index) => {
-    if (message.role === "user") items.push({ kind: "user", text: message.text, step: message.step, version: 0 });
+    if (message.role === "user")
+      items.push({ kind: "user", text: message.text, step: message.step, version: 0 });
     if (message.role === "assistant") items.push(answer(message, ++turn, calls));
-    if (message.role === "tool") for (const result of message.results) settle(calls.get(result.id), result, message.step);
+    if (message.role === "tool")
+      for (const result of message.results) settle(calls.get(result.id), result, message.step);
     const next = messages[index + 1];
     if (commits.has(message.step) && next?.step !== message.step) {
       items.push({ kind: "commit", version: 0, ...commits.get(message.step) });
@@ -75,19 +77,35 @@ const HEARD = {
   },
   "tool.finished"(live, data) {
     touch(live, data.id, (call) =>
-      Object.assign(call, { state: data.ok ? "ok" : "failed", seconds: data.seconds, output: data.text, size: data.size }));
+      Object.assign(call, {
+        state: data.ok ? "ok" : "failed",
+        seconds: data.seconds,
+        output: data.text,
+        size: data.size,
+      }),
+    );
   },
   "step.committed"(live, data) {
     const files = data.files.map((path) => ({ path, additions: 0, deletions: 0 }));
-    live.items.push({ kind: "commit", number: data.step, commit: data.commit, subject: data.subject, files, version: 0 });
+    live.items.push({
+      kind: "commit",
+      number: data.step,
+      commit: data.commit,
+      subject: data.subject,
+      files,
+      version: 0,
+    });
   },
   "check.finished": (live, data) => live.items.push({ kind: "check", ...data, version: 0 }),
   "permission.asked": (live, data) => live.items.push({ kind: "ask", ...data, version: 0 }),
   "permission.answered"(live, data) {
-    const item = live.items.find((each) => each.kind === "ask" && each.id === data.id && each.allowed == null);
+    const item = live.items.find(
+      (each) => each.kind === "ask" && each.id === data.id && each.allowed == null,
+    );
     if (item) Object.assign(item, { allowed: data.allowed, version: item.version + 1 });
   },
-  "command.started": (live, data) => live.items.push({ kind: "command", command: data.command, output: "", version: 0 }),
+  "command.started": (live, data) =>
+    live.items.push({ kind: "command", command: data.command, output: "", version: 0 }),
   "command.output"(live, data) {
     const item = live.items.findLast((each) => each.kind === "command");
     if (item) Object.assign(item, { output: item.output + data.text, version: item.version + 1 });
@@ -96,11 +114,22 @@ const HEARD = {
     const item = live.items.findLast((each) => each.kind === "command");
     if (item) Object.assign(item, { exit_code: data.exit_code, version: item.version + 1 });
   },
-  notice: (live, data) => live.items.push({ kind: "note", level: data.level, text: data.text, hint: data.hint, version: 0 }),
+  notice: (live, data) =>
+    live.items.push({ kind: "note", level: data.level, text: data.text, hint: data.hint, version: 0 }),
   compacted: (live, data) =>
-    live.items.push({ kind: "note", level: "info", version: 0, text: `older tool results were left out of the request (${data.dropped_characters} characters)` }),
+    live.items.push({
+      kind: "note",
+      level: "info",
+      version: 0,
+      text: `older tool results were left out of the request (${data.dropped_characters} characters)`,
+    }),
   budget: (live, data) =>
-    live.items.push({ kind: "note", level: "info", version: 0, text: `${data.percent} % of the budget: ${data.used} of ${data.limit} ${data.name.replace("_", " ")}` }),
+    live.items.push({
+      kind: "note",
+      level: "info",
+      version: 0,
+      text: `${data.percent} % of the budget: ${data.used} of ${data.limit} ${data.name.replace("_", " ")}`,
+    }),
   reset: (live) => Object.assign(live, fresh()),
 };
 
@@ -109,13 +138,28 @@ function restart(live) {
 }
 
 function answer(message, turn, calls) {
-  const own = message.calls.map((call) => ({ ...call, state: "stopped", output: "", seconds: null, helper: [] }));
+  const own = message.calls.map((call) => ({
+    ...call,
+    state: "stopped",
+    output: "",
+    seconds: null,
+    helper: [],
+  }));
   for (const call of own) calls.set(call.id, call);
-  return { kind: "assistant", text: message.text, thinking: message.thinking, calls: own, step: message.step, turn, version: 0 };
+  return {
+    kind: "assistant",
+    text: message.text,
+    thinking: message.thinking,
+    calls: own,
+    step: message.step,
+    turn,
+    version: 0,
+  };
 }
 
 function settle(call, result, step) {
-  if (call) Object.assign(call, { state: result.ok ? "ok" : "failed", output: result.text, size: result.size, step });
+  if (call)
+    Object.assign(call, { state: result.ok ? "ok" : "failed", output: result.text, size: result.size, step });
 }
 
 function last(live) {
@@ -134,7 +178,9 @@ function grow(live, name, text) {
 }
 
 function touch(live, id, change) {
-  const item = live.items.findLast((each) => each.kind === "assistant" && each.calls.some((call) => call.id === id));
+  const item = live.items.findLast(
+    (each) => each.kind === "assistant" && each.calls.some((call) => call.id === id),
+  );
   const call = item?.calls.findLast((each) => each.id === id);
   if (!call) return;
   change(call);
@@ -143,7 +189,9 @@ function touch(live, id, change) {
 
 /** What a helper does belongs to the call that made it. */
 function helper(live, { type, data }) {
-  const item = live.items.findLast((each) => each.kind === "assistant" && each.calls.some((call) => call.state === "running"));
+  const item = live.items.findLast(
+    (each) => each.kind === "assistant" && each.calls.some((call) => call.state === "running"),
+  );
   const call = item?.calls.findLast((each) => each.state === "running");
   if (!call) return;
   if (type === "tool.started") call.helper.push(`${data.name} ${data.arguments.slice(0, 120)}`);
@@ -158,5 +206,6 @@ function calm(item) {
 
 function stop(item) {
   calm(item);
-  for (const call of item.calls ?? []) if (call.state === "running") Object.assign(call, { state: "stopped" }) && item.version++;
+  for (const call of item.calls ?? [])
+    if (call.state === "running") Object.assign(call, { state: "stopped" }) && item.version++;
 }

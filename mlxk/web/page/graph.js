@@ -20,10 +20,26 @@ export function drawGraph(view, actions) {
   const before = view.querySelector(".graph")?.scrollLeft ?? 0;
   const label = Math.min(210, Math.max(120, view.clientWidth * 0.25));
   const width = Math.max(label + 40 + (last + 1) * gap, view.clientWidth - 36);
-  const drawing = svg("svg", { width, height: rows.length * ROW + 16, role: "group", "aria-label": "Sessions and their steps" });
+  const drawing = svg("svg", {
+    width,
+    height: rows.length * ROW + 16,
+    role: "group",
+    "aria-label": "Sessions and their steps",
+  });
   const colours = lanes(rows);
   const spot = (row, step) => [label + 18 + step * gap, TOP + row * ROW];
-  rows.forEach((row, index) => drawing.append(svg("rect", { class: row.session.id === state.current ? "band current" : "band", x: 0, y: index * ROW + 2, width, height: ROW - 4, rx: 9 })));
+  rows.forEach((row, index) =>
+    drawing.append(
+      svg("rect", {
+        class: row.session.id === state.current ? "band current" : "band",
+        x: 0,
+        y: index * ROW + 2,
+        width,
+        height: ROW - 4,
+        rx: 9,
+      }),
+    ),
+  );
   rows.forEach((row, index) => drawEdges(drawing, rows, row, index, colours[index], spot));
   rows.forEach((row, index) => drawRow(drawing, row, index, colours[index], spot, label, actions, view));
   const box = h("div.graph", { tabindex: "-1", dir: "ltr" }, drawing);
@@ -41,7 +57,13 @@ function drawEdges(drawing, rows, { session, parent }, row, colour, spot) {
   const stroke = `var(--lane-${colour})`;
   if (parent != null) {
     const [px, py] = spot(parent, session.fork_step);
-    drawing.append(svg("path", { class: "edge", d: `M${px} ${py}C${px} ${py + ROW * 0.6} ${px} ${y} ${px + 16} ${y}H${end}`, stroke }));
+    drawing.append(
+      svg("path", {
+        class: "edge",
+        d: `M${px} ${py}C${px} ${py + ROW * 0.6} ${px} ${y} ${px + 16} ${y}H${end}`,
+        stroke,
+      }),
+    );
   } else drawing.append(svg("path", { class: "edge", d: `M${x} ${y}H${end}`, stroke }));
 }
 
@@ -49,14 +71,31 @@ function drawRow(drawing, { session, parent }, row, colour, spot, label, actions
   const steps = (session.past?.steps ?? []).filter((step) => parent == null || step.step > session.fork_step);
   const [, y] = spot(row, 0);
   drawing.append(
-    svg("text", { x: 14, y: y + 1, "font-weight": session.id === state.current ? 650 : 500 }, short(session.name, label)),
-    svg("text", { class: "soft", x: 14, y: y + 16 }, [facts(session), session.landed ? "landed" : null].filter(Boolean).join(" · ")),
+    svg(
+      "text",
+      { x: 14, y: y + 1, "font-weight": session.id === state.current ? 650 : 500 },
+      short(session.name, label),
+    ),
+    svg(
+      "text",
+      { class: "soft", x: 14, y: y + 16 },
+      [facts(session), session.landed ? "landed" : null].filter(Boolean).join(" · "),
+    ),
   );
-  for (const step of steps) drawing.append(node(session, step, spot(row, step.step), `var(--lane-${colour})`, actions, view));
+  for (const step of steps)
+    drawing.append(node(session, step, spot(row, step.step), `var(--lane-${colour})`, actions, view));
   const now = condition(session);
   if (now === "running" || now === "asking") {
     const [x] = spot(row, steps.at(-1)?.step ?? session.fork_step ?? 0);
-    drawing.append(svg("circle", { class: "live", cx: x + 15, cy: y, r: 4, fill: now === "asking" ? "var(--warn)" : "var(--accent)" }));
+    drawing.append(
+      svg("circle", {
+        class: "live",
+        cx: x + 15,
+        cy: y,
+        r: 4,
+        fill: now === "asking" ? "var(--warn)" : "var(--accent)",
+      }),
+    );
   }
 }
 
@@ -68,33 +107,64 @@ function node(session, step, [x, y], colour, actions, view) {
   };
   const keys = (event) => {
     if (event.key === "Enter" || event.key === " ") choose();
-    else if (event.key === "ArrowRight" || event.key === "ArrowLeft") (event.key === "ArrowRight" ? event.currentTarget.nextSibling : event.currentTarget.previousSibling)?.focus?.();
+    else if (event.key === "ArrowRight" || event.key === "ArrowLeft")
+      (event.key === "ArrowRight"
+        ? event.currentTarget.nextSibling
+        : event.currentTarget.previousSibling
+      )?.focus?.();
     else return;
     event.preventDefault();
   };
   const is = chosen?.session === session.id && chosen.step.step === step.step;
   return svg(
     "g",
-    { class: is ? "node chosen" : "node", tabindex: "0", role: "button", "aria-label": `${session.name}, step ${step.step}: ${step.subject}`, onclick: choose, ondblclick: () => actions.show(session.id, step.step), onkeydown: keys },
+    {
+      class: is ? "node chosen" : "node",
+      tabindex: "0",
+      role: "button",
+      "aria-label": `${session.name}, step ${step.step}: ${step.subject}`,
+      onclick: choose,
+      ondblclick: () => actions.show(session.id, step.step),
+      onkeydown: keys,
+    },
     svg("title", {}, `step ${step.step}: ${step.subject}`),
     svg("circle", { class: "hit", cx: x, cy: y, r: 12 }),
-    svg("circle", { class: "face", cx: x, cy: y, r: step.changed ? 5.5 : 3.5, fill: step.changed ? colour : "var(--panel)", stroke: colour }),
+    svg("circle", {
+      class: "face",
+      cx: x,
+      cy: y,
+      r: step.changed ? 5.5 : 3.5,
+      fill: step.changed ? colour : "var(--panel)",
+      stroke: colour,
+    }),
   );
 }
 
 function legend(count) {
-  return h("div.legend", {}, h("span", {}, plural(count, "session")), h("span", {}, h("i.full"), "changed files"), h("span", {}, h("i"), "words only"), h("span", {}, "a curve is a fork; double click shows the step"));
+  return h(
+    "div.legend",
+    {},
+    h("span", {}, plural(count, "session")),
+    h("span", {}, h("i.full"), "changed files"),
+    h("span", {}, h("i"), "words only"),
+    h("span", {}, "a curve is a fork; double click shows the step"),
+  );
 }
 
 function card(actions, view) {
   const known = chosen && session(chosen.session);
-  if (!known) return h("div.card", {}, h("p", {}, "Choose a step to look at it, branch from it or go back to it."));
+  if (!known)
+    return h("div.card", {}, h("p", {}, "Choose a step to look at it, branch from it or go back to it."));
   const { step } = chosen;
   return h(
     "section.card",
     { "aria-label": "The chosen step" },
     h("h2", { dir: "auto" }, step.subject),
-    h("p", {}, `${known.name} · step ${step.step} · ${new Date(step.when).toLocaleString()} · ${step.commit.slice(0, 12)}`),
+    h(
+      "p",
+      {},
+      `${known.name} · step ${step.step} · ${new Date(step.when).toLocaleString()} · ${step.commit.slice(0, 12)}`,
+    ),
     h(
       "div.row",
       {},
@@ -108,8 +178,15 @@ function card(actions, view) {
 
 function facts(session) {
   const steps = session.past?.steps.at(-1)?.step ?? 0;
-  const now = { running: "working", asking: "asks you", interrupted: "cut off", failed: "failed" }[condition(session)];
-  return now ?? (session.past ? `${plural(steps, "step")}  +${session.past.additions} −${session.past.deletions}` : "damaged");
+  const now = { running: "working", asking: "asks you", interrupted: "cut off", failed: "failed" }[
+    condition(session)
+  ];
+  return (
+    now ??
+    (session.past
+      ? `${plural(steps, "step")}  +${session.past.additions} −${session.past.deletions}`
+      : "damaged")
+  );
 }
 
 function short(name, label) {

@@ -54,7 +54,10 @@ const HEARD = {
     const known = state.tabs.get(tab);
     if (!known) return;
     const before = known.live.ended;
-    weigh(tab, news.filter((each) => each.session === known.status.session));
+    weigh(
+      tab,
+      news.filter((each) => each.session === known.status.session),
+    );
     for (const each of news) feed(known.live, each, known.status.session);
     changed("live");
     if (known.live.ended && !before) changed("ended");

@@ -13,7 +13,11 @@ import { drawSide } from "./side.js";
 import { changed, on, session, state } from "./state.js";
 import { activeTab, busy, condition } from "./tabs.js";
 
-const VIEWS = [["chat", "Conversation"], ["changes", "Changes"], ["graph", "Graph"]];
+const VIEWS = [
+  ["chat", "Conversation"],
+  ["changes", "Changes"],
+  ["graph", "Graph"],
+];
 
 const onMessages = {
   fork: actions.fork,
@@ -32,7 +36,8 @@ const onMessages = {
 
 function drawView() {
   const view = $("view");
-  for (const tab of $("views").children) tab.setAttribute("aria-selected", String(tab.dataset.view === state.view));
+  for (const tab of $("views").children)
+    tab.setAttribute("aria-selected", String(tab.dataset.view === state.view));
   $("composer").hidden = state.view === "graph";
   if (state.view !== "chat") $("down")?.remove();
   if (state.view === "chat") drawChat(view, onMessages);
@@ -56,20 +61,59 @@ function drawBar() {
   const tab = activeTab();
   const now = of ? condition(of) : tab?.status.state;
   const name = of?.name ?? (state.pending ? "New session" : "New session");
-  replace($("title"), h("span.name", { dir: "auto", title: of?.branch }, name), now && now !== "idle" ? h(`span.chip.${now}`, {}, h("span.dot"), { running: "working", asking: "asks you", interrupted: "cut off" }[now] ?? now) : null, of?.landed ? h("span.chip", {}, "landed") : null);
+  replace(
+    $("title"),
+    h("span.name", { dir: "auto", title: of?.branch }, name),
+    now && now !== "idle"
+      ? h(
+          `span.chip.${now}`,
+          {},
+          h("span.dot"),
+          { running: "working", asking: "asks you", interrupted: "cut off" }[now] ?? now,
+        )
+      : null,
+    of?.landed ? h("span.chip", {}, "landed") : null,
+  );
   document.title = `${now === "running" ? "● " : now === "asking" ? "? " : ""}${name} · mlxk`;
   const rest = of && !busy(tab);
   replace(
     $("actions"),
-    of ? h("button", { onclick: () => actions.fork(of.past?.steps.at(-1)?.step ?? 0), title: "Another future from the last step (f)" }, "Branch") : null,
-    rest ? [h("button", { onclick: actions.check, title: "Run a command that must pass (t)" }, "Check"), h("button", { onclick: () => actions.undo(null), title: "Undo the last prompt (u)" }, "Undo"), h("button", { onclick: actions.land, title: "Bring the work to a branch of yours (l)" }, "Land")] : null,
-    h("button.icon", { onclick: actions.openPalette, "aria-label": "Everything that can be done", title: "Everything (Ctrl K)" }, "⋯"),
+    of
+      ? h(
+          "button",
+          {
+            onclick: () => actions.fork(of.past?.steps.at(-1)?.step ?? 0),
+            title: "Another future from the last step (f)",
+          },
+          "Branch",
+        )
+      : null,
+    rest
+      ? [
+          h("button", { onclick: actions.check, title: "Run a command that must pass (t)" }, "Check"),
+          h("button", { onclick: () => actions.undo(null), title: "Undo the last prompt (u)" }, "Undo"),
+          h("button", { onclick: actions.land, title: "Bring the work to a branch of yours (l)" }, "Land"),
+        ]
+      : null,
+    h(
+      "button.icon",
+      {
+        onclick: actions.openPalette,
+        "aria-label": "Everything that can be done",
+        title: "Everything (Ctrl K)",
+      },
+      "⋯",
+    ),
   );
 }
 
 function drawBanner() {
-  const words = { lost: "The connection to mlxk is lost; what is shown may be old. Trying again…", refused: "mlxk was started anew: open the link that it printed." }[state.connection];
-  const failed = !words && activeTab()?.status.model.phase === "failed" ? activeTab().status.model.error : null;
+  const words = {
+    lost: "The connection to mlxk is lost; what is shown may be old. Trying again…",
+    refused: "mlxk was started anew: open the link that it printed.",
+  }[state.connection];
+  const failed =
+    !words && activeTab()?.status.model.phase === "failed" ? activeTab().status.model.error : null;
   $("banner").hidden = !words && !failed;
   if (words || failed) replace($("banner"), words ?? `The model could not be loaded: ${failed}`);
 }
@@ -81,7 +125,12 @@ async function readSessions() {
   state.sessions = found.sessions;
   state.trash = found.trash;
   adopt();
-  if (state.current && !session() && ![...state.tabs.values()].some((tab) => tab.status.session === state.current)) actions.select(null);
+  if (
+    state.current &&
+    !session() &&
+    ![...state.tabs.values()].some((tab) => tab.status.session === state.current)
+  )
+    actions.select(null);
   readHash();
   const now = session();
   if (now && !busy() && state.conversation?.head !== now.head) readConversation();
@@ -138,7 +187,8 @@ function readHash() {
 }
 
 function onKey(event) {
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") return event.preventDefault(), actions.openPalette();
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k")
+    return (event.preventDefault(), actions.openPalette());
   const writing = event.target.closest("input, textarea, select, dialog");
   if (writing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (activeTab()?.status.state === "asking" && "yax".includes(event.key)) {
@@ -153,8 +203,22 @@ function onKey(event) {
 
 function build() {
   buildComposer({ abort: actions.abort });
-  replace($("views"), VIEWS.map(([view, name]) => h("button", { role: "tab", "data-view": view, "aria-controls": "view", onclick: () => actions.show(view) }, name)));
-  replace($("below"), h("button.quiet", { onclick: actions.trash }, "Trash"), h("button.quiet", { onclick: actions.keys }, "Keys ", h("kbd", {}, "?")), h("button.quiet", { onclick: actions.openPalette }, "Everything ", h("kbd", {}, "Ctrl K")));
+  replace(
+    $("views"),
+    VIEWS.map(([view, name]) =>
+      h(
+        "button",
+        { role: "tab", "data-view": view, "aria-controls": "view", onclick: () => actions.show(view) },
+        name,
+      ),
+    ),
+  );
+  replace(
+    $("below"),
+    h("button.quiet", { onclick: actions.trash }, "Trash"),
+    h("button.quiet", { onclick: actions.keys }, "Keys ", h("kbd", {}, "?")),
+    h("button.quiet", { onclick: actions.openPalette }, "Everything ", h("kbd", {}, "Ctrl K")),
+  );
   $("new").addEventListener("click", actions.begin);
   $("menu").addEventListener("click", () => open(true));
   $("veil").addEventListener("click", () => open(false));

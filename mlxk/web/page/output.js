@@ -22,7 +22,9 @@ export function output(text, { failed = false, size = 0, whole = null } = {}) {
   replace(
     under,
     h("span", {}, `${bytes(SHOWN)} of ${bytes(total)}`),
-    can ? h("button.quiet", { onclick: showAll, type: "button" }, "Show all") : h("span", {}, "the rest is shown when the run has ended"),
+    can
+      ? h("button.quiet", { onclick: showAll, type: "button" }, "Show all")
+      : h("span", {}, "the rest is shown when the run has ended"),
   );
   return [box, under];
 }
@@ -30,7 +32,7 @@ export function output(text, { failed = false, size = 0, whole = null } = {}) {
 /** At line ends where there are any. */
 export function pieces(text) {
   const made = [];
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     let end = Math.min(at + PIECE, text.length);
     const line = text.lastIndexOf("\n", end - 1);
     if (end < text.length && line > at) end = line + 1;

@@ -55,7 +55,8 @@ function block(source) {
   const head = /^(#{1,6})\s+(.*)$/.exec(lines[0]);
   if (head && lines.length === 1) return h("h3", {}, inline(head[2]));
   if (/^\s{0,3}([-*_])(\s*\1){2,}\s*$/.test(source)) return h("hr");
-  if (lines.every((line) => line.startsWith(">"))) return h("blockquote", {}, block(lines.map((line) => line.replace(/^> ?/, "")).join("\n")));
+  if (lines.every((line) => line.startsWith(">")))
+    return h("blockquote", {}, block(lines.map((line) => line.replace(/^> ?/, "")).join("\n")));
   if (ITEM.test(lines[0])) return list(lines);
   return h("p", {}, inline(source));
 }
@@ -85,7 +86,9 @@ function list(lines) {
 function inline(text) {
   const nodes = [];
   let at = 0;
-  for (const match of text.matchAll(/(`+)([^`]+?)\1(?!`)|\*\*(\S(?:[^*\n]*\S)?)\*\*|\*([^\s*](?:[^*\n]*[^\s*])?)\*/g)) {
+  for (const match of text.matchAll(
+    /(`+)([^`]+?)\1(?!`)|\*\*(\S(?:[^*\n]*\S)?)\*\*|\*([^\s*](?:[^*\n]*[^\s*])?)\*/g,
+  )) {
     nodes.push(text.slice(at, match.index));
     if (match[2] != null) nodes.push(h("code", {}, match[2]));
     else if (match[3] != null) nodes.push(h("strong", {}, match[3]));

@@ -7,6 +7,7 @@ export const state = {
   current: null, // the session that is shown: an id; null is the new one
   pending: null, // the tab of a new session that has no id yet
   readAfter: null, // the tab whose end the conversation was read after
+  follow: false, // scroll to the end when the conversation is drawn next
   view: "chat",
   conversation: null, // of the current session: {session, messages, steps}
   tabs: new Map(), // number -> {status, live}
