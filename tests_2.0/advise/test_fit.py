@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mlxk.advise import score
 from mlxk.advise.catalog import Benchmark, Catalog, load
 from mlxk.advise.fit import Question, recommend
+from mlxk.advise.measured import measured, save
 from mlxk.advise.memory import Cache, estimate, kv_bytes, weights_gb
 from mlxk.advise.profile import profile_of
 from mlxk.system.accelerator import Machine
@@ -178,3 +179,25 @@ def test_an_estimate_is_weights_and_cache_and_a_tenth():
 def test_weights_by_parameters():
     assert weights_gb(8, "int4") == 4.5
     assert weights_gb(8, "bf16") == 16
+
+
+def test_a_benchmark_of_a_repository_speaks_for_that_quantisation_alone():
+    int4, int8 = (ENTRY.sources[quant].hf_repo for quant in ("int4", "int8"))
+    saved = {int8: Benchmark(None, 7.0, 3.0), ENTRY.id: Benchmark(None, 9.0, 3.0)}
+    by_quant = {
+        quant: recommend(Catalog((ENTRY,), ()), ask(quant=quant, saved=saved)).ranked[0].gen_tps
+        for quant in ("int4", "int8")
+    }
+    assert by_quant == {"int4": 9.0, "int8": 7.0}
+    assert recommended(ENTRY, saved={int4: Benchmark(None, 8.0, 3.0)}).ranked[0].gen_tps == 8.0
+
+
+def test_saving_keeps_other_models_and_memory_that_was_measured_before(tmp_path):
+    save(tmp_path, "m4-max-128", "org/a", Benchmark(100.0, 10.0, 4.0, "first"))
+    save(tmp_path, "m4-max-128", "org/b", Benchmark(None, 20.0, None))
+    save(tmp_path, "m4-max-128", "org/a", Benchmark(200.0, 11.0, None, "second"))
+    assert measured(tmp_path, "m4-max-128") == {
+        "org/a": Benchmark(200.0, 11.0, 4.0, "second"),
+        "org/b": Benchmark(None, 20.0, None),
+    }
+    assert measured(tmp_path, "m4-pro-48") == {}
