@@ -280,7 +280,6 @@ def test_every_event_obeys_its_schema():
 def test_a_picture_is_drawn(tmp_path):
     from mlxk.cli.bench_plot import draw
 
-    pytest.importorskip("matplotlib")
     rows = [figures.iteration(n, 1, [ANSWER] * n, 1.3) for n in (1, 4)]
     levels = tuple(figures.level([row], [ANSWER]) for row in rows)
     draw(SimpleNamespace(model="m", prompt_tokens=9, sweep=levels), tmp_path / "speed.png")
