@@ -19,12 +19,35 @@ def block(language):
     return re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL).group(1)
 
 
-def test_slurms_script_is_bash():
-    subprocess.run(["bash", "-n"], input=block("bash").encode(), check=True)
+SBATCH = {"gres", "time", "signal", "cpus-per-task", "mem", "partition", "job-name", "output"}
 
 
-def test_kubernetes_gets_a_deployment_with_probes():
+def test_slurms_script_is_bash_with_directives_that_sbatch_knows():
+    script = block("bash")
+    subprocess.run(["bash", "-n"], input=script.encode(), check=True)
+    first, *rest = script.splitlines()
+    directives = [line for line in rest if line.startswith("#SBATCH")]
+    assert (first, rest[: len(directives)]) == ("#!/bin/bash", directives)
+    options = [word for line in directives for word in shlex.split(line.removeprefix("#SBATCH"))]
+    found = dict(word.removeprefix("--").split("=", 1) for word in options)
+    assert found.keys() <= SBATCH
+    assert re.fullmatch(r"B:TERM@\d+", found["signal"]), "the script itself gets it, in time"
+
+
+def test_nomad_reads_the_job():
+    import hcl2
+
+    job = hcl2.loads(block("hcl"))["job"][0]['"model"']
+    task = job["group"][0]['"serve"']["task"][0]['"mlxk"']
+    assert task["config"][0]["args"][0].strip('"') in COMMANDS
+    assert task["service"][0]["check"][0]["path"].strip('"') == "/health"
+
+
+def test_kubernetes_accepts_the_deployment_and_its_probes():
+    import kubernetes_validate
+
     value = yaml.safe_load(block("yaml"))
+    kubernetes_validate.validate(value, kubernetes_validate.latest_version(), strict=True)
     pod = value["spec"]["template"]["spec"]
     assert (value["kind"], value["apiVersion"]) == ("Deployment", "apps/v1")
     assert (

@@ -282,13 +282,10 @@ class Provider(BaseHTTPRequestHandler):
 @pytest.fixture
 def provider():
     """What a cloud would be; `asked` is everything that left."""
-
-    class Own(Provider):
-        asked = []
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Own) as server:
+    own = type("Own", (Provider,), {"asked": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), own) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        server.asked, server.url = Own.asked, f"http://127.0.0.1:{server.server_port}/v1"
+        server.asked, server.url = own.asked, f"http://127.0.0.1:{server.server_port}/v1"
         yield server
         server.shutdown()
 
