@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from mlxk.chat.fold import Fold
 from mlxk.chat.types import Event, Message, Text, TextDelta, ThinkingDelta, Usage
+from mlxk.cli.answerer import answerer
 from mlxk.cli.portal import Portal
 from mlxk.cli.question import Question
 from mlxk.cli.run import Answered, Said, Timings
-from mlxk.engine.named import engine as named_engine
 
 _HELP = """\
 /clear forgets the conversation, /exit (or Ctrl-D) ends it, Ctrl-C ends an answer.
@@ -24,10 +24,11 @@ def chat(question: Question) -> Generator[Said, None, Answered]:
     history: list[Message] = []
     answer = Answered(question.model, "", None, Usage(), Timings())
     with Portal() as portal:
-        engine = portal.enter(named_engine(question.model, question.options))
-        portal.call(engine.ready())
-        answer = replace(answer, model=engine.name, timings=Timings(engine.timings.load_s))
-        sys.stderr.write(f"{engine.name}: /help says what can be typed here.\n")
+        who = portal.enter(answerer(question.model, question.options))
+        question = replace(question, model=who.name)
+        answer = replace(answer, model=who.name, timings=Timings(who.load_s))
+        where = f" at {who.url}" if who.url else ""
+        sys.stderr.write(f"{who.name}{where}: /help says what can be typed here.\n")
         for line in _lines():
             match line.strip():
                 case "/exit" | "/quit" | "/bye":
@@ -38,7 +39,7 @@ def chat(question: Question) -> Generator[Said, None, Answered]:
                     history.clear()
                 case text if text:
                     history.append(Message("user", (Text(line),)))
-                    fold = yield from _turn(portal, engine.stream(question.request(*history)))
+                    fold = yield from _turn(portal, who.model.stream(question.request(*history)))
                     history.append(Message("assistant", fold.message.parts))
                     answer = _answered(answer, fold)
     return answer

@@ -1,8 +1,11 @@
 """One question to a local model and its measured answer. Knows the engine, not the terminal."""
 
 import time
+from base64 import b64encode
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from mlxk.chat.fold import Fold
 from mlxk.chat.types import (
     Event,
     Finish,
+    Image,
     Message,
     Request,
     ResponseFormat,
@@ -18,11 +22,17 @@ from mlxk.chat.types import (
     Text,
     Usage,
 )
+from mlxk.cli.answerer import answerer
 from mlxk.cli.run import Answered, Timings
 from mlxk.contract import encoding
-from mlxk.contract.errors import EngineFailed, InvalidDocument, NotFound, SchemaMismatch
+from mlxk.contract.errors import (
+    EngineFailed,
+    InvalidDocument,
+    InvalidValue,
+    NotFound,
+    SchemaMismatch,
+)
 from mlxk.contract.validate import compiled, parsed
-from mlxk.engine.named import engine as named_engine
 from mlxk.engine.options import EngineOptions
 
 
@@ -39,6 +49,7 @@ class Question:
     schema: dict[str, Any] | None
     stream: bool
     options: EngineOptions | None = None
+    images: tuple[Image, ...] = ()
 
     def request(self, *history: Message) -> Request:
         system = (Message("system", (Text(self.system),)),) if self.system else ()
@@ -65,6 +76,16 @@ def read_schema(path: Path) -> dict[str, Any]:
     return schema
 
 
+def read_image(path: Path) -> Image:
+    kind, _ = guess_type(path)
+    if kind is None or not kind.startswith("image/"):
+        raise InvalidValue(f"{path} is no image: its name ends in none of png, jpg, webp, gif")
+    try:
+        return Image(kind, b64encode(path.read_bytes()).decode())
+    except OSError as e:
+        raise NotFound(f"cannot read {path}: {e.strerror}", path=str(path)) from e
+
+
 class Answering:
     """Feeds on its own stream: what was said and how long it took, also after an interruption."""
 
@@ -76,14 +97,16 @@ class Answering:
 
     async def stream(self) -> AsyncGenerator[Event, None]:
         question = self._question
-        async with named_engine(question.model, question.options) as engine:
-            await engine.ready()
-            self._load_s = engine.timings.load_s
+        images = bool(question.images)
+        async with answerer(question.model, question.options, images=images) as who:
+            self._load_s = who.load_s
             self._asked = time.monotonic()
-            request = question.request(Message("user", (Text(question.prompt or ""),)))
-            async for event in engine.stream(request):
-                self._note(event)
-                yield event
+            said = Message("user", (Text(question.prompt or ""), *question.images))
+            request = replace(question.request(said), model=who.name)
+            async with aclosing(who.model.stream(request)) as events:
+                async for event in events:
+                    self._note(event)
+                    yield event
 
     @property
     def began(self) -> bool:

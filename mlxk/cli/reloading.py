@@ -7,6 +7,7 @@ from math import inf
 from typing import Any
 
 from mlxk.cli.declared import Asked, declared, settled
+from mlxk.cli.running import Running
 from mlxk.contract import encoding
 from mlxk.contract.errors import MlxkError
 from mlxk.hub import names
@@ -20,11 +21,15 @@ _LIVE = frozenset(("model_id", "api_key_env", "keep_alive"))
 
 @dataclass(slots=True)
 class Reload:
-    """`served` is what the document said when it was last read. `key` finds a key's value."""
+    """`served` is what the document said when it was last read. `key` finds a key's value; `tell`
+    announces what is `running`.
+    """
 
     name: str
     served: Asked
     key: Callable[[str | None], str | None]
+    tell: Callable[[Running], None] | None = None
+    running: Running | None = None
 
     def __call__(self, state: ServerState, resident: Resident) -> None:
         """A document that is wrong changes nothing; the log says what happened."""
@@ -41,10 +46,17 @@ class Reload:
         if "model_id" in changed:
             resident.name = asked.model_id or names.resolve(self.served.model).name
             state.models = {resident.name: resident}
+        self._announce(resident.name)
         if not frozen:
             self.served = replace(self.served, digest=asked.digest)
             settled(self.name, asked.digest)
         return _log(state, "reloaded", changed=changed, restart_for=frozen)
+
+    def _announce(self, name: str) -> None:
+        if self.tell is not None and self.running is not None:
+            models = {name: next(iter(self.running.models.values()))}
+            self.running = replace(self.running, key_env=self.served.api_key_env, models=models)
+            self.tell(self.running)
 
 
 def _changed(before: Asked, after: Asked) -> list[str]:

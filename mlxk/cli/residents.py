@@ -1,5 +1,6 @@
 """Which models a server holds, what each will take, and which of them it loads at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -19,13 +20,15 @@ _UNKNOWN_MEMORY = 8 << 30
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`model_id` is the name under which the only model is served."""
+    """`model_id` is the name under which the only model is served; `key_env` names the variable
+    of the key."""
 
     names: tuple[str, ...]
     limits: EngineOptions
     keep_alive: str | None
     memory_gb: float | None
     model_id: str | None = None
+    key_env: str | None = None
 
 
 def residents(wanted: Wanted) -> tuple[list[Resident], list[Resident]]:
@@ -39,6 +42,15 @@ def residents(wanted: Wanted) -> tuple[list[Resident], list[Resident]]:
             first.append(each)
             taken += each.needed_bytes
     return lodgers, first
+
+
+def folders(wanted: Wanted, lodgers: Sequence[Resident]) -> dict[str, str]:
+    """Where the files of each model are, by the name that it has here."""
+    asked = dict.fromkeys(wanted.names)
+    return {
+        each.name: str(names.resolve(name).folder.resolve())
+        for name, each in zip(asked, lodgers, strict=True)
+    }
 
 
 def _resident(name: str, wanted: Wanted, house: House, *, alone: bool) -> Resident:

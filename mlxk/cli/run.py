@@ -76,6 +76,9 @@ def run(
     schema: Annotated[
         Path | None, typer.Option(help="Answer with JSON that obeys this JSON schema.")
     ] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="A picture that belongs to the question.")
+    ] = None,
     ranks: Annotated[
         int | None, typer.Option(min=1, help="Divide the model among so many processes.")
     ] = None,
@@ -88,12 +91,14 @@ def run(
 ) -> "Generator[Said, None, Answered]":
     """Ask a model; without a question, on a terminal, chat with it.
 
+    A running `mlxk serve` that has the model answers; else it is loaded for this question.
+
     mlxk run mlx-community/Qwen3-4B-4bit "What is a monad?"
 
     git diff | mlxk run Qwen3-4B-4bit - --system "Review this diff." --json | jq -r .data.response
     """
     from mlxk.chat.types import Sampling
-    from mlxk.cli.question import Question, read_schema
+    from mlxk.cli.question import Question, read_image, read_schema
     from mlxk.engine.options import EngineOptions
     from mlxk.engine.ranks import divided
 
@@ -106,6 +111,7 @@ def run(
         stop=tuple(stop or ()),
         schema=read_schema(schema) if schema else None,
         stream=not no_stream,
+        images=tuple(read_image(path) for path in image or ()),
         options=EngineOptions(ranks=divided(ranks, hostfile, backend)),
     )
     if question.prompt is None:

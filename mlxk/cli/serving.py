@@ -128,7 +128,7 @@ def serve(
         ranks=divided(ranks, hostfile, backend),
     )
     names = tuple(models or [local.named(None)])
-    wanted = Wanted(names, limits, keep_alive, memory_gb, model_id)
+    wanted = Wanted(names, limits, keep_alive, memory_gb, model_id, api_key_env)
     service = drive(_service(wanted, number, options, reload))
     value = next(service)
     if reload is not None:
@@ -146,9 +146,11 @@ async def _service(
     import signal
     from contextlib import AsyncExitStack
 
-    from mlxk.cli.residents import residents
-    from mlxk.server.app import drain, listening, make_app
+    from mlxk.cli.residents import folders, residents
+    from mlxk.cli.running import Running, announced
+    from mlxk.server.app import Address, drain, listening, make_app
     from mlxk.server.state import STATE
+    from mlxk.system.network import reachable
 
     lodgers, first = residents(wanted)
     app = make_app({each.name: each for each in lodgers}, options)
@@ -161,6 +163,11 @@ async def _service(
             stack.push_async_callback(each.close)
         await asyncio.gather(*(each.ready() for each in first))
         states = tuple(ServedModel(each.name, each.stats.phase) for each in lodgers)
+        here = Address(reachable(address.host), address.port)
+        running = Running(here.url, wanted.key_env, folders(wanted, lodgers))
+        tell = stack.enter_context(announced(running))
+        if reload is not None:
+            reload.tell, reload.running = tell, running
         yield Served(address.url, address.host, address.port, os.getpid(), states)
         try:
             await asyncio.Event().wait()

@@ -11,13 +11,14 @@ from scripted import Raw
 PROGRAM = Path(sys.executable).with_name("schemathesis")
 
 
-async def judged(http, *argv):
+async def judged(folder, http, *argv):
     """The exit code, and what it said."""
     url = str(http._base_url).rstrip("/")
     checks = "not_a_server_error,status_code_conformance"
     options = ("--checks", checks, "--seed", "1", "--continue-on-failure", "--no-color")
     process = await asyncio.create_subprocess_exec(
         *(str(PROGRAM), "run", f"{url}/v1/schema", "-u", url, *options, *argv),
+        cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -31,9 +32,10 @@ async def judged(http, *argv):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not PROGRAM.exists(), reason="schemathesis is not installed")
-async def test_no_request_makes_it_fail(serve, caplog):
+async def test_no_request_makes_it_fail(serve, tmp_path, caplog):
     http = await serve({"m": Raw()}, aliases={"*": "m"})
-    code, said = await judged(http, "--phases", "coverage,fuzzing", "-n", "20", "--max-time", "100")
+    options = ("--phases", "coverage,fuzzing", "-n", "20", "--max-time", "100")
+    code, said = await judged(tmp_path, http, *options)
     assert code == 0, said
     assert not caplog.records
 

@@ -1,0 +1,87 @@
+"""Servers of this user that run now: `serve` announces itself, `run` asks who is there.
+
+Nobody is asked who has not announced itself: a prompt must not go to a stranger on a port.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlxk.contract import encoding
+from mlxk.contract.errors import InvalidDocument
+from mlxk.system import files, paths, process
+from mlxk.system.process import Identity
+
+_PATIENCE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server and what it serves: names and folders. `key_env` names its key's variable."""
+
+    url: str
+    key_env: str | None
+    models: Mapping[str, str]
+
+    def name_of(self, folder: Path) -> str | None:
+        return next((name for name, at in self.models.items() if at == str(folder)), None)
+
+    @property
+    def key(self) -> str | None:
+        return os.environ.get(self.key_env) if self.key_env else None
+
+
+@contextmanager
+def announced(running: Running) -> Iterator[Callable[[Running], None]]:
+    """Known to others of this home as long as the block lasts, or the process.
+
+    What it gives says something new of the same server.
+    """
+    who = process.identity()
+    path = _folder() / f"{os.getpid()}.json"
+
+    def tell(now: Running) -> None:
+        value = {"process": who, "server": now}
+        files.write_atomic(path, encoding.dumps(value, newline=True), mode=0o600, durable=False)
+
+    tell(running)
+    try:
+        yield tell
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def serving(folder: Path) -> tuple[Running, str] | None:
+    """Who answers for the model in `folder` now, and under which name."""
+    for running in _announced():
+        name = running.name_of(folder.resolve())
+        if name is not None and _is_well(running):
+            return running, name
+    return None
+
+
+def _announced() -> Iterator[Running]:
+    """Those that are alive; what the dead have left is removed."""
+    for path in sorted(_folder().glob("*.json")):
+        with suppress(OSError, InvalidDocument, TypeError, KeyError):
+            value = encoding.loads(path.read_bytes(), str(path))
+            if process.is_alive(Identity(**value["process"])):
+                yield Running(**value["server"])
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _is_well(running: Running) -> bool:
+    from urllib.request import urlopen
+
+    if running.key_env and not running.key:
+        return False
+    with suppress(OSError), urlopen(f"{running.url}/health", timeout=_PATIENCE_S) as response:
+        return bool(response.status == 200)
+    return False
+
+
+def _folder() -> Path:
+    return paths.home() / "servers"
