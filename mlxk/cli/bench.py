@@ -116,8 +116,8 @@ def bench(
     if save and levels[0] != 1:
         raise UsageError("what is saved is measured alone", hint="--concurrency 1,4,16 --save")
     aim = found(Wanted(target, model, api_key_env, levels[-1]), paths.home())
-    if save and not aim.is_here:
-        raise UsageError("only this machine's figures are saved", hint="leave --save out")
+    if save:
+        _check_place(aim)
     plan = Plan(aim.model, levels, iterations, prompt_tokens, max_tokens, tool_call)
     run = _Run(target, aim, Bench(plan), Gates(min_gen_tps, min_prompt_tps, max_ttft))
     yield from run.measured()
@@ -198,14 +198,18 @@ class _Run:
 
     def finished(self, *, save: bool, plot: Path | None) -> Benched:
         """A gate that is not met is the last word: what was measured is kept all the same."""
-        from mlxk.contract.errors import CheckFailed
+        from mlxk.contract.errors import CheckFailed, MlxkError
 
         value = self.value()
-        saved_to = str(self._saved(value)) if save else None
-        if plot is not None:
-            from mlxk.cli.bench_plot import draw
+        try:
+            saved_to = str(self._saved(value)) if save else None
+            if plot is not None:
+                from mlxk.cli.bench_plot import draw
 
-            draw(value, plot)
+                draw(value, plot)
+        except MlxkError as e:
+            e.data = value
+            raise
         value = self.value(saved_to=saved_to, plotted_to=str(plot) if plot else None)
         if missed := [v for v in value.verdicts if not v.passed]:
             message = "; ".join(f"{v.name} is {v.measured}, not {v.wanted}" for v in missed)
@@ -222,7 +226,7 @@ class _Run:
         from mlxk.system import paths
 
         if value.gen_tps is None:
-            raise EmptyAnswer(f"{value.model} made no tokens to measure", data=value)
+            raise EmptyAnswer(f"{value.model} made no tokens to measure")
         home = paths.home()
         row = Benchmark(
             prompt_tps=value.prompt_tps.mean if value.prompt_tps else None,
@@ -231,6 +235,18 @@ class _Run:
             source=f"mlxk bench {value.target}, {datetime.now(UTC):%Y-%m-%d}",
         )
         return save(home, detected(home).profile_id, self._aim.known_as, row)
+
+
+def _check_place(aim: "Target") -> None:
+    """Before minutes are spent: may these figures be saved, and can the file be read?"""
+    from mlxk.advise.measured import measured
+    from mlxk.advise.profile import detected
+    from mlxk.contract.errors import UsageError
+    from mlxk.system import paths
+
+    if not aim.is_here:
+        raise UsageError("only this machine's figures are saved", hint="leave --save out")
+    measured(paths.home(), detected(paths.home()).profile_id)
 
 
 def _levels(text: str) -> tuple[int, ...]:

@@ -206,6 +206,16 @@ def test_a_saved_benchmark_is_what_recommend_goes_by(home):
     assert tier["is_estimated"] is False
 
 
+def test_a_file_of_benchmarks_that_cannot_be_read_is_said_before_anything_is_measured(home):
+    profile = mlxk("profile")[1]["data"]["profile"]["profile_id"]
+    path = home / ".mlxk" / "benchmarks" / f"{profile}.json"
+    path.parent.mkdir()
+    path.write_text("{")
+    code, envelope, said = mlxk("bench", "builtin:tiny", "--save")
+    assert (code, envelope["error"]["type"]) == (1, "corrupt_state")
+    assert "loading" not in said
+
+
 def test_a_server_is_asked_over_http(tiny):
     code, envelope, said = mlxk("bench", tiny.url, *SMALL, "--concurrency", "1,3", "--tool-call")
     data = envelope["data"]
