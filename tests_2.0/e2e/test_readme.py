@@ -13,7 +13,8 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 PIPELINES = re.search(r"```bash\n(.*?)```", README, re.DOTALL).group(1).splitlines()
 AGENT = (Path(__file__).parents[2] / "docs" / "agent.md").read_text(encoding="utf-8")
-AGENT_PIPELINES = re.search(r"```bash\n(.*?)```", AGENT, re.DOTALL).group(1).splitlines()
+_PART = AGENT.partition("## Pipelines")[2]
+AGENT_PIPELINES = re.search(r"```bash\n(.*?)```", _PART, re.DOTALL).group(1).splitlines()
 PYTHON = re.search(r"```python\n(.*?)```", AGENT, re.DOTALL).group(1)
 
 
