@@ -46,9 +46,13 @@ def read(path: Path) -> Index:
         raise CorruptState(f"{path} is damaged", path=str(path), hint="git status") from e
 
 
-def write(
-    file: Path, entries: Iterable[tuple[bytes, Known]], *, assumed: frozenset[bytes] = frozenset()
-) -> None:
+def write(file: Path, entries: Iterable[tuple[bytes, Known]]) -> None:
+    write_atomic(file, encode(entries), durable=False)
+
+
+def encode(
+    entries: Iterable[tuple[bytes, Known]], *, assumed: frozenset[bytes] = frozenset()
+) -> bytes:
     """Version 2 or 3. What we do not trust is marked so that git looks for itself."""
     ordered = sorted((e for e in entries if e[1].entry is not None), key=itemgetter(0))
     skipped = any(known.signature is None and path not in assumed for path, known in ordered)
@@ -57,7 +61,7 @@ def write(
     for path, known in ordered:
         parts += _packed(path, known, who, is_assumed=path in assumed)
     body = b"".join(parts)
-    write_atomic(file, body + sha1(body, usedforsecurity=False).digest(), durable=False)
+    return body + sha1(body, usedforsecurity=False).digest()
 
 
 def _packed(

@@ -19,7 +19,7 @@ from mlxk.history.checkout import shown
 from mlxk.history.packs import RawId
 from mlxk.history.record import Place
 from mlxk.history.store import Store
-from mlxk.history.target import Target, targets
+from mlxk.history.target import Move, Target, targets
 
 How = Literal["squash", "merge"]
 
@@ -61,15 +61,14 @@ def land(store: Store, order: Order) -> Landed:
     there = targets(store, ref)
     if before and merged == store.tree_of(before):
         for target in there:
-            target.require_unlocked()
+            target.unlock()
         return Landed(order.branch, before, before, (), ())
     commit = _commit(store, order, merged, tip)
     old = store.tree_of(before) if before else None
     files = diff.changes(store, tip, commit)
     with ExitStack() as stack:
         for target in there:
-            held = target.held(old, merged, lambda: store.refs.read(ref) == commit)
-            stack.enter_context(held)
+            stack.enter_context(target.held(Move(ref, before, commit), old, merged))
         store.writer.flush()
         for target in there:
             target.write()

@@ -82,6 +82,24 @@ class Reader:
         return (SUBMODULE, bytes.fromhex(head.decode())) if head else old
 
 
+def entry_at(store: Store, root: Path, path: bytes, old: Entry | None) -> Entry | None:
+    """What stands at `path` of a checkout, None when no file does; nothing is stored."""
+    folder, name = os.path.split(os.fsencode(root) + b"/" + path)
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        if not (stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode)):
+            return None
+        return Reader(root, store, keep=False).read(fd, path, info, old).entry
+    except FileNotFoundError:
+        return None
+    finally:
+        os.close(fd)
+
+
 def _content(fd: int, size: int) -> bytes:
     data = os.read(fd, size + 1)
     if len(data) == size or not data:

@@ -3,20 +3,31 @@ lands there.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from mlxk.contract.errors import DirtyMerge, Locked
+from mlxk.contract.errors import DirtyMerge, HistoryCorrupt, Locked
 from mlxk.contract.notes import note
-from mlxk.history import diff, index
+from mlxk.history import diff, index, journal
 from mlxk.history.checkout import Checkout, shown
 from mlxk.history.copying import Copying, delete
 from mlxk.history.diff import Pair
-from mlxk.history.folders import Folder, Known
+from mlxk.history.folders import NEVER, Folder, Known
+from mlxk.history.journal import Journal
 from mlxk.history.packs import RawId
+from mlxk.history.reading import entry_at
 from mlxk.history.store import Store
-from mlxk.system.files import translated
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a landing does to a branch."""
+
+    ref: str
+    before: str | None
+    commit: str
 
 
 class Target:
@@ -34,14 +45,15 @@ class Target:
         self._pairs: tuple[Pair, ...] = ()
         self._new: RawId | None = None
         self._written: list[Pair] = []
+        self._begun: Journal | None = None
 
     @contextmanager
-    def held(self, old: RawId | None, new: RawId, is_landed: Callable[[], bool]) -> Iterator[None]:
+    def held(self, move: Move, old: RawId | None, new: RawId) -> Iterator[None]:
         """Locked and clean (DirtyMerge), so that `write` may follow.
 
         Put back if anything fails before the branch has moved, never after.
         """
-        self._take_lock()
+        self._take_lock(move)
         try:
             self._new = new
             self._saved = index.read(self.control / "index")
@@ -50,31 +62,75 @@ class Target:
             yield
             self._publish()
         except BaseException:
-            if is_landed():
+            if self._store.refs.read(move.ref) == move.commit:
                 self._publish()
             else:
                 self._put_back(old)
             raise
         finally:
             self._lock.unlink(missing_ok=True)
+            journal.end(self.control)
 
     def write(self) -> None:
         """The files that differ, and beside git's index the one that fits them."""
         if self._new is not None:
             self._apply(self._new, self._pairs)
-            index.write(self._lock, self._saved.entries.items(), assumed=self._saved.assumed)
+            self._write_index()
 
-    def require_unlocked(self) -> None:
-        """A landing that was killed just after the branch had moved left its lock."""
+    def unlock(self) -> None:
+        """End what a landing that was killed had begun here. Locked: it is somebody else's."""
+        begun = Journal.read(self.control)
+        if begun is not None and begun.is_abandoned:
+            if begun.locks(self._lock):
+                self._begun = begun
+                self._mend(begun)
+            journal.end(self.control)
         if self._lock.exists():
             raise self._busy()
 
-    def _take_lock(self) -> None:
-        with translated(self._lock):
-            try:
-                os.close(os.open(self._lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
-            except FileExistsError as e:
-                raise self._busy() from e
+    def _take_lock(self, move: Move) -> None:
+        self.unlock()
+        try:
+            self._begun = Journal.begin(self.control, move.ref, move.before, move.commit)
+        except FileExistsError as e:
+            raise self._busy() from e
+
+    def _mend(self, begun: Journal) -> None:
+        """Forward when the branch had moved, back when it had not. A file that is neither as it was
+        nor as it was to be is somebody's own.
+        """
+        at = self._store.refs.read(begun.ref)
+        try:
+            before = self._store.tree_of(begun.before) if begun.before else None
+            after = self._store.tree_of(begun.commit)
+            pairs = tuple(diff.pairs(self._store, before, after))
+        except HistoryCorrupt:  # killed before its objects were written, so before any file was
+            at = None
+        if at == begun.commit:
+            self._finish(after, pairs)
+        elif at is not None and at == begun.before and before is not None:
+            self._finish(before, tuple((path, new, old) for path, old, new in pairs))
+        else:
+            self._lock.unlink()
+        note("landing_mended", f"a landing in {self.root} that was killed has been cleared up")
+
+    def _finish(self, tree: RawId, pairs: tuple[Pair, ...]) -> None:
+        self._saved = index.read(self.control / "index")
+        for path, old, new in pairs:
+            found = entry_at(self._store, self.root, path, old or new)
+            if found in (old, new):
+                self._apply(tree, ((path, old, new),))
+            elif new is not None:
+                self._saved.entries[path] = Known(NEVER, new)
+            else:
+                self._saved.entries.pop(path, None)
+        self._write_index()
+        self._publish()
+
+    def _write_index(self) -> None:
+        data = index.encode(self._saved.entries.items(), assumed=self._saved.assumed)
+        if self._begun is not None:
+            self._begun.fill(self.control, data)
 
     def _busy(self) -> Locked:
         return Locked(
@@ -151,15 +207,25 @@ class Target:
 
 def targets(store: Store, ref: str) -> list[Target]:
     """The main worktree and the linked ones that have `ref` checked out."""
-    found = []
-    if store.common.name == ".git" and not store.flag("bare") and _is_on(store.common, ref):
-        found.append(Target(store, store.common.parent, store.common))
+    return [target for target in _checkouts(store) if _is_on(target.control, ref)]
+
+
+def mend(store: Store) -> None:
+    """End what killed landings had begun, wherever that was."""
+    for target in _checkouts(store):
+        if Journal.read(target.control) is not None:
+            with suppress(Locked):
+                target.unlock()
+
+
+def _checkouts(store: Store) -> Iterator[Target]:
+    if store.common.name == ".git" and not store.flag("bare"):
+        yield Target(store, store.common.parent, store.common)
     for control in sorted((store.common / "worktrees").glob("*")):
-        if _is_on(control, ref) and (control / "gitdir").is_file():
+        if (control / "gitdir").is_file():
             root = Path((control / "gitdir").read_text().strip()).parent
             if root.is_dir():
-                found.append(Target(store, root, control))
-    return found
+                yield Target(store, root, control)
 
 
 def _is_on(control: Path, ref: str) -> bool:

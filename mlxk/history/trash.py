@@ -13,6 +13,7 @@ from mlxk.history import ledger, merge, record, worktree
 from mlxk.history.record import SESSIONS, Record
 from mlxk.history.session import Session
 from mlxk.history.store import Store
+from mlxk.history.target import mend
 
 TRASH = "refs/mlxk/trash/"
 _STAMP = "%Y%m%dT%H%M%SZ"
@@ -91,6 +92,7 @@ def prune(store: Store, before: datetime) -> tuple[Discarded, ...]:
     for session in worktree.registered(store):
         _remove_orphan(store, session)
     store.writer.sweep()
+    mend(store)
     return gone
 
 

@@ -1,8 +1,13 @@
 import errno
 import os
 import random
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
+import lander
 import pytest
 from git_repository import WHEN, GitRepository
 from sessions import started
@@ -18,7 +23,8 @@ from mlxk.contract.errors import (
     StaleBranch,
 )
 from mlxk.contract.notes import collecting
-from mlxk.history import index, merge
+from mlxk.history import index, merge, trash
+from mlxk.history.journal import Journal
 from mlxk.history.land import Order, land
 
 ME = "Me <me@localhost>"
@@ -213,12 +219,70 @@ def test_a_branch_that_moves_at_the_last_moment_puts_everything_back(session, re
     assert not (repo.root / ".git/index.lock").exists()
 
 
-def test_a_lock_that_a_killed_landing_left_is_named_the_next_time(session, repo):
-    work(session, new="1\n")
-    landed(session)
-    repo.write(".git/index.lock", "")
+def killed_landing(repo, home, point):
+    argv = [sys.executable, lander.__file__, str(repo.root), str(home / ".mlxk"), "try", point]
+    env = os.environ | {"PYTHONPATH": str(Path(lander.__file__).parents[2])}
+    done = subprocess.run(argv, env=env, capture_output=True, check=False, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize("point", lander.POINTS)
+def test_the_next_landing_ends_what_a_kill_cut_off(session, repo, home, point):
+    work(session, new="1\n", a="changed\n")
+    (session.worktree / "src/gone").unlink()
+    (session.worktree / "run.sh").chmod(0o755)
+    session.append(b"", when=WHEN, paths=None)
+    killed_landing(repo, home, point)
+    with collecting() as notes:
+        landed(session)
+    assert [n.code for n in notes] == ["landing_mended"] * (point != "published")
+    assert repo.git("status", "--porcelain=v2") == ""
+    assert repo.git("show", "main:a") == (repo.root / "a").read_text().strip() == "changed"
+    assert not (repo.root / "src").exists()
+    assert repo.git("rev-list", "--count", "main") == "2"
+    assert list((repo.root / ".git").glob("*mlxk-landing*")) == []
+    assert repo.fsck() == ""
+
+
+def test_pruning_ends_what_a_kill_cut_off(session, repo, home):
+    work(session, a="changed\n")
+    killed_landing(repo, home, "files")
+    assert (repo.root / "a").read_text() == "changed\n"
+    trash.prune(session.record.store, WHEN)
+    assert repo.git("status", "--porcelain=v2") == ""
+    assert (repo.root / "a").read_text() == "".join(f"{n}\n" for n in range(20))
+
+
+@pytest.mark.parametrize("point", ["files", "moved"])
+def test_what_a_person_did_after_the_kill_stays(session, repo, home, point):
+    work(session, a="changed\n", new="1\n")
+    killed_landing(repo, home, point)
+    repo.write("a", "mine\n")
+    with collecting(), suppress(DirtyMerge):
+        landed(session)
+    assert (repo.root / "a").read_text() == "mine\n"
+    assert "a" in repo.git("diff", "--name-only")
+    assert not (repo.root / ".git/index.lock").exists()
+
+
+@pytest.mark.parametrize("point", ["files", "moved"])
+def test_a_lock_of_gits_own_is_not_touched_after_a_kill(session, repo, home, point):
+    work(session, a="changed\n")
+    killed_landing(repo, home, point)
+    lock = repo.root / ".git/index.lock"
+    lock.unlink()
+    lock.write_text("git's")
     with pytest.raises(Locked):
         landed(session)
+    assert lock.read_text() == "git's"
+
+
+def test_a_landing_that_still_runs_is_waited_for(session, repo):
+    work(session, a="changed\n")
+    Journal.begin(repo.root / ".git", "refs/heads/main", None, "0" * 40)
+    with pytest.raises(Locked):
+        landed(session)
+    assert (repo.root / ".git/index.lock").exists()
 
 
 def full(*_, **__):
@@ -228,7 +292,7 @@ def full(*_, **__):
 def test_a_disk_too_full_for_the_index_puts_everything_back(session, repo, monkeypatch):
     work(session, new="1\n", a="changed\n")
     before = repo.git("rev-parse", "main")
-    monkeypatch.setattr(index, "write", full)
+    monkeypatch.setattr(index, "encode", full)
     with pytest.raises(DiskFull):
         landed(session)
     monkeypatch.undo()
