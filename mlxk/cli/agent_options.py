@@ -13,8 +13,13 @@ More = Annotated[list[str] | None, typer.Argument(hidden=True)]
 
 # Who does it: these are kept with the session.
 Model = Annotated[str | None, typer.Option(help="Model to use [$MLXK_MODEL, builtin:tiny].")]
-Api = Annotated[str | None, typer.Option(help="local, openai, anthropic, gemini, codex, deepseek or openrouter.")]
-Url = Annotated[str | None, typer.Option(help="Base URL of a server of that format (default: openai).")]
+Api = Annotated[
+    str | None,
+    typer.Option(help="local, openai, anthropic, gemini, codex, deepseek or openrouter."),
+]
+Url = Annotated[
+    str | None, typer.Option(help="Base URL of a server of that format (default: openai).")
+]
 System = Annotated[str | None, typer.Option(help="Replace the system prompt.")]
 Tools = Annotated[str | None, typer.Option(help="Tools to offer, e.g. Read,Write,Edit.")]
 Skills = Annotated[list[Path] | None, typer.Option(help="A folder with a SKILL.md to offer.")]
