@@ -1,6 +1,10 @@
-"""The full screen: tabs, conversations, a line to type in. Everything is done by the desk."""
+"""The full screen: tabs, conversations, a line to type in. Everything is done by the desk.
+
+What the first paint does not need is imported after it.
+"""
 
 import asyncio
+import gc
 import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,10 +18,8 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
-from mlxk.agent.desk_news import Notice
 from mlxk.contract.errors import MlxkError, SessionBusy, UsageError
 from mlxk.tui import bars, words
-from mlxk.tui.conversation import Conversation
 from mlxk.tui.editor import Editor
 from mlxk.tui.theme import CSS, DARK, LIGHT
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from mlxk.agent.desk import Desk
     from mlxk.agent.desk_look import Changes
     from mlxk.agent.desk_tab import Status, Tab
+    from mlxk.tui.conversation import Conversation
 
 _FRAME_S = 1 / 30
 _NARROW = 50
@@ -112,6 +115,8 @@ class Terminal(App[None]):
         return self._tab
 
     def say(self, text: str) -> None:
+        from mlxk.agent.desk_news import Notice
+
         self.tab.feed.tell(Notice("info", text))
 
     def page(self, title: str, text: str) -> None:
@@ -125,6 +130,8 @@ class Terminal(App[None]):
         self.push_screen(DiffPager(title, changes))
 
     def go(self, tab: "Tab") -> None:
+        from mlxk.tui.conversation import Conversation
+
         self._tab = tab
         if not self.query(f"#view-{tab.id}"):
             self.query_one("#views").mount(Conversation(tab.id))
@@ -153,6 +160,8 @@ class Terminal(App[None]):
 
     @work(exit_on_error=True)
     async def _begin(self) -> None:
+        gc.freeze()  # what is there stays; later collections need not look at it
+        gc.enable()
         try:
             self._desk = await asyncio.to_thread(self._opening.desk)
         except MlxkError as e:
@@ -219,6 +228,8 @@ class Terminal(App[None]):
 
     async def _doing(self, action: Callable[[], Awaitable[None]]) -> None:
         """What fails is said in the conversation."""
+        from mlxk.agent.desk_news import Notice
+
         try:
             await action()
         except MlxkError as e:
@@ -322,7 +333,9 @@ class Terminal(App[None]):
 
     # Drawing
 
-    def _view(self, tab: "Tab | None" = None) -> Conversation:
+    def _view(self, tab: "Tab | None" = None) -> "Conversation":
+        from mlxk.tui.conversation import Conversation
+
         return self.query_one(f"#view-{(tab or self.tab).id}", Conversation)
 
     def on_resize(self) -> None:

@@ -1,6 +1,7 @@
 """Open a face on this terminal, and say at the end where the work is."""
 
 import asyncio
+import gc
 import signal
 import sys
 from importlib.util import find_spec
@@ -30,6 +31,7 @@ def full_screen(
     desk: "Callable[[], Desk]", *, resume: str | None = None, light: bool = False
 ) -> None:
     """Until the person leaves, or a signal ends it."""
+    gc.disable()  # until the first paint, a tenth of whose CPU it would take
     from mlxk.tui.app import Opening, Terminal
 
     async def run() -> "tuple[Closed, ...]":

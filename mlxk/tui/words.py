@@ -4,15 +4,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from mlxk.chat.types import Message, Text, Thinking, ToolResult, ToolUse
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlxk.agent.branches import Branch
     from mlxk.agent.desk_look import History
     from mlxk.agent.desk_tab import Closed, Status
-    from mlxk.chat.types import Tool
+    from mlxk.chat.types import Message, Tool
     from mlxk.contract.envelope import ErrorInfo
 
 # What a call is about, by the first of these arguments that it has.
@@ -133,7 +131,9 @@ def closed(value: "Closed") -> str:
     return f"{value.branch} is kept, with {what}: mlxk agent --resume {name}"
 
 
-def _said(message: Message) -> str:
+def _said(message: "Message") -> str:
+    from mlxk.chat.types import Text, Thinking, ToolResult, ToolUse
+
     lines = []
     for part in message.parts:
         match part:
