@@ -5,11 +5,13 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import orjson
 import pytest
 import yaml
 
 from mlxk.cli import commands as _commands  # noqa: F401
 from mlxk.cli.registry import COMMANDS, path_of
+from mlxk.deploy import stack
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "deployments.md"
 TEXT = PAGE.read_text()
@@ -57,6 +59,12 @@ def test_kubernetes_accepts_the_deployment_and_its_probes():
     assert serve["args"][0] in COMMANDS
     assert serve["readinessProbe"]["httpGet"]["path"] == "/health"
     assert pod["initContainers"][0]["args"][0] in COMMANDS
+
+
+def test_the_stack_of_the_manual_is_valid():
+    value = stack.parse(orjson.loads(block("json")), "the example")
+    assert value.after("standard") == ("large", "small")
+    assert not value.cloud.enabled
 
 
 LINES = re.findall(r"^(?:    |exec )?(mlxk .*)$", TEXT, re.MULTILINE)

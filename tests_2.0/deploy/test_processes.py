@@ -225,6 +225,18 @@ def test_a_hung_server_is_restarted(stack):
     assert stack.record("a").reason == "probe_timeout"
 
 
+def test_one_on_demand_that_hangs_is_ended_and_waits_to_be_asked_for(stack):
+    stack.add("a", probe={"liveness_failures": 2})
+    pid = stack.up("a")["a"].pid
+    record.write(stack.home, replace(stack.record("a"), desired="on_demand"))
+    stack.mode("a", "hang")
+    supervisor = Supervisor(stack.host)
+    assert "hung" in settle(supervisor, stack, "a", "hung", polls=8)
+    assert gone([pid])
+    assert supervisor.poll() == []
+    assert (stack.row("a").state, stack.row("a").reason) == ("crashed", "probe_timeout")
+
+
 def test_a_server_that_makes_progress_is_not_restarted(stack):
     stack.add("a", probe={"liveness_failures": 2}, restart=QUICK)
     pid = stack.up("a")["a"].pid

@@ -1,10 +1,18 @@
 """Settings: eight keys, types, defaults, and a file that only its owner reads."""
 
+import shutil
+import subprocess
+import sys
+
+import orjson
 import pytest
+from stack_home import StackHome
 
 from mlxk.contract.errors import CorruptState, InvalidValue
-from mlxk.deploy import settings
+from mlxk.deploy import document, settings, weigh
 from mlxk.deploy.settings import Settings
+from mlxk.deploy.store import Store
+from mlxk.hub import names
 
 
 def test_there_are_eight_keys_and_an_alias():
@@ -57,3 +65,36 @@ def test_the_file_is_private_and_a_broken_one_is_said_to_be(home):
     with pytest.raises(CorruptState) as caught:
         settings.load(home)
     assert caught.value.hint == "mlxk config reset"
+
+
+def test_a_model_dir_comes_before_the_cache(home, tmp_path):
+    """By the model's name, or by a path inside it."""
+    store = Store(home / ".mlxk")
+    shelf = tmp_path / "models"
+    shutil.copytree(names.resolve("builtin:tiny").folder, shelf / "org" / "name")
+    named = document.parse({"name": "a", "model": "org/name"})
+    inside = document.parse({"name": "b", "model_path": "org/name"})
+    assert weigh.find(named, store.home) is None
+    settings.save(store.home, Settings({"model-dir": str(shelf)}))
+    for deployment in (named, inside):
+        assert weigh.reference(deployment, store.home) == str(shelf / "org" / "name")
+        assert weigh.find(deployment, store.home).folder == shelf / "org" / "name"
+    assert weigh.reference(document.parse({"name": "c", "model": "org/other"}), store.home) == (
+        "org/other"
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "flags", "phase"),
+    [("on", [], "ready"), ("off", [], "starting"), ("off", ["--wait"], "ready")],
+)
+def test_up_waits_as_the_setting_says_unless_it_is_told(home, setting, flags, phase):
+    stack = StackHome(home / ".mlxk")
+    try:
+        stack.add("a", "good")
+        settings.save(stack.home, settings.changed(Settings({}), "auto-health-check", setting))
+        argv = [sys.executable, "-m", "mlxk", "up", "a", "--json", *flags]
+        done = subprocess.run(argv, capture_output=True, check=True)
+        assert orjson.loads(done.stdout)["data"]["results"][0]["phase"] == phase
+    finally:
+        stack.close()
