@@ -187,7 +187,8 @@ def test_the_last_level_keeps_the_first_request_and_valid_calls():
         )
     ]
     short = compacted([ask, *rounds], 3)
-    assert (short[0], len(short)) == (ask, 5)
+    assert short[0].text.startswith("do it\n\n[What followed, in short:\ncalled Ls {}\n")
+    assert len(short) == 5
     assert not transcript.repaired(short)
 
 
