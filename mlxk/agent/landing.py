@@ -8,6 +8,7 @@ from mlxk.contract.errors import InvalidValue
 from mlxk.history.identity import user_identity
 from mlxk.history.land import Landed, Order, land
 from mlxk.history.record import Place
+from mlxk.history.signing import signer
 from mlxk.history.store import Store
 
 _SUBJECT = 72
@@ -35,11 +36,13 @@ def bring(
     into: str | None = None,
     new: str | None = None,
     how: Literal["squash", "merge"] = "squash",
+    sign: bool = True,
 ) -> Landed:
     """Onto `into` (default: the branch that is checked out), or a `new` one.
 
-    The commit says what was asked for. InvalidValue without an identity or a branch to land on;
-    MergeConflict and DirtyMerge change nothing.
+    The commit says what was asked for; with `sign` it is signed if the user signs theirs.
+    InvalidValue without an identity or a branch to land on; MergeConflict, DirtyMerge and
+    SigningFailed change nothing.
     """
     author = _author(store)
     branch = new or into or store.head_name()
@@ -49,5 +52,6 @@ def bring(
     subject = " ".join(asked[0].split()) if asked else f"land {place.record.branch}"
     short = subject if len(subject) <= _SUBJECT else subject[: _SUBJECT - 1] + "…"
     body = "\n\n".join(asked) if len(asked) > 1 or short != subject else ""
-    order = Order(place, branch, author, when, short, body, how, create=new is not None)
+    signs = signer(store.config, author) if sign else None
+    order = Order(place, branch, author, when, short, body, how, new is not None, signs)
     return land(store, order)

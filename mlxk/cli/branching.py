@@ -100,6 +100,9 @@ def branch_land(
     merge: Annotated[
         bool, typer.Option("--merge/--squash", help="Keep each step, or make one commit (default).")
     ] = False,
+    sign: Annotated[
+        bool, typer.Option("--sign/--no-sign", help="Sign it if your git configuration says so.")
+    ] = True,
 ) -> LandedWork:
     """Bring a session's work to a branch of yours: one commit under your name, or a merge.
 
@@ -121,7 +124,7 @@ def branch_land(
     with open_store() as store:
         place = find(store, rev)
         how: Literal["merge", "squash"] = "merge" if merge else "squash"
-        landed = bring(store, place, now(), into=into, new=branch, how=how)
+        landed = bring(store, place, now(), into=into, new=branch, how=how, sign=sign)
     return LandedWork(
         name=place.record.branch,
         session=place.record.id,

@@ -12,7 +12,7 @@
   - NotRunning, RateLimited                                       what the gateway says
   - OverBudget, NothingFits, CorruptState
   - NotARepository, DirtyMerge, SessionNotFound, SessionBusy, HistoryCorrupt, BranchNotFound
-  - UnmergedBranch, MergeConflict, StaleBranch
+  - UnmergedBranch, MergeConflict, StaleBranch, SigningFailed
   - ToolDenied, EmptyAnswer, LoopDetected                         an agent run that ended badly
   - ProviderError: ProviderAuth, ProviderRateLimited, ProviderRefused
   - LimitReached (exit 4), CheckFailed, SchemaMismatch, ReplayDiffers (exit 3)
@@ -387,6 +387,12 @@ class MergeConflict(MlxkError):
     """The branch does not merge cleanly; `details` lists the paths."""
 
     type = "merge_conflict"
+
+
+class SigningFailed(MlxkError):
+    """Your git configuration wants commits signed, and the program or key for it does not work."""
+
+    type = "signing_failed"
 
 
 class StaleBranch(MlxkError):

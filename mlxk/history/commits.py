@@ -41,6 +41,13 @@ def encode(
     return "\n".join(lines).encode(errors="backslashreplace")
 
 
+def signed(data: bytes, signature: bytes) -> bytes:
+    """A commit with its signature, as the last of its headers."""
+    head, _, text = data.partition(b"\n\n")
+    lines = signature.rstrip(b"\n").replace(b"\r", b"").replace(b"\n", b"\n ")
+    return head + b"\ngpgsig " + lines + b"\n\n" + text
+
+
 def decode(data: bytes) -> Commit:
     """Any git commit, other people's included. ValueError."""
     head, _, message = data.partition(b"\n\n")

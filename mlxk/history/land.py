@@ -18,6 +18,7 @@ from mlxk.history import commits, diff, merge, refs
 from mlxk.history.checkout import shown
 from mlxk.history.packs import RawId
 from mlxk.history.record import Place
+from mlxk.history.signing import Signer
 from mlxk.history.store import Store
 from mlxk.history.target import Move, Target, targets
 
@@ -39,6 +40,7 @@ class Order:
     body: str = ""
     how: How = "squash"
     create: bool = False
+    sign: Signer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ class Landed:
 
 
 def land(store: Store, order: Order) -> Landed:
-    """MergeConflict lists the paths; DirtyMerge names the checkout in the way; both change
-    nothing.
+    """MergeConflict lists the paths, DirtyMerge names the checkout in the way, SigningFailed says
+    what is missing: all change nothing.
     """
     ref = refs.check(f"refs/heads/{order.branch}")
     before = _before(store, ref, order)
@@ -126,6 +128,8 @@ def _commit(store: Store, order: Order, tree: RawId, tip: str | None) -> str:
     facts = {commits.SESSION: record.id, commits.STEP: str(order.place.step)}
     text = commits.message(order.subject or f"land {record.branch}", order.body, facts)
     data = commits.encode(tree, parents, order.when, text, author=order.author)
+    if order.sign is not None:
+        data = commits.signed(data, order.sign(data))
     return store.writer.add(b"commit", data).hex()
 
 

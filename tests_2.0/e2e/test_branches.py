@@ -114,6 +114,19 @@ def test_what_is_in_the_way_is_named_and_nothing_changes(repo, run, greet, how):
     assert checkout.fingerprint(repo) == before
 
 
+def test_a_landing_is_signed_as_the_users_git_says_or_not_on_request(repo, run, odd):
+    with (
+        Store.open(repo, paths.home()) as store,
+        Session.open(store, "odd", when=clock.now()) as session,
+    ):
+        (session.worktree / "new").write_text("x")
+        session.append(b"", when=clock.now(), paths=["new"])
+    checkout.git(repo, "config", "commit.gpgSign", "true")
+    checkout.git(repo, "config", "gpg.program", "/no/such/gpg")
+    assert run("branch", "land", "odd")["error"]["type"] == "signing_failed"
+    assert run("branch", "land", "odd", "--no-sign")["status"] == "success"
+
+
 def test_agent_land_does_it_in_one_go(repo, run):
     data = run("agent", "Create a file hello.txt containing Hello world", "--land")["data"]
     assert data["landed"] == {"branch": "main", "commit": checkout.git(repo, "rev-parse", "main")}
