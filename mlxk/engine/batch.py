@@ -15,9 +15,10 @@ import mlx.core as mx
 
 from mlxk.engine import caches
 from mlxk.engine.archive import Archive
-from mlxk.engine.group import Group, Row
+from mlxk.engine.group import Forward, Group, Row
 from mlxk.engine.matcher import Grammars, Guide
 from mlxk.engine.pace import Pace
+from mlxk.engine.parts import padded
 from mlxk.engine.prefill import Prefill
 from mlxk.engine.prefixes import Prefixes
 from mlxk.engine.protocol import Job, Step
@@ -53,37 +54,44 @@ class BatchRunner:
         grammars: Grammars,
         archive: Archive | None = None,
         shard: Shard = ALONE,
+        slack: int | None = None,
     ) -> None:
-        self._model = model
+        self._forward = Forward(model, shard, slack)
         self._prefixes = Prefixes(make, limits.kept_bytes, archive)
         self._geometry = geometry
         self._limits = limits
         self._grammars = grammars
-        self._shard = shard
         self._can_merge = caches.can_merge(make())
         self._pace = Pace(limits.step_tokens, limits.least_tokens)
-        self._prompts = Prefill(model, self._prefixes, shard, can_merge=self._can_merge)
+        self._prompts = Prefill(self._forward, self._prefixes, can_merge=self._can_merge)
         self._groups: list[Group] = []
         self._steps = 0
         self._chunk = 0
         self._read_at: float | None = None
 
     def has_room(self, job: Job) -> bool:
-        """Rows of a batch are padded to the longest, so the longest counts for each."""
         rows = self._rows()
         if not rows:
             return True
-        longest = max(_reserve(job, len(job.made)), *(_reserve(r.job, len(r.made)) for r in rows))
-        needed = (len(rows) + 1) * self._geometry.bytes(longest)
-        return len(rows) < self._limits.rows and needed <= self._limits.kv_bytes
+        lengths = [_reserve(job, len(job.made)), *(_reserve(r.job, len(r.made)) for r in rows)]
+        return len(rows) < self._limits.rows and self._fits(lengths)
 
     def crowded(self) -> int | None:
         rows = self._rows()
         if len(rows) < 2:
             return None
-        longest = max(len(row.job.prompt) + len(row.made) for row in rows)
-        is_over = len(rows) * self._geometry.bytes(longest) > self._limits.kv_bytes
-        return max(row.job.uid for row in rows) if is_over else None
+        fits = self._fits([row.length for row in rows])
+        return None if fits else max(row.job.uid for row in rows)
+
+    def _fits(self, lengths: Sequence[int]) -> bool:
+        """Once a step: the parts are only looked at where a single one would be too large."""
+        whole = len(lengths) * self._geometry.bytes(max(lengths))
+        return whole <= self._limits.kv_bytes or self._held(lengths) <= self._limits.kv_bytes
+
+    def _held(self, lengths: Sequence[int]) -> int:
+        """Bytes: each row of a part is as long as the longest one."""
+        parts = padded(lengths, self._forward.slack)
+        return sum(rows * self._geometry.bytes(longest) for rows, longest in parts)
 
     def add(self, job: Job) -> None:
         row = Row(job, list(job.made), deque((*job.prompt, *job.made)), self._guide(job))
@@ -136,12 +144,10 @@ class BatchRunner:
 
     @property
     def kv_bytes(self) -> int:
-        """What the caches of the sequences take; rows of a batch are as long as the longest."""
+        """What the caches of the sequences take."""
         held = sum(self._geometry.bytes(row.read_length) for row in tuple(self._prompts.rows))
         for group in tuple(self._groups):
-            rows = tuple(group.rows)
-            longest = max((len(row.job.prompt) + len(row.made) for row in rows), default=0)
-            held += len(rows) * self._geometry.bytes(longest)
+            held += self._held([row.length for row in tuple(group.rows)])
         return held
 
     @property
@@ -162,7 +168,7 @@ class BatchRunner:
         """Spend this step's share of tokens on the prompts; how many it was."""
         share = self._pace.share(is_decoding=bool(self._groups))
         if self._groups and self._prompts.rows:
-            (share,) = self._shard.numbers([share])
+            (share,) = self._forward.shard.numbers([share])
         count, arrived = self._prompts.advance(share, self._groups)
         for group in arrived:
             if self._can_merge and self._groups:

@@ -10,9 +10,10 @@ from mlxk.engine.caches import Caches
 from mlxk.engine.logprobs import Logprobs
 from mlxk.engine.matcher import Guide, masked
 from mlxk.engine.packing import common, packed
+from mlxk.engine.parts import Part, Parts
 from mlxk.engine.protocol import Ended, Job, Step
 from mlxk.engine.sampler import Draw, Sampler
-from mlxk.engine.shard import Shard
+from mlxk.engine.shard import ALONE, Shard
 
 if TYPE_CHECKING:
     from mlxk.engine.archive import Loan
@@ -52,6 +53,10 @@ class Row:
             self.pending.popleft()
 
     @property
+    def length(self) -> int:
+        return len(self.job.prompt) + len(self.made)
+
+    @property
     def tokens(self) -> list[int]:
         return [*self.job.prompt, *self.made]
 
@@ -62,7 +67,7 @@ class Row:
 
     @property
     def read_length(self) -> int:
-        return len(self.job.prompt) + len(self.made) - len(self.pending)
+        return self.length - len(self.pending)
 
     def shared(self, words: bytes) -> int:
         """How many tokens it begins with that packed `words` begin with too."""
@@ -72,6 +77,15 @@ class Row:
         return count + common(packed(self.made), words[len(self._words) :])
 
 
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The model, the ranks it runs on, and the padding (tokens) that its batches may have."""
+
+    model: Any
+    shard: Shard = ALONE
+    slack: int | None = None
+
+
 class Group:
     """`_next` [B] are tokens that were chosen, but perhaps not computed yet.
 
@@ -79,14 +93,10 @@ class Group:
     or all with `held`, which are merged ones.
     """
 
-    def __init__(
-        self, model: Any, rows: list[Row], shard: Shard, held: Caches | None = None
-    ) -> None:
+    def __init__(self, forward: Forward, rows: list[Row], held: Caches | None = None) -> None:
         self.rows = rows
-        self._model = model
-        self._shard = shard
-        alone = rows[0].caches if len(rows) == 1 else None
-        self._caches = held or alone or merged([row.caches for row in rows])
+        self._forward = forward
+        self._parts = Parts(Part(rows, held), forward.slack)
         self._next = mx.array([row.pending.popleft() for row in rows])
         self._sampler: Sampler | None = None
         self._is_ahead = False
@@ -94,37 +104,25 @@ class Group:
         self._logprobs: Logprobs | None = None
 
     def extend(self, other: "Group") -> None:
-        for group in (self, other):
-            if len(group.rows) == 1:
-                group._caches = merged([group._caches])
-        for mine, theirs in zip(self._caches, other._caches, strict=True):
-            mine.extend(theirs)
-        self.rows += other.rows
-        self._next = mx.concatenate([self._next, other._next])
+        before = [*self.rows, *other.rows]
+        self._parts.add(other._parts)
+        self.rows = self._parts.rows
+        order = [before.index(row) for row in self.rows]
+        self._next = mx.concatenate([self._next, other._next])[mx.array(order)]
         self._sampler = None
 
     def extract(self, row: Row) -> tuple[list[int], Caches]:
         """A row's caches by themselves, and the tokens they hold."""
-        index = self.rows.index(row)
         tokens = row.tokens if self._is_ahead else row.tokens[:-1]
-        if len(self.rows) == 1:
-            return tokens, self._caches
-        return tokens, [cache.extract(index) for cache in self._caches]
+        return tokens, self._parts.extract(row)
 
     def keep(self, rows: list[Row]) -> None:
         if len(rows) == len(self.rows) or not rows:
             self.rows = rows
             return
-        indices = mx.array([self.rows.index(row) for row in rows])
-        if len(rows) == 1:
-            # A merged cache that never held anything cannot be taken apart again.
-            lone = self._caches[0].empty()
-            self._caches = rows[0].caches if lone else self.extract(rows[0])[1]
-        else:
-            for cache in self._caches:
-                cache.filter(indices)
+        self._next = self._next[mx.array([self.rows.index(row) for row in rows])]
+        self._parts.keep(rows)
         self.rows = rows
-        self._next = self._next[indices]
         self._sampler = None
 
     def step(self) -> list[Step]:
@@ -134,7 +132,7 @@ class Group:
             row.is_fresh or len(row.made) + 1 < row.job.max_tokens for row in self.rows
         )
         if self._is_ahead:
-            logits = self._model(inputs[:, None], cache=self._caches)[:, -1, :]
+            logits = self._forward.model(inputs[:, None], cache=self._parts.caches)[:, -1, :]
             self._next = self._choose(self._ruled(logits, inputs), inputs)
             self._measure(logits)
             dispatch(self._next)
@@ -171,7 +169,7 @@ class Group:
             self._sampler = Sampler(draws, logits.shape[-1])
         unread = [not row.is_fresh for row in self.rows]
         positions = [len(row.made) + new for row, new in zip(self.rows, unread, strict=True)]
-        return self._shard.first(self._sampler(logits, inputs, positions, unread))
+        return self._forward.shard.first(self._sampler(logits, inputs, positions, unread))
 
 
 def _follow(row: Row, guide: Guide, token: int) -> None:
@@ -201,8 +199,3 @@ def _with_logprobs(steps: list[Step], asked: list[Row], logprobs: Logprobs) -> l
         else step
         for step in steps
     ]
-
-
-def merged(rows: list[Caches]) -> Caches:
-    """One batched cache a layer from the rows' own caches."""
-    return [layer[0].merge(list(layer)) for layer in zip(*rows, strict=True)]

@@ -4,13 +4,12 @@ Knows what to read next and how much; what was read before, `prefixes` knows.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import mlx.core as mx
 
-from mlxk.engine.group import Group, Row, dispatch, merged
+from mlxk.engine.group import Forward, Group, Row, dispatch
+from mlxk.engine.parts import merged
 from mlxk.engine.prefixes import Prefixes
-from mlxk.engine.shard import Shard
 
 _TOGETHER = 16
 
@@ -18,11 +17,10 @@ _TOGETHER = 16
 class Prefill:
     """`rows` have not been read to their end; what has been leaves as groups."""
 
-    def __init__(self, model: Any, prefixes: Prefixes, shard: Shard, *, can_merge: bool) -> None:
+    def __init__(self, forward: Forward, prefixes: Prefixes, *, can_merge: bool) -> None:
         self.rows: list[Row] = []
-        self._model = model
+        self._forward = forward
         self._prefixes = prefixes
-        self._shard = shard
         self._can_merge = can_merge
         self._turn = 0
 
@@ -76,12 +74,12 @@ class Prefill:
         for cache in held if any(padding) else ():
             cache.prepare(lengths=lengths, right_padding=padding)
         padded = [chunk + [0] * pad for chunk, pad in zip(chunks, padding, strict=True)]
-        self._model(mx.array(padded), cache=held)
+        self._forward.model(mx.array(padded), cache=held)
         for cache in held if any(padding) else ():
             cache.finalize()
         dispatch([cache.state for cache in held])
         self.rows = [row for row in self.rows if row not in rows]
-        arrived.append(Group(self._model, rows, self._shard, held))
+        arrived.append(Group(self._forward, rows, held))
         return max(lengths) * len(rows)
 
     def _read_on(self, row: Row, most: int, arrived: list[Group]) -> int:
@@ -89,14 +87,14 @@ class Prefill:
         count = min(most, _unread(row))
         if count:
             chunk = [row.pending.popleft() for _ in range(count)]
-            self._model(mx.array([chunk]), cache=row.caches)
+            self._forward.model(mx.array([chunk]), cache=row.caches)
             # Only the caches are evaluated, so the logits of a prompt are never computed; and not
             # waited for, so that the tokens read before are published first.
             dispatch([cache.state for cache in row.caches])
         if not _unread(row):
             self.rows.remove(row)
             self._prefixes.mark(row)
-            arrived.append(Group(self._model, [row], self._shard))
+            arrived.append(Group(self._forward, [row]))
         return max(count, 1)
 
 

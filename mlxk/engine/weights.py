@@ -14,6 +14,7 @@ from mlxk.engine.archive import Archive, fingerprint
 from mlxk.engine.batch import BatchRunner, Limits
 from mlxk.engine.matcher import Grammars
 from mlxk.engine.protocol import Load
+from mlxk.engine.ragged import teach
 from mlxk.engine.segments import Segments
 from mlxk.engine.shard import ALONE, Shard
 from mlxk.system.hardware import memory_total_bytes
@@ -22,6 +23,8 @@ _UNKNOWN_MEMORY = 8 << 30
 _LEAST_KV = 64 << 20
 _SHARE = 0.8
 _LEAST_CHUNK = 32
+# Bytes of padding that are read in about the time of one more attention in every layer.
+_PADDING = {"cpu": 1 << 20, "metal": 256 << 20, "cuda": 4 << 30}
 _CACHED = 6  # a part of the memory may lie in freed buffers
 
 
@@ -51,8 +54,25 @@ def load_runner(load: Load, shard: Shard = ALONE) -> Loaded:
     limits = Limits(load.rows, load.step_tokens, running, kept, least)
     grammars = Grammars(folder, vocabulary)
     archive = _archive(load, make) if shard.is_alone else None
-    runner = BatchRunner(model, make, shape, limits, grammars, archive, shard)
+    slack = _slack(model, make, shape.token_bytes, shard)
+    runner = BatchRunner(model, make, shape, limits, grammars, archive, shard, slack)
     return Loaded(runner, grammars, vocabulary, shape.token_bytes)
+
+
+def _slack(
+    model: Any, make: Callable[[], caches.Caches], token_bytes: int, shard: Shard
+) -> int | None:
+    """Padding up to here costs less than attending once more; None when a model cannot."""
+    (is_able,) = shard.numbers([teach(model, (make(), make()))])
+    if not is_able:
+        return None
+    return _PADDING[_device()] // max(token_bytes, 1)
+
+
+def _device() -> str:
+    if _is_cuda():
+        return "cuda"
+    return "cpu" if mx.default_device().type == mx.DeviceType.cpu else "metal"
 
 
 def _is_cuda() -> bool:

@@ -1,6 +1,7 @@
 """On every kind of cache, a sequence in a changing batch says what it says alone."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from tiny_models import FAMILIES
@@ -26,6 +27,23 @@ def runner(tiny_model):
         return loaded[family, kv_bits]
 
     return get
+
+
+@pytest.fixture
+def ragged(runner):
+    """The same, but no padding is worth while: as many parts as there may be."""
+
+    def get(family):
+        device = runner(family)
+        wanted = device._forward
+        device._forward = device._prompts._forward = replace(wanted, slack=0)
+        restore.append((device, wanted))
+        return device
+
+    restore = []
+    yield get
+    for device, wanted in restore:
+        device._forward = device._prompts._forward = wanted
 
 
 def some_jobs(dice, number):
@@ -75,6 +93,27 @@ def test_batched_equals_alone(runner, family):
     wanted = {job.uid: alone(device, job) for job in jobs}
     device.reset()
     assert finish(device, {}, arrivals=jobs, dice=dice) == wanted
+
+
+@pytest.mark.parametrize("family", ["qwen3", "llama", "qwen3_moe"])
+def test_a_batch_in_parts_says_what_each_says_alone(ragged, family):
+    dice = random.Random(8)
+    device = ragged(family)
+    assert device._forward.slack == 0
+    jobs = some_jobs(dice, 12)
+    wanted = {job.uid: alone(device, job) for job in jobs}
+    device.reset()
+    leaving = {2, 5}
+    got = finish(device, {}, arrivals=jobs, dice=dice, leaving=leaving)
+    assert {u: t for u, t in got.items() if u not in leaving} == {
+        u: t for u, t in wanted.items() if u not in leaving
+    }
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_only_plain_caches_are_kept_in_parts(runner, family):
+    is_plain = family in ("qwen3", "llama", "qwen3_moe")
+    assert (runner(family)._forward.slack is not None) is is_plain
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -31,7 +31,7 @@ class Faulty:
 
 @pytest.fixture(scope="session")
 def model(tiny_model):
-    return load_runner(Load(str(tiny_model("qwen3")), 8, 16, None, None, 0)).runner._model
+    return load_runner(Load(str(tiny_model("qwen3")), 8, 16, None, None, 0)).runner._forward.model
 
 
 @pytest.fixture
