@@ -1,6 +1,7 @@
 """Requests that change something: each is one method of the desk or of a tab."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
@@ -29,6 +30,7 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{at}/close", close),
         web.post(f"{at}/remove", remove),
         web.post("/api/trash/{session}/restore", restore),
+        web.post("/api/trash/prune", prune),
         web.post("/api/link", link),
     ]
 
@@ -140,6 +142,15 @@ async def restore(http: web.Request) -> web.Response:
         return trash.restore(store, session).id
 
     return reply({"session": await http.app[ROOM].desk.reading(work)})
+
+
+async def prune(http: web.Request) -> web.Response:
+    """Forget for good what has been in the trash for `days`."""
+    given = await _body(http, days=int)
+    desk = http.app[ROOM].desk
+    before = desk.now() - timedelta(days=30 if given["days"] is None else max(0, given["days"]))
+    gone = await desk.reading(lambda store: trash.prune(store, before))
+    return reply({"pruned": len(gone)})
 
 
 async def link(http: web.Request) -> web.Response:

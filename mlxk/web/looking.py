@@ -1,5 +1,6 @@
 """Requests that only read: sessions, a conversation, changes, long outputs, the news."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from mlxk.agent import desk_look
 from mlxk.contract.errors import InvalidValue
 from mlxk.history.record import Place, Record, find
 from mlxk.history.store import Store
+from mlxk.hub import listing
 from mlxk.web.access import reply
 from mlxk.web.conversation import Compared, compared, conversation, whole
 from mlxk.web.news import Page
@@ -20,6 +22,7 @@ T = TypeVar("T")
 def routes() -> list[web.RouteDef]:
     return [
         web.get("/api/hello", hello),
+        web.get("/api/models", models),
         web.get("/api/news", news),
         web.get("/api/sessions", sessions),
         web.get("/api/sessions/{session}", one),
@@ -34,6 +37,12 @@ async def hello(http: web.Request) -> web.Response:
     settings = room.desk.settings
     mode = settings.permissions.mode
     return reply({"model": settings.model, "permissions": mode, "first": room.first})
+
+
+async def models(_: web.Request) -> web.Response:
+    """Names of the models on this machine, to choose from."""
+    found = await asyncio.to_thread(listing.places)
+    return reply({"models": sorted({place.name for place in found})})
 
 
 async def news(http: web.Request) -> web.StreamResponse:

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from mlxk.agent import events
 from mlxk.agent.desk import Desk
+from mlxk.agent.desk_models import ModelState
 from mlxk.agent.desk_news import News
 from mlxk.agent.desk_tab import Tab
 from mlxk.contract import encoding
@@ -58,7 +58,7 @@ class Page:
         self._watch = watch
         self._desk = watch.desk
         self._pumps: dict[int, asyncio.Task[None]] = {}
-        self._told: dict[str, Any] = {}
+        self._told: dict[tuple[str, int], Any] = {}
 
     async def serve(self) -> None:
         await self._send({"kind": "hello", "boot": self._watch.boot})
@@ -76,7 +76,7 @@ class Page:
         version = self._watch.version
         while True:
             await self._follow_tabs()
-            await self._tell_changed("figures", lambda: self._desk.model_states())
+            await self._tell("figures", [figures(each) for each in self._desk.model_states()])
             if version != self._watch.version:
                 version = self._watch.version
                 await self._send({"kind": "sessions"})
@@ -86,7 +86,7 @@ class Page:
         there = {tab.id: tab for tab in self._desk.tabs}
         for id in [id for id in self._pumps if id not in there]:
             self._pumps.pop(id).cancel()
-            self._told.pop(f"status-{id}", None)
+            self._told.pop(("status", id), None)
             await self._send({"kind": "gone", "tab": id})
         for id, tab in there.items():
             await self._tell_status(tab)
@@ -104,18 +104,33 @@ class Page:
 
     async def _tell_status(self, tab: Tab) -> None:
         status = tab.status()
-        if self._told.get(f"status-{tab.id}") != status:
-            self._told[f"status-{tab.id}"] = status
-            await self._send({"kind": "status", "status": status})
+        await self._tell(
+            "status", replace(status, model=replace(status.model, engine=None)), tab.id
+        )
 
-    async def _tell_changed(self, kind: str, value: Callable[[], Any]) -> None:
-        if self._told.get(kind) != (now := value()):
-            self._told[kind] = now
-            await self._send({"kind": kind, kind: now})
+    async def _tell(self, kind: str, value: Any, whose: int = 0) -> None:
+        """What is as it was is not told again."""
+        if self._told.get((kind, whose)) != value:
+            self._told[kind, whose] = value
+            await self._send({"kind": kind, kind: value})
 
     async def _send(self, message: dict[str, Any]) -> None:
         with suppress(ConnectionError):
             await self._socket.send_str(encoding.dumps(message).decode())
+
+
+def figures(model: ModelState) -> dict[str, Any]:
+    """What a person may want to know; what changes with each look is left out."""
+    engine = model.engine
+    told = {"name": model.name, "phase": model.phase, "error": model.error}
+    if engine is None:
+        return told
+    return {
+        **told,
+        "active": engine.active_sequences,
+        "queued": engine.queued,
+        "restarts": engine.restarts,
+    }
 
 
 def joined(batch: tuple[News, ...]) -> list[News]:

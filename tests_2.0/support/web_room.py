@@ -1,6 +1,7 @@
 """The web UI over a scripted model: real sockets, a real repository."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
@@ -9,6 +10,7 @@ from mlxk.agent.compose import Model
 from mlxk.agent.desk import Desk
 from mlxk.agent.permissions import Permissions
 from mlxk.agent.settings import Settings
+from mlxk.engine.options import EngineStats
 from mlxk.web.access import ACCESS
 from mlxk.web.app import listening, make_app
 
@@ -67,12 +69,15 @@ class Room:
 
 @asynccontextmanager
 async def opened(folder, home, model, *, permissions="workspace", context=4096):
+    def stats():
+        return EngineStats("ready", 0, 0, 0, silent_s=time.monotonic())
+
     @asynccontextmanager
     async def opener(_):
         async def ready():
             return context
 
-        yield Model(model, ready=ready)
+        yield Model(model, ready=ready, stats=stats)
 
     settings = Settings("script", permissions=Permissions(permissions))
     async with Desk(folder, settings, home=home, opener=opener) as desk:

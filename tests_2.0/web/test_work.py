@@ -148,6 +148,7 @@ async def test_what_has_not_landed_needs_force_to_go_and_comes_back(room_of):
         refused = await room.post(f"sessions/{session}/remove", status=409)
         await room.post(f"sessions/{session}/remove", {"force": True})
         gone = await room.get("sessions")
+        assert (await room.post("trash/prune", {"days": 30}))["pruned"] == 0
         await room.post(f"trash/{session}/restore")
         back = await room.get("sessions")
     assert refused["error"]["type"] == "unmerged_branch"
@@ -230,6 +231,22 @@ async def test_what_cannot_be_is_an_error_with_its_type(room_of, path, body, sta
         await room.enter()
         refused = await room.post(path, body, status=status)
     assert refused["error"]["type"] == error
+
+
+async def test_models_of_this_machine_are_offered(room_of):
+    async with room_of("Hm.") as room:
+        await room.enter()
+        assert "builtin:tiny" in (await room.get("models"))["models"]
+
+
+async def test_nothing_is_told_again_that_did_not_change(room_of):
+    async with room_of("Hm.") as room:
+        await room.enter()
+        await worked(room)
+        async with room.http.ws_connect("/api/news", headers={"Origin": room.url}) as socket:
+            await heard(socket, lambda m: m["kind"] == "figures")
+            with pytest.raises(TimeoutError):
+                await heard(socket, lambda m: m["kind"] in ("status", "figures"), within=0.6)
 
 
 async def test_a_session_that_rests_is_let_go(room_of, monkeypatch):

@@ -37,6 +37,8 @@ export async function fork(step, id = state.current) {
   if (made) arrive(made.session);
 }
 
+export const forkLast = () => fork(session().past?.steps.at(-1)?.step ?? 0);
+
 /** Another branch from before a prompt, with the prompt ready to be said in other words. */
 export async function retry(step, text) {
   const made = await trying(() => post(`sessions/${state.current}/fork`, { step: step - 1 }));
@@ -161,9 +163,18 @@ export function trash() {
   tell(
     "Trash",
     rows.length ? rows : h("p", {}, "Nothing is in it."),
-    h("p", {}, "Forget for good: "),
-    h("pre", {}, "mlxk branch prune"),
+    state.trash.length
+      ? h("button.danger", { type: "button", onclick: prune }, "Forget what is older than 30 days")
+      : null,
   );
+}
+
+async function prune() {
+  const gone = await trying(() => post("trash/prune", { days: 30 }));
+  if (!gone) return;
+  $("dialog").close();
+  toast(gone.pruned ? `${gone.pruned} forgotten` : "Nothing is that old");
+  changed("stale");
 }
 
 export async function abort() {
@@ -182,6 +193,7 @@ export async function model() {
       {
         name: "model",
         label: "Model",
+        list: "models",
         value: activeTab()?.status.model.name ?? state.conversation?.model ?? "",
       },
     ],
@@ -230,7 +242,7 @@ export function commands() {
     of && { name: "Changes", key: "d", run: () => show("changes") },
     { name: "Graph of all sessions", key: "g", run: () => show("graph") },
     running && { name: "Stop the run", key: ".", run: abort },
-    of && { name: "Branch from the last step", key: "f", run: () => fork(of.past?.steps.at(-1)?.step ?? 0) },
+    of && { name: "Branch from the last step", key: "f", run: forkLast },
     rest && { name: "Run a check", key: "t", run: check },
     rest && { name: "Land the work on a branch of yours", key: "l", run: land },
     rest && { name: "Undo the last prompt", key: "u", run: () => undo(null) },

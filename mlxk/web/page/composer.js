@@ -19,7 +19,7 @@ const send = h("button.primary", { type: "submit" }, "Send");
 const stop = h("button.danger", { type: "button", hidden: true }, "Stop ", h("kbd", {}, "."));
 
 const wanted = {
-  model: h("input", { type: "text", "aria-label": "Model", spellcheck: "false" }),
+  model: h("input", { type: "text", "aria-label": "Model", spellcheck: "false", list: "models" }),
   permissions: h(
     "select",
     { "aria-label": "Permissions" },

@@ -30,6 +30,7 @@ export function question({ title, text = [], fields = [], go = "OK", danger = fa
         name: field.name,
         value: field.value ?? "",
         placeholder: field.placeholder,
+        list: field.list,
         spellcheck: "false",
       });
     const settle = (value) => {

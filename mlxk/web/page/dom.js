@@ -21,6 +21,15 @@ export function replace(node, ...children) {
   return node;
 }
 
+const keys = new WeakMap();
+
+/** Draw again only what is another one now: a button that is being pressed stays. */
+export function renew(node, key, children) {
+  if (keys.get(node) === key) return;
+  keys.set(node, key);
+  replace(node, children());
+}
+
 /** Words as people write them: plural(1, "step") */
 export function plural(count, noun) {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;

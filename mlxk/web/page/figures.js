@@ -46,7 +46,7 @@ export function drawFigures() {
   const status = tab?.status;
   const name = status?.model.name ?? state.conversation?.model ?? state.hello?.model;
   const phase = status?.model.phase;
-  const engine = (state.figures ?? []).find((each) => each.name === name)?.engine;
+  const engine = state.figures?.find((each) => each.name === name && each.active != null);
   const running = [...state.tabs.values()].filter((each) => busy(each)).length;
   const rate = speed(tab);
   replace(
@@ -61,7 +61,7 @@ export function drawFigures() {
       : null,
     status?.output_tokens ? figure("said", h("b", {}, short(status.output_tokens))) : null,
     engine
-      ? figure("active", h("b", {}, String(engine.active_sequences)))
+      ? figure("active", h("b", {}, String(engine.active)))
       : running
         ? figure("working", h("b", {}, String(running)))
         : null,

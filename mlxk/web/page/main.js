@@ -2,6 +2,7 @@
 
 import * as actions from "./actions.js";
 import { get, Refused } from "./api.js";
+import { drawBanner, drawBar } from "./bar.js";
 import { drawChanges } from "./changes.js";
 import { drawChat, watchScroll } from "./chat.js";
 import { buildComposer, drawComposer } from "./composer.js";
@@ -54,68 +55,6 @@ function reach(view) {
   const node = nodes.find((each) => Number(each.dataset.step) >= state.scrollTo) ?? nodes.at(-1);
   node?.scrollIntoView({ block: "center" });
   state.scrollTo = null;
-}
-
-function drawBar() {
-  const of = session();
-  const tab = activeTab();
-  const now = of ? condition(of) : tab?.status.state;
-  const name = of?.name ?? (state.pending ? "New session" : "New session");
-  replace(
-    $("title"),
-    h("span.name", { dir: "auto", title: of?.branch }, name),
-    now && now !== "idle"
-      ? h(
-          `span.chip.${now}`,
-          {},
-          h("span.dot"),
-          { running: "working", asking: "asks you", interrupted: "cut off" }[now] ?? now,
-        )
-      : null,
-    of?.landed ? h("span.chip", {}, "landed") : null,
-  );
-  document.title = `${now === "running" ? "● " : now === "asking" ? "? " : ""}${name} · mlxk`;
-  const rest = of && !busy(tab);
-  replace(
-    $("actions"),
-    of
-      ? h(
-          "button",
-          {
-            onclick: () => actions.fork(of.past?.steps.at(-1)?.step ?? 0),
-            title: "Another future from the last step (f)",
-          },
-          "Branch",
-        )
-      : null,
-    rest
-      ? [
-          h("button", { onclick: actions.check, title: "Run a command that must pass (t)" }, "Check"),
-          h("button", { onclick: () => actions.undo(null), title: "Undo the last prompt (u)" }, "Undo"),
-          h("button", { onclick: actions.land, title: "Bring the work to a branch of yours (l)" }, "Land"),
-        ]
-      : null,
-    h(
-      "button.icon",
-      {
-        onclick: actions.openPalette,
-        "aria-label": "Everything that can be done",
-        title: "Everything (Ctrl K)",
-      },
-      "⋯",
-    ),
-  );
-}
-
-function drawBanner() {
-  const words = {
-    lost: "The connection to mlxk is lost; what is shown may be old. Trying again…",
-    refused: "mlxk was started anew: open the link that it printed.",
-  }[state.connection];
-  const failed =
-    !words && activeTab()?.status.model.phase === "failed" ? activeTab().status.model.error : null;
-  $("banner").hidden = !words && !failed;
-  if (words || failed) replace($("banner"), words ?? `The model could not be loaded: ${failed}`);
 }
 
 async function readSessions() {
@@ -220,11 +159,19 @@ function build() {
     h("button.quiet", { onclick: actions.openPalette }, "Everything ", h("kbd", {}, "Ctrl K")),
   );
   $("new").addEventListener("click", actions.begin);
+  document.addEventListener("focusin", offerModels);
   $("menu").addEventListener("click", () => open(true));
   $("veil").addEventListener("click", () => open(false));
   document.addEventListener("keydown", onKey);
   watchScroll($("view"));
   addEventListener("resize", () => state.view === "graph" && changed("view"));
+}
+
+/** Read the names when somebody is about to choose one. */
+async function offerModels({ target }) {
+  if (target.getAttribute("list") !== "models" || $("models").children.length) return;
+  const found = await quiet(() => get("models"));
+  replace($("models"), found?.models.map((value) => h("option", { value })) ?? []);
 }
 
 function open(is) {
@@ -239,7 +186,7 @@ on("view current live", drawView);
 on("tabs sessions", () => state.view === "graph" && drawView());
 on("tabs current view words", drawComposer);
 on("tabs live figures connection current", drawFigures);
-on("connection tabs current", drawBanner);
+on("connection tabs current figures", drawBanner);
 on("current", () => (open(false), state.current ? readConversation() : null));
 on("stale ended reload", readSessions);
 on("ended reload", readConversation);

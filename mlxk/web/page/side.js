@@ -1,6 +1,6 @@
 // The sessions at the side: a list with the lines of the tree before it.
 
-import { $, ago, h, plural, replace, svg } from "./dom.js";
+import { $, ago, h, plural, renew, svg } from "./dom.js";
 import { state } from "./state.js";
 import { condition } from "./tabs.js";
 import { lanes, ordered } from "./tree.js";
@@ -15,13 +15,16 @@ export function drawSide(select) {
   $("repository").textContent = state.repository?.repository ?? "mlxk";
   $("checkedout").textContent = state.repository?.checked_out ?? "no branch";
   const focused = document.activeElement?.dataset?.session;
-  replace(
-    $("sessions"),
+  const key = JSON.stringify([
+    state.current,
+    rows.map(({ session: s }) => [s.id, facts(s), condition(s), s.head]),
+  ]);
+  renew($("sessions"), key, () => [
     rows.length
       ? lines(rows, colours)
       : h("p.empty", {}, "No sessions yet. Each is a branch of its own, and can be forked at any step."),
     rows.map((row, index) => button(row, colours[index], select)),
-  );
+  ]);
   if (focused)
     $("sessions")
       .querySelector(`[data-session="${CSS.escape(focused)}"]`)
@@ -32,7 +35,6 @@ const across = (depth) => 12 + Math.min(depth, DEEPEST) * INDENT;
 const down = (row) => row * ROW + ROW / 2;
 
 function button({ session, depth }, colour, select) {
-  const now = condition(session);
   const past = session.past;
   const node = h(
     "button.session",
@@ -42,23 +44,7 @@ function button({ session, depth }, colour, select) {
       title: session.branch,
       onclick: () => select(session.id),
     },
-    h(
-      "span.who",
-      {},
-      h("b", { dir: "auto" }, session.name),
-      h(
-        "small",
-        {},
-        [
-          words(now),
-          session.landed ? "landed" : null,
-          past ? plural(past.steps.at(-1)?.step ?? 0, "step") : null,
-          ago(session.when),
-        ]
-          .filter(Boolean)
-          .join(" · "),
-      ),
-    ),
+    h("span.who", {}, h("b", { dir: "auto" }, session.name), h("small", {}, facts(session))),
     past?.files
       ? h(
           "span.num",
@@ -70,6 +56,18 @@ function button({ session, depth }, colour, select) {
   );
   node.style.paddingInlineStart = `${across(depth) + 16}px`;
   return node;
+}
+
+function facts(session) {
+  const past = session.past;
+  return [
+    words(condition(session)),
+    session.landed ? "landed" : null,
+    past ? plural(past.steps.at(-1)?.step ?? 0, "step") : null,
+    ago(session.when),
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 function words(now) {
