@@ -1,9 +1,10 @@
 """Put models and sessions together: for the command line and for the library."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,12 @@ from mlxk.contract.errors import AlreadyExists, InvalidValue, UsageError
 from mlxk.history.record import Place, find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
-from mlxk.system import clock, paths
+from mlxk.system import clock, paths, running
 from mlxk.system.files import write_atomic
 
 if TYPE_CHECKING:
     from mlxk.engine.options import EngineStats
+    from mlxk.providers.client import RemoteModel
 
 _LONGEST = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -103,12 +105,17 @@ def fork(
 
 @asynccontextmanager
 async def chat_model(settings: Settings) -> AsyncGenerator[Model, None]:
-    """The model that `settings` name: an engine of our own, or somebody's API."""
+    """The model that `settings` name: somebody's API, a server of ours that has it, or an engine
+    of our own."""
     if settings.api != "local":
         from mlxk.providers.client import RemoteModel
         from mlxk.providers.endpoints import endpoint
 
         async with RemoteModel(endpoint(settings.api, settings.url)) as remote:
+            yield Model(remote)
+        return
+    if (served := await asyncio.to_thread(_server_of, settings.model)) is not None:
+        async with served as remote:
             yield Model(remote)
         return
     from mlxk.engine.named import engine as named_engine
@@ -122,6 +129,20 @@ async def chat_model(settings: Settings) -> AsyncGenerator[Model, None]:
             return await engine.context_length()
 
         yield Model(engine, lambda: engine.timings.load_s, ready, lambda: engine.stats)
+
+
+def _server_of(model: str) -> "RemoteModel | None":
+    """A server of this user that has the model now: it is not loaded twice."""
+    from mlxk.hub import names
+    from mlxk.providers.client import RemoteModel
+    from mlxk.providers.endpoints import endpoint
+
+    found = running.serving(names.resolve(model).folder)
+    if found is None:
+        return None
+    server, name = found
+    there = replace(endpoint("openai", server.url), name="mlxk serve", key=server.key, model=name)
+    return RemoteModel(there)
 
 
 def prompt_tokens(settings: Settings, request: Request) -> int | None:

@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from mlxk.chat.model import ChatModel
-from mlxk.cli import running
-from mlxk.cli.running import Running
 from mlxk.contract.errors import InvalidValue
 from mlxk.engine.named import engine
 from mlxk.engine.options import EngineOptions
 from mlxk.hub import names
+from mlxk.system import running
+from mlxk.system.running import Running
 
 
 @dataclass(frozen=True, slots=True)

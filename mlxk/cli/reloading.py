@@ -7,13 +7,13 @@ from math import inf
 from typing import Any
 
 from mlxk.cli.declared import Asked, declared, settled
-from mlxk.cli.running import Running
 from mlxk.contract import encoding
 from mlxk.contract.errors import MlxkError
 from mlxk.hub import names
 from mlxk.server.residency import Resident
 from mlxk.server.state import ServerState
 from mlxk.system import clock
+from mlxk.system.running import Running
 
 # Everything else of a document is what the engine process was started with.
 _LIVE = frozenset(("model_id", "api_key_env", "keep_alive"))

@@ -147,10 +147,10 @@ async def _service(
     from contextlib import AsyncExitStack
 
     from mlxk.cli.residents import folders, residents
-    from mlxk.cli.running import Running, announced
     from mlxk.server.app import Address, drain, listening, make_app
     from mlxk.server.state import STATE
     from mlxk.system.network import reachable
+    from mlxk.system.running import Running, announced
 
     lodgers, first = residents(wanted)
     app = make_app({each.name: each for each in lodgers}, options)

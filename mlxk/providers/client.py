@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -115,6 +115,7 @@ class RemoteModel:
 
     async def _answer(self, request: Request) -> AsyncGenerator[Event, None]:
         endpoint = self._endpoint
+        request = replace(request, model=endpoint.model or request.model)
         body = endpoint.body(endpoint.format.encode_request(request, stream=True))
         try:
             async with self._session.post(

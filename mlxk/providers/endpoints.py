@@ -18,7 +18,8 @@ class Endpoint:
     """`base` is the URL before `path`, in which `{model}` stands for the model's name.
 
     `key` goes into the header `key_header` after `key_prefix`, nowhere else. `rename` maps the
-    names in our body to those that the API insists on.
+    names in our body to those that the API insists on. `model`, when given, is asked for
+    whatever a request says.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Endpoint:
     more_headers: Mapping[str, str] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     key: str | None = field(default=None, repr=False)
+    model: str | None = None
 
     def url(self, model: str) -> str:
         return f"{self.base}{self.path.replace('{model}', quote(model, safe='/'))}"

@@ -1,4 +1,4 @@
-"""Servers of this user that run now: `serve` announces itself, `run` asks who is there.
+"""Servers of this user that run now: `serve` announces itself, `run` and `agent` ask who is there.
 
 Nobody is asked who has not announced itself: a prompt must not go to a stranger on a port.
 """
@@ -74,7 +74,7 @@ def _announced() -> Iterator[Running]:
 
 
 def _is_well(running: Running) -> bool:
-    from urllib.request import urlopen
+    from urllib.request import urlopen  # noqa: PLC0415 -- only who finds a server pays for it
 
     if running.key_env and not running.key:
         return False
