@@ -177,7 +177,7 @@ async def test_two_windows_on_one_session_show_the_same(show, chromium):
 
 @pytest.mark.slow
 async def test_a_page_opened_while_a_run_goes_on_shows_all_of_it_once(show, chromium):
-    room, first = await show(WRITE, "word " * 400, delay_s=0.3)
+    room, first = await show(WRITE, [Text("word ")] * 60, delay_s=0.3)
     await say(first.page, "write it")
     await first.page.wait_for_selector(".live .commit")
     link = room.new_link()
