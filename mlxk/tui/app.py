@@ -86,7 +86,7 @@ class Terminal(App[None]):
         self._present.set()
 
     def compose(self) -> ComposeResult:
-        yield Static(id="tabs")
+        yield bars.TabBar()
         with Container(id="views"):
             yield Static(_WELCOME, id="welcome", markup=False)
         yield Static(id="candidates", classes="-empty", markup=False)
@@ -267,6 +267,10 @@ class Terminal(App[None]):
         if self.query_one(Editor).before_cursor != self._completed:
             self._hint([])
 
+    @on(bars.TabBar.Chosen)
+    def _chosen(self, event: bars.TabBar.Chosen) -> None:
+        self.action_tab(event.number)
+
     def _hint(self, candidates: list[str]) -> None:
         line = self.query_one("#candidates", Static)
         line.set_class(not candidates, "-empty")
@@ -349,5 +353,5 @@ class Terminal(App[None]):
         found = [tab.status() for tab in self._desk.tabs]
         if (width, here, found) != self._drawn:
             self._drawn = (width, here, found)
-            self.query_one("#tabs", Static).update(bars.tabs(found, here, width))
+            self.query_one(bars.TabBar).show(found, here, width)
             self.query_one("#status", Static).update(bars.status(self._tab.status(), width))

@@ -33,17 +33,7 @@ LIGHT = Theme(
 
 CSS = """
 Screen { background: $background; }
-#tabs {
-    height: 1;
-    background: $surface;
-    color: $text-muted;
-    padding: 0 1;
-    link-style: none;
-    link-style-hover: none;
-    link-color: $text-muted;
-    link-color-hover: $foreground;
-    link-background-hover: $panel;
-}
+#tabs { height: 1; background: $surface; padding: 0 1; text-wrap: nowrap; }
 #views { height: 1fr; }
 Conversation {
     padding: 1 2 0 2;
@@ -65,7 +55,7 @@ MarkdownListItem MarkdownParagraph { margin: 0; }
 Fold { height: auto; }
 Fold .head { color: $text-muted; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
 Fold .head:hover { background: $surface; }
-Fold .body { border-left: solid $panel; padding: 0 1; margin: 0 0 0 1; color: $text-muted; }
+Fold .body { border-left: solid $foreground 20%; padding: 0 1; margin: 0 0 0 1; color: $text-muted; }
 Fold .body.-empty { display: none; }
 .step { color: $text-muted; }
 .notice { color: $text-muted; }
