@@ -24,6 +24,8 @@ def ready(store: Store) -> None:
 def _author(store: Store) -> str:
     if author := user_identity(store.config):
         return author
+    if store.is_own:
+        return "you <you@localhost>"
     hint = "git config --global user.name NAME, and user.email"
     raise InvalidValue("your git configuration names nobody to commit as", hint=hint)
 

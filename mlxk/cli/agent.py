@@ -1,5 +1,6 @@
 """`mlxk agent`: compose session, model and loop; show events; answer with a report."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mlxk.cli import agent_options as options
@@ -66,6 +67,7 @@ def agent(
     resume: options.Resume = None,
     branch: options.Branch = None,
     clean: options.Clean = False,
+    no_git: options.NoGit = False,
     config: options.ConfigName = None,
     check: options.Check = None,
     output_schema: options.OutputSchema = None,
@@ -109,6 +111,9 @@ def agent(
     mlxk agent
     """
     from mlxk.cli.face import DeskWanted, for_people, has_screen, open_terminal
+
+    if no_git:
+        _without_git()
 
     def typed() -> DeskWanted:
         from mlxk.cli import agent_reading as reading
@@ -176,3 +181,11 @@ def agent(
     ended.error.data = ended.report
     ended.error.hint = ended.error.hint or ended.report.resume
     raise ended.error
+
+
+def _without_git() -> None:
+    """From now on every command in this folder finds the store."""
+    from mlxk.history.store import Store
+    from mlxk.system import paths
+
+    Store.without_git(Path.cwd(), paths.home()).close()

@@ -32,6 +32,10 @@ Resume = Annotated[
     str | None, typer.Option(help="Go on with a session: its id, branch or a commit of it.")
 ]
 Branch = Annotated[str | None, typer.Option(help="Name of the new branch: mlxk/NAME.")]
+NoGit = Annotated[
+    bool,
+    typer.Option("--no-git", help="In a folder without git: keep the history below $MLXK_HOME."),
+]
 Clean = Annotated[
     bool, typer.Option("--clean", help="Start from HEAD, without your uncommitted work.")
 ]

@@ -9,7 +9,9 @@ from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
     from mlxk.history.diff import FileChange
+    from mlxk.history.land import Landed
     from mlxk.history.record import Place, Record
+    from mlxk.history.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +135,28 @@ def branch_land(
         commit=landed.commit,
         files_changed=landed.files,
         checkouts=tuple(map(str, landed.checkouts)),
-        undo=_undo(landed.branch, landed.before, checked_out=bool(landed.checkouts)),
+        undo=_undo(landed, _elsewhere(store)),
     )
 
 
-def _undo(branch: str, before: str | None, *, checked_out: bool) -> str:
-    if before is None:
-        return f"git branch -D {branch}"
+def _elsewhere(store: "Store") -> str:
+    """What tells git where a store of our own is."""
+    import shlex
+
+    if not store.is_own:
+        return ""
     return (
-        f"git reset --keep {before[:12]}"
-        if checked_out
-        else f"git branch -f {branch} {before[:12]}"
+        f"--git-dir {shlex.quote(str(store.control))} --work-tree {shlex.quote(str(store.root))} "
     )
+
+
+def _undo(landed: "Landed", where: str) -> str:
+    if landed.before is None:
+        return f"git {where}branch -D {landed.branch}"
+    back = landed.before[:12]
+    if landed.checkouts:
+        return f"git {where}reset --keep {back}"
+    return f"git {where}branch -f {landed.branch} {back}"
 
 
 def _value(record: "Record", place: "Place", worktree: str) -> Created:

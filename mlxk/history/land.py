@@ -14,7 +14,7 @@ from mlxk.contract.errors import (
     StaleBranch,
 )
 from mlxk.contract.notes import note
-from mlxk.history import commits, diff, merge, refs
+from mlxk.history import commits, diff, merge, refs, snapshot
 from mlxk.history.checkout import shown
 from mlxk.history.packs import RawId
 from mlxk.history.record import Place
@@ -57,6 +57,8 @@ def land(store: Store, order: Order) -> Landed:
     what is missing: all change nothing.
     """
     ref = refs.check(f"refs/heads/{order.branch}")
+    if store.is_own:
+        snapshot.settle(store, order.when)
     before = _before(store, ref, order)
     tip = before or origin(store, order.place.record.base)
     merged = _merged(store, order, tip)

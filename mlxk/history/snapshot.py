@@ -40,9 +40,22 @@ def take(store: Store, *, clean: bool, when: datetime) -> Start:
         tree = store.trees.write({})
     if b".gitmodules" in store.trees.entries(tree):
         _mention_submodules(store, tree)
+    if store.is_own and known is not None:
+        store.writer.flush()  # the index is believed the next time: its objects go first
+        index.write(store.control / "index", known.walk())
     if head and tree == base:
         return Start(head, tree, known)
     return Start(_commit(store, tree, head, when), tree, known)
+
+
+def settle(store: Store, when: datetime) -> None:
+    """In a store of our own: its branch is what the folder holds now."""
+    before, name = store.head(), store.head_name() or "main"
+    start = take(store, clean=False, when=when)
+    store.writer.flush()
+    if before is None or start.tree != store.tree_of(before):
+        store.refs.swap(f"refs/heads/{name}", before, start.code)
+    store.writer.release()
 
 
 def _with_changes(

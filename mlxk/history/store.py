@@ -23,8 +23,8 @@ from dulwich.repo import (
     UnsupportedVersion,
 )
 
-from mlxk.contract.errors import HistoryCorrupt, NotARepository, RuntimeIncompatible
-from mlxk.history import commits
+from mlxk.contract.errors import HistoryCorrupt, InvalidValue, NotARepository, RuntimeIncompatible
+from mlxk.history import commits, own
 from mlxk.history.objects import Writer
 from mlxk.history.packs import RawId
 from mlxk.history.refs import Refs
@@ -32,29 +32,48 @@ from mlxk.history.trees import Trees
 from mlxk.system.files import translated
 
 _LOOKS = 10
+_ELSEWHERE = "mlxk agent --no-git keeps the history elsewhere"
+_WITHOUT = "git init, or mlxk agent --no-git keeps the history elsewhere"
 _KINDS = {1: b"commit", 2: b"tree", 3: b"blob", 4: b"tag"}
 
 
 class Store:
     """Shared by the sessions of one process; holds no lock."""
 
-    def __init__(self, repo: Repo, home: Path) -> None:
+    def __init__(self, repo: Repo, home: Path, folder: Path | None = None) -> None:
         self.repo = repo
         self.home = home
+        self.is_own = folder is not None  # made by us, beside a folder that git knows nothing of
         self.common = Path(repo.commondir()).resolve()
         self.control = Path(repo.controldir()).resolve()
-        self.root = None if repo.bare else Path(repo.path).resolve()
+        self.root = folder or (None if repo.bare else Path(repo.path).resolve())
         self.writer = Writer(self.common / "objects", home / "packs" / self.key)
         self.refs = Refs(self.common, repo.refs.get_packed_refs)
         self.trees = Trees(self.read_tree, self.writer)
 
     @classmethod
     def open(cls, path: Path, home: Path) -> Self:
-        """The repository around `path`.
+        """The repository around `path`, else the store of our own that was made for it.
 
         NotARepository; RuntimeIncompatible for formats we cannot write.
         """
-        return cls(_open(path), home)
+        try:
+            return cls(_open(path), home)
+        except (NotARepository, RuntimeIncompatible):
+            if (own_ := own.find(path, home)) is None:
+                raise
+            return cls(Repo(str(own_.store)), home, own_.folder)
+
+    @classmethod
+    def without_git(cls, path: Path, home: Path) -> Self:
+        """The store of our own for `path`, made if there is none. InvalidValue in a repository."""
+        try:
+            repo = _open(path)
+        except (NotARepository, RuntimeIncompatible):
+            own.make(path, home)
+            return cls.open(path, home)
+        repo.close()
+        raise InvalidValue(f"{path} is in a git repository", hint="leave out --no-git")
 
     @cached_property
     def key(self) -> str:
@@ -146,16 +165,20 @@ def _open(path: Path) -> Repo:
             repo = Repo.discover(path)
     except NotGitRepository as e:
         raise NotARepository(
-            f"{path} is not inside a git repository", path=str(path), hint="git init"
+            f"{path} is not inside a git repository", path=str(path), hint=_WITHOUT
         ) from e
     except (UnsupportedExtension, UnsupportedVersion) as e:
         raise RuntimeIncompatible(
-            f"this repository uses a format that mlxk cannot write: {e}", path=str(path)
+            f"this repository uses a format that mlxk cannot write: {e}",
+            path=str(path),
+            hint=_ELSEWHERE,
         ) from e
     except InvalidWorktreeConfiguration as e:
         raise NotARepository(f"git cannot use this repository either: {e}", path=str(path)) from e
     if repo.object_format.name != "sha1" or type(repo.refs).__name__ == "ReftableRefsContainer":
         raise RuntimeIncompatible(
-            "this repository uses sha256 or reftable, which mlxk cannot write yet", path=str(path)
+            "this repository uses sha256 or reftable, which mlxk cannot write yet",
+            path=str(path),
+            hint=_ELSEWHERE,
         )
     return repo

@@ -219,6 +219,8 @@ def mend(store: Store) -> None:
 
 
 def _checkouts(store: Store) -> Iterator[Target]:
+    if store.is_own and store.root is not None:
+        yield Target(store, store.root, store.control)
     if store.common.name == ".git" and not store.flag("bare"):
         yield Target(store, store.common.parent, store.common)
     for control in sorted((store.common / "worktrees").glob("*")):

@@ -237,3 +237,27 @@ def test_a_session_is_compared_with_any_commit_of_the_users(run, repo, odd, mine
 
 def test_a_side_that_nobody_knows_is_named(run, odd):
     assert run("branch", "diff", "odd", "nowhere")["error"]["type"] == "session_not_found"
+
+
+def test_a_folder_without_git_is_worked_in_on_request(home, tmp_path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one\n")
+
+    def run(*argv):
+        done = subprocess.run([MLXK, *argv, "--json"], cwd=folder, capture_output=True, check=False)
+        return orjson.loads(done.stdout)
+
+    ask = "Create a file hello.txt containing Hello world"
+    assert run("agent", ask)["error"]["type"] == "not_a_repository"
+    assert run("agent", ask, "--no-git", "--branch", "greet")["error"] is None
+    assert [p.name for p in folder.iterdir()] == ["a.txt"]
+    assert run("branch", "list")["data"]["count"] == 1
+    landed = run("branch", "land", "greet")["data"]
+    assert (folder / "hello.txt").read_text() == "Hello world"
+    subprocess.run(landed["undo"].split(), cwd=folder, check=True, capture_output=True)
+    assert [p.name for p in folder.iterdir()] == ["a.txt"]
+
+
+def test_no_git_in_a_repository_is_refused(run):
+    assert run("agent", "do it", "--no-git")["error"]["type"] == "invalid_value"
