@@ -8,8 +8,9 @@ from mlxk.agent.transcript import from_lines
 from mlxk.chat.types import Message, Role, Thinking, ToolResult, ToolUse
 from mlxk.contract.encoding import valid
 from mlxk.contract.errors import NotFound
-from mlxk.history import diff
-from mlxk.history.record import Place
+from mlxk.history import commits, diff
+from mlxk.history.commits import Commit
+from mlxk.history.record import Place, chain
 from mlxk.history.sides import FileSides, Row, sides
 from mlxk.history.store import Store
 from mlxk.system.clock import stamp
@@ -83,13 +84,28 @@ class FileRows:
     hunks: tuple[tuple[tuple[str, int | None, str, int | None, str], ...], ...]
 
 
-def conversation(place: Place) -> Conversation:
+class Stages:
+    """Steps with their files; remembers those that it has read: a commit does not change."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Stage] = {}
+
+    def of(self, place: Place) -> tuple[Stage, ...]:
+        """Oldest first, the start (number 0) included, up to there."""
+        found: list[Stage] = []
+        for commit_id, commit in reversed(list(chain(place.record.store, place.session_commit))):
+            number = int(commit.trailers[commits.STEP])
+            if found and found[-1].number == number:
+                continue  # where a fork begins
+            if commit_id not in self._known:
+                before = found[-1].commit if found else None
+                self._known[commit_id] = _stage(place.record.store, number, commit, before)
+            found.append(self._known[commit_id])
+        return tuple(found)
+
+
+def conversation(place: Place, stages: Stages) -> Conversation:
     record, settings = place.record, from_meta(place.meta())
-    stages = (
-        Stage(s.number, s.id, s.subject, stamp(s.when), s.files)
-        for s in record.steps()
-        if s.number <= place.step
-    )
     return Conversation(
         session=record.id,
         branch=record.branch,
@@ -98,7 +114,7 @@ def conversation(place: Place) -> Conversation:
         api=settings.api,
         permissions=settings.permissions.mode,
         messages=tuple(_messages(place)),
-        steps=tuple(stages),
+        steps=stages.of(place),
     )
 
 
@@ -116,6 +132,12 @@ def compared(store: Store, old: str | None, new: str) -> Compared:
     files = tuple(map(_rows, sides(store, old, new)))
     added, deleted = sum(f.additions for f in files), sum(f.deletions for f in files)
     return Compared(old or "", new, added, deleted, files)
+
+
+def _stage(store: Store, number: int, commit: Commit, before: str | None) -> Stage:
+    code = commit.parents[-1]
+    files = diff.changes(store, before, code) if before and before != code else ()
+    return Stage(number, code, commit.subject, stamp(commit.when), files)
 
 
 def _rows(file: FileSides) -> FileRows:

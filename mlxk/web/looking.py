@@ -61,7 +61,7 @@ async def sessions(http: web.Request) -> web.Response:
 
 
 async def one(http: web.Request) -> web.Response:
-    return reply(await _at(http, lambda _, place: conversation(place)))
+    return reply(await _at(http, lambda _, place: conversation(place, http.app[ROOM].stages)))
 
 
 async def changes(http: web.Request) -> web.Response:

@@ -127,6 +127,7 @@ def figures(model: ModelState) -> dict[str, Any]:
         return told
     return {
         **told,
+        "engine": engine.phase,
         "active": engine.active_sequences,
         "queued": engine.queued,
         "restarts": engine.restarts,

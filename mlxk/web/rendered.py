@@ -19,6 +19,7 @@ from mlxk.web.conversation import (
     Line,
     Said,
     Stage,
+    Stages,
     compared,
     conversation,
 )
@@ -30,7 +31,7 @@ _SIDES = {"added": 3, "deleted": 1}  # where the one side of such a file is in i
 
 def rendered(store: Store, place: Place) -> bytes:
     """The conversation, message by message, each step with its changes; all of them at the end."""
-    told = conversation(place)
+    told = conversation(place, Stages())
     style = _style()
     digest = b64encode(sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"

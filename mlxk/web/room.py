@@ -11,6 +11,7 @@ from aiohttp import web
 from mlxk.agent.desk import Desk
 from mlxk.agent.desk_tab import Tab
 from mlxk.contract.errors import NotFound
+from mlxk.web.conversation import Stages
 from mlxk.web.news import Watch
 from mlxk.web.overview import Overviews
 
@@ -23,6 +24,7 @@ class Room:
     watch: Watch
     first: int | None = None
     overviews: Overviews = field(default_factory=Overviews)
+    stages: Stages = field(default_factory=Stages)
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     used: dict[int, float] = field(default_factory=dict)

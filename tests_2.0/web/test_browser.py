@@ -153,8 +153,12 @@ async def test_a_fork_undo_and_landing_by_keys(show, tmp_path):
     await page.keyboard.press("Enter")
     await page.wait_for_selector("text=undo to step 0")
     await page.keyboard.press("g")
-    await page.wait_for_selector(".graph .node")
     assert await page.locator(".session").count() == 2
+    await page.locator(".node[tabindex='0']").first.focus()
+    for key in ("ArrowLeft", "ArrowDown", "ArrowUp", "ArrowLeft", "Enter"):
+        await page.keyboard.press(key)
+    assert await page.locator(".node.chosen").count() == 1
+    assert "write-it" in await text_of(page, ".card p")
     assert window.complaints == []
 
 

@@ -108,8 +108,10 @@ function sync(parent, nodes) {
 const busyLine = h("div.waiting", {}, h("span.dot.running"), h("span"));
 
 function busyNode(tab) {
-  busyLine.lastChild.textContent =
-    tab.status.model.phase === "opening" ? `Loading ${tab.status.model.name}…` : "Working…";
+  const { name, phase } = tab.status.model;
+  const engine = state.figures?.find((each) => each.name === name)?.engine;
+  const loads = phase === "opening" || engine === "starting" || engine === "loading";
+  busyLine.lastChild.textContent = loads ? `Loading ${name}…` : "Working…";
   return busyLine;
 }
 

@@ -107,11 +107,7 @@ function node(session, step, [x, y], colour, actions, view) {
   };
   const keys = (event) => {
     if (event.key === "Enter" || event.key === " ") choose();
-    else if (event.key === "ArrowRight" || event.key === "ArrowLeft")
-      (event.key === "ArrowRight"
-        ? event.currentTarget.nextSibling
-        : event.currentTarget.previousSibling
-      )?.focus?.();
+    else if (event.key.startsWith("Arrow")) neighbour(event.currentTarget, event.key)?.focus();
     else return;
     event.preventDefault();
   };
@@ -120,8 +116,9 @@ function node(session, step, [x, y], colour, actions, view) {
     "g",
     {
       class: is ? "node chosen" : "node",
-      tabindex: "0",
+      tabindex: is || step === session.past.steps.at(-1) ? "0" : "-1",
       role: "button",
+      "data-at": `${x} ${y}`,
       "aria-label": `${session.name}, step ${step.step}: ${step.subject}`,
       onclick: choose,
       ondblclick: () => actions.show(session.id, step.step),
@@ -138,6 +135,21 @@ function node(session, step, [x, y], colour, actions, view) {
       stroke: colour,
     }),
   );
+}
+
+/** The next step in its row, or the nearest one in the row above or below. */
+function neighbour(node, key) {
+  const place = (each) => each.dataset.at.split(" ").map(Number);
+  const [x, y] = place(node);
+  const away = {
+    ArrowRight: ([a, b]) => b === y && a > x,
+    ArrowLeft: ([a, b]) => b === y && a < x,
+    ArrowDown: ([, b]) => b > y,
+    ArrowUp: ([, b]) => b < y,
+  }[key];
+  const far = ([a, b]) => Math.abs(b - y) * 100 + Math.abs(a - x);
+  const found = [...node.parentNode.querySelectorAll(".node")].filter((each) => away(place(each)));
+  return found.sort((a, b) => far(place(a)) - far(place(b)))[0];
 }
 
 function legend(count) {
