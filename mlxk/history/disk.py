@@ -3,9 +3,14 @@
 import ctypes
 import fcntl
 import os
+import shutil
 import sys
+import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from mlxk.system.files import translated
 
 # One journal holds every file's metadata here: when one file is synced, files written out before
 # it are safe too.
@@ -87,3 +92,25 @@ def filesystem(folder: Path) -> str | None:
         if fields.split()[2] == wanted:
             return rest.split()[0]
     return None
+
+
+def scrap(folder: Path) -> None:
+    """By rename first: what bears the name is always whole or absent."""
+    if not folder.is_dir():
+        return
+    with translated(folder), suppress(FileNotFoundError):
+        retired = folder.with_name(f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}")
+        folder.rename(retired)
+        shutil.rmtree(retired, ignore_errors=True)
+        if retired.exists():
+            _open_up(retired)
+            shutil.rmtree(retired)
+
+
+def _open_up(folder: Path) -> None:
+    """A tool may have made folders read-only."""
+    folder.chmod(0o700)
+    for parent, names, _ in os.walk(folder):
+        for name in names:
+            if not (inner := Path(parent, name)).is_symlink():
+                inner.chmod(0o700)

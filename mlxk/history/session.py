@@ -209,6 +209,10 @@ class Session:
         self.record = replace(self.record, rests=rests)
         return self.append(b"", when=when, subject=f"undo to step {step}")
 
+    def retire(self) -> None:
+        """The session has been put away: so is its worktree."""
+        worktree.retire(self._store, self.id, self._checkout, self._tree)
+
     def close(self) -> None:
         """Bring the worktree's index up to date for people and free the lock."""
         with self._held:

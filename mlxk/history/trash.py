@@ -48,11 +48,14 @@ def discard(store: Store, history: Record, when: datetime) -> Discarded:
     with ledger.holding(store, history.id) as held:
         _require(store.refs.read(SESSIONS + history.id) == history.head, history)
         if worktree.places(store, history.id).folder.is_dir():
-            history = Session.resumed(history, held, when).record
+            session = Session.resumed(history, held, when)
+            history = session.record
+            _move(store, history, ref)
+            session.retire()
         else:
             history = ledger.heal(history, when)
-        _move(store, history, ref)
-        worktree.remove(store, history.id)
+            _move(store, history, ref)
+            worktree.remove(store, history.id)
     return Discarded(history, ref, when)
 
 

@@ -3,18 +3,17 @@
 Knows no steps.
 """
 
-import os
 import shutil
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlxk.history import index
+from mlxk.history import index, pool
 from mlxk.history.checkout import Checkout
 from mlxk.history.copying import Copying, delete
 from mlxk.history.diff import Pair
+from mlxk.history.disk import scrap
 from mlxk.history.folders import NEVER, Folder, Known
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
@@ -52,14 +51,22 @@ def create(
     """
     at = places(store, session)
     building = at.folder.with_name(f"{session}.building")
-    discard(building)
-    copied = Copying(store, tree, store.root if known else None, known or Folder()).into(building)
+    scrap(building)
+    copied = None if _is_partial(known) else pool.take(store, building, tree)
+    if copied is None:
+        source = store.root if known else None
+        copied = Copying(store, tree, source, known or Folder()).into(building)
     with translated(at.folder):
         (building / ".git").write_text(f"gitdir: {at.admin}\n")
         register(store, session, branch)
         index.write(at.admin / "index", copied.walk())
         building.rename(at.folder)
     return Checkout(at.folder, copied, store, follow=True)
+
+
+def _is_partial(known: Folder | None) -> bool:
+    """The user's checkout is sparse, so the worktree will be."""
+    return known is not None and any(found.signature is None for _, found in known.walk())
 
 
 def register(store: Store, session: str, branch: str) -> None:
@@ -109,11 +116,18 @@ def save_index(store: Store, session: str, checkout: Checkout) -> None:
     index.write(places(store, session).admin / "index", checkout.known.walk())
 
 
+def retire(store: Store, session: str, checkout: Checkout, tree: RawId) -> None:
+    """Like `remove`, but the folder, which holds `tree`, may serve another session."""
+    checkout.close()
+    pool.retire(store, checkout.root, tree, checkout.known)
+    remove(store, session)
+
+
 def remove(store: Store, session: str) -> None:
     """Take the folder and its registration away; commits stay."""
     at = places(store, session)
-    discard(at.folder.with_name(f"{session}.building"))
-    discard(at.folder)
+    scrap(at.folder.with_name(f"{session}.building"))
+    scrap(at.folder)
     with translated(at.admin), suppress(FileNotFoundError):
         (at.admin / "locked").unlink()
         shutil.rmtree(at.admin)
@@ -130,35 +144,14 @@ def registered(store: Store) -> set[str]:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             found.add(folder.name.removesuffix(".building"))
+    pool.sweep(store)
     return found
-
-
-def discard(folder: Path) -> None:
-    """By rename first: what bears the name is always whole or absent."""
-    if not folder.is_dir():
-        return
-    with translated(folder):
-        retired = folder.with_name(f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}")
-        folder.rename(retired)
-        shutil.rmtree(retired, ignore_errors=True)
-        if retired.exists():
-            _open_up(retired)
-            shutil.rmtree(retired)
-
-
-def _open_up(folder: Path) -> None:
-    """A tool may have made folders read-only."""
-    folder.chmod(0o700)
-    for parent, names, _ in os.walk(folder):
-        for name in names:
-            if not (inner := Path(parent, name)).is_symlink():
-                inner.chmod(0o700)
 
 
 def _link(at: Places) -> None:
     """The worktree's `.git` is a file of ours, whatever a tool made of it."""
     if at.gitfile.is_dir() and not at.gitfile.is_symlink():
-        discard(at.gitfile)
+        scrap(at.gitfile)
     at.gitfile.unlink(missing_ok=True)
     at.gitfile.write_text(f"gitdir: {at.admin}\n")
 
