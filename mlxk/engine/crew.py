@@ -14,6 +14,7 @@ from mlxk.engine.child import Child, environment, settings, spawn
 from mlxk.engine.protocol import Command, Ready, Report
 from mlxk.engine.ranks import Ranks, launching
 
+_HUSH_S = 0.3
 # Only for hosts that are reached by ssh: the launcher cannot do it without.
 _FOR_SSH = ("SSH_AUTH_SOCK", "SSH_AGENT_PID")
 # Without it a rank's GPU and network wait for each other by sleeping.
@@ -32,7 +33,8 @@ class Crew(Child):
         self._folder: Path | None = None
         self._server: asyncio.Server | None = None
         self._unsent: list[Command] = []
-        self._watching: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self, program: Sequence[str], log: Path, *, on_cpu: bool) -> None:
         # For its owner only, as everything that tempfile makes.
@@ -45,7 +47,7 @@ class Crew(Child):
             env |= {name: os.environ[name] for name in _FOR_SSH if name in os.environ}
         argv = launching(self._who, path, settings(on_cpu=on_cpu) | _FAST)
         self._process = spawn(argv, log, env, stdin=subprocess.PIPE)
-        self._watching = asyncio.ensure_future(self._watch())
+        self._tasks = (asyncio.ensure_future(self._watch()), asyncio.ensure_future(self._hush()))
 
     def send(self, command: Command) -> None:
         if self._transport is None:
@@ -59,8 +61,8 @@ class Crew(Child):
 
     async def end(self) -> str:
         """There is nothing that a rank would have to save."""
-        if self._watching:
-            self._watching.cancel()
+        for task in self._tasks:
+            task.cancel()
         has_ended = self._process is None or self._process.poll() is not None
         self.kill()
         how = await super().end()
@@ -90,12 +92,16 @@ class Crew(Child):
 
     def _pass_on(self, report: Report) -> None:
         if isinstance(report, Ready):
-            self._quiet()
+            self._ready.set()
         self._hear(report)
 
-    def _quiet(self) -> None:
-        """A word that nobody reads tells the launcher that nobody will."""
-        if self._process and self._process.stdin:
+    async def _hush(self) -> None:
+        """A word that a rank does not read tells the launcher that it never will."""
+        is_last = False
+        while not is_last and self._process and self._process.stdin:
+            is_last = self._ready.is_set()
             with suppress(OSError):
                 self._process.stdin.write(b"\n")
                 self._process.stdin.flush()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), _HUSH_S)

@@ -32,7 +32,7 @@ class Shard:
         kind = type(model).__module__.rpartition(".")[2]
         if not hasattr(model, "shard"):
             raise ValueError(f"{kind} is not supported on several ranks: mlx-lm cannot divide it")
-        if problem := _indivisible(model.args, self.ranks):
+        if problem := _indivisible(getattr(model, "args", None), self.ranks):
             raise ValueError(f"not supported on {self.ranks} ranks: {problem}")
         model.shard(self.group)
         mx.eval(model.parameters())
@@ -52,11 +52,16 @@ class Shard:
         return [int(value) for value in found]
 
     def least(self, *values: int) -> list[int]:
-        """The smallest of each value that any rank has."""
+        """The smallest of each number of bytes that any rank has, in whole MiB.
+
+        By a sum of small numbers, which is what every backend has.
+        """
         if self.group is None:
             return list(values)
-        found: Any = mx.distributed.all_min(mx.array(values, dtype=mx.int64), group=self.group)
-        return [int(value) for value in found.tolist()]
+        table = [[0] * len(values) for _ in range(self.ranks)]
+        table[self.group.rank()] = [value >> 20 for value in values]
+        found: Any = mx.distributed.all_sum(mx.array(table, dtype=mx.int32), group=self.group)
+        return [min(column) << 20 for column in zip(*found.tolist(), strict=True)]
 
 
 ALONE = Shard()
