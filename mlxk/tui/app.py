@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _FRAME_S = 1 / 30
 _NARROW = 50
+_BELOW = frozenset({"close", "recall", "new", "beside", "help", "fold", "scroll", "tab"})
 _WELCOME = (
     "Ask for something and press Enter. The agent works in a worktree of its own:\n"
     "nothing of yours changes until you /land it.   /help   F1"
@@ -276,7 +277,16 @@ class Terminal(App[None]):
         line.set_class(not candidates, "-empty")
         line.update(Content(words.plain("  ".join(candidates))))
 
-    # Keys
+    # Keys and the mouse
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What lies over the conversation has the keys, but Ctrl-C always ends something."""
+        return len(self.screen_stack) == 1 or action not in _BELOW
+
+    def on_click(self) -> None:
+        """What is typed next goes to the editor, wherever was clicked."""
+        if len(self.screen_stack) == 1:
+            self.query_one(Editor).focus()
 
     def action_stop(self) -> None:
         """Copy what is selected; else clear the line; else stop the agent."""
@@ -285,7 +295,7 @@ class Terminal(App[None]):
             self.copy_to_clipboard(selected)
             self.screen.clear_selection()
         elif len(self.screen_stack) > 1:
-            self.pop_screen()
+            self.screen.dismiss(False)
         elif editor.text:
             editor.put("")
         elif self._tab is not None and self._tab.state in ("running", "asking"):
@@ -299,7 +309,7 @@ class Terminal(App[None]):
             editor.action_delete_right()
         elif self._tab is None:
             self.exit()
-        elif len(self.screen_stack) == 1:
+        else:
             self._take("/exit")
 
     def action_recall(self) -> None:

@@ -271,7 +271,7 @@ def overview() -> str:
     heads = {
         command.name: f"{command.name} {command.usage}".rstrip() for command in COMMANDS.values()
     }
-    width = min(38, max(map(len, heads.values())))
+    width = max(map(len, heads.values()))
     lines = [f"{heads[c.name]:{width}}  {c.help}" for c in COMMANDS.values()]
     lines += [f"{'!COMMAND':{width}}  run it in the worktree; the model hears of it"]
     lines += [f"{'$COMMAND':{width}}  run it with the terminal to itself (an editor, a pager)"]
@@ -279,12 +279,20 @@ def overview() -> str:
 
 
 KEYS = """\
-Enter                        send                     Ctrl-J            a new line
-Ctrl-1 … 9, Alt-1 … 9        that tab                 Ctrl-T            another tab
-Ctrl-, Ctrl-.  Alt-← →  F7 F8  the tab before, after   Ctrl-D            close the tab, leave
-Ctrl-C                       clear the line, or stop  Ctrl-R, ↑         the last prompt
-Tab                          complete                 F4                fold, unfold
-F2 F3                        allow, refuse            PgUp PgDn         scroll"""
+Enter                       send
+Ctrl-J                      a new line
+Tab                         complete commands and paths
+Ctrl-R, Up                  what was sent before
+Ctrl-C                      copy what is selected, else clear the line, else stop the agent
+Ctrl-T                      another tab
+Ctrl-D                      close the tab, leave with the last one
+Ctrl-1 … 9, Alt-1 … 9       that tab
+Ctrl-, Alt-Left, F7         the tab before
+Ctrl-. Alt-Right, F8        the tab after
+F2, Shift-F2, F3            allow, always, refuse
+F4                          unfold, fold
+F9                          light, dark
+PgUp, PgDn                  scroll"""
 
 
 def _table(*commands: Command) -> dict[str, Command]:

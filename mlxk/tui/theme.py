@@ -55,7 +55,12 @@ MarkdownListItem MarkdownParagraph { margin: 0; }
 Fold { height: auto; }
 Fold .head { color: $text-muted; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
 Fold .head:hover { background: $surface; }
-Fold .body { border-left: solid $foreground 20%; padding: 0 1; margin: 0 0 0 1; color: $text-muted; }
+Fold .body {
+    border-left: solid $foreground 20%;
+    padding: 0 1;
+    margin: 0 0 0 1;
+    color: $text-muted;
+}
 Fold .body.-empty { display: none; }
 .step { color: $text-muted; }
 .notice { color: $text-muted; }
@@ -79,7 +84,12 @@ Editor:focus { border: none; border-top: solid $primary 60%; }
 Pager { background: $background; }
 Pager .title { height: 1; background: $surface; color: $primary; padding: 0 1; text-style: bold; }
 Pager .foot { height: 1; background: $surface; color: $text-muted; padding: 0 1; }
-Pager VerticalScroll { padding: 0 1; scrollbar-size-vertical: 1; }
+Pager VerticalScroll {
+    padding: 0 1;
+    scrollbar-size-vertical: 1;
+    scrollbar-background: $background;
+    scrollbar-color: $panel;
+}
 Confirm { align: center middle; background: $background 60%; }
 Confirm > Static {
     width: 60;

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from contextlib import asynccontextmanager
 
 import checkout
@@ -12,10 +13,11 @@ from mlxk.agent.permissions import Permissions
 from mlxk.agent.settings import Settings
 from mlxk.chat.scripted import Scripted, call
 from mlxk.chat.types import Text, Thinking
-from mlxk.contract.errors import EngineFailed
+from mlxk.contract.errors import EngineFailed, ExtraMissing
 from mlxk.history.session import Session
 from mlxk.history.store import Store
 from mlxk.system import clock
+from mlxk.tui import start
 from mlxk.tui.app import Opening, Terminal
 from mlxk.tui.editor import Editor
 
@@ -333,6 +335,38 @@ async def test_commands_reach_all_that_a_session_can(opened, repo):
         await screen.sees("is kept", "no branch yet")
         await screen.type("/rm write-it")
         await screen.sees("removed mlxk/write-it")
+
+
+async def test_a_page_has_the_keys_while_it_is_there(opened):
+    async with opened("Hi.", size=(60, 12)) as screen:
+        await screen.type("/help")
+        await screen.sees("Help", "/branch")
+        await screen.pilot.press("pagedown", "end", "ctrl+t")
+        await screen.sees("Ctrl-C")
+        assert len(screen.desk.tabs) == 1
+        await screen.pilot.press("ctrl+c")
+        await screen.sees("Ask for something, or /help")
+
+
+async def test_the_mouse_folds_switches_and_leaves_the_keys_to_the_editor(opened):
+    async with opened([Thinking("a long thought"), Text("Said.")]) as screen:
+        await screen.ask("think")
+        await screen.pilot.click("Fold")
+        await screen.sees("a long thought")
+        await screen.pilot.press("x")
+        assert screen.typed == "x"
+        await screen.pilot.press("ctrl+t")
+        await screen.until(lambda: len(screen.desk.tabs) == 2)
+        await screen.pilot.click("#tabs", offset=(3, 0))
+        assert screen.tab is screen.desk.tabs[0]
+
+
+def test_without_textual_the_line_that_installs_it_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "textual", None)
+    with pytest.raises(ExtraMissing) as caught:
+        start.require_textual()
+    assert "mlxk[tui]" in caught.value.hint
+    assert "--bare" in caught.value.hint
 
 
 async def test_light_and_dark(opened):
