@@ -28,9 +28,10 @@ from mlxk.agent.desk_news import (
 )
 from mlxk.agent.desk_work import Work
 from mlxk.agent.events import PermissionAsked, Sender
-from mlxk.agent.job import Bounds, Job, Order, confined
+from mlxk.agent.job import Bounds, Job, Order
 from mlxk.agent.limits import Meter
 from mlxk.agent.redact import redacted
+from mlxk.agent.run import confined
 from mlxk.agent.settings import Settings
 from mlxk.agent.transcript import from_lines
 from mlxk.chat.types import Tool

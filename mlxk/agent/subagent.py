@@ -18,8 +18,9 @@ from mlxk.history.contents import Content
 from mlxk.history.record import find
 
 if TYPE_CHECKING:
-    from mlxk.agent.job import Ended, Job, Run
+    from mlxk.agent.job import Ended, Job
     from mlxk.agent.limits import Budgets
+    from mlxk.agent.run import Run
 
 DEPTH = 3
 NAME = "Agent"
