@@ -30,9 +30,12 @@ def log_to(place: str) -> Callable[[bytes], object]:
     if place == "-":
         return _to_stderr
     path = Path(place)
-    with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab", buffering=0).write
+    try:
+        with translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("ab", buffering=0).write
+    except OSError as e:
+        raise InvalidValue(f"cannot log to {place}: {(e.strerror or str(e)).lower()}") from e
 
 
 def _to_stderr(line: bytes) -> None:

@@ -195,7 +195,8 @@ def _raise(
     with _locked(store):
         steps = plan.up(targets, apply.observe(store, names), wish)
         waits = bool(store.settings().get("auto-health-check")) if wait is None else wait
-        options = _options(store, steps, wait=waits)
+        offered = gateway.is_there(store, store.active())
+        options = _options(store, steps, wait=waits, on_demand=offered)
         results = yield from apply.up(_host(store), steps, targets, options)
     gateway.converge(store.home)
     done = Done(steps, results, gateway.endpoint(store))
@@ -221,7 +222,9 @@ def _host(store: "Store") -> "Host":
     return Host(store, os.environ)
 
 
-def _options(store: "Store", steps: "tuple[Step, ...]", *, wait: bool = True) -> Any:
+def _options(
+    store: "Store", steps: "tuple[Step, ...]", *, wait: bool = True, on_demand: bool = False
+) -> Any:
     """A service manager is asked only for what it owns."""
     from mlxk.deploy import managers, record
     from mlxk.deploy.apply import Options
@@ -229,8 +232,7 @@ def _options(store: "Store", steps: "tuple[Step, ...]", *, wait: bool = True) ->
     found = (record.read(store.home, step.name) for step in steps)
     owners = {known.owner for known in found if known is not None} - {"local"}
     manager = managers.manager(owners.pop(), os.environ) if owners else None
-    stack = store.active()
-    return Options(wait, manager, on_demand=stack is not None and stack.gateway is not None)
+    return Options(wait, manager, on_demand)
 
 
 def _locked(store: "Store") -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from mlxk.contract import encoding
 from mlxk.contract.errors import InvalidDocument, MlxkError, NotFound
+from mlxk.contract.notes import note
 from mlxk.deploy import gateway, local, managers, probe, record
 from mlxk.deploy.document import GATEWAY, Deployment
 from mlxk.deploy.record import Record
@@ -85,7 +86,7 @@ def status(store: Store, names: tuple[str, ...], env: Mapping[str, str], now: fl
     """All at once: one that hangs does not hold up the others."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 -- only this needs threads
 
-    stack = store.active()
+    stack = _stack(store)
     units = managers.installed(env)
 
     def row(name: str) -> Service:
@@ -140,6 +141,15 @@ def service(
         memory_gb=_memory(known.pid) if alive else None,
         expires_at=_expiry(store, deployment, known, env) if alive else None,
     )
+
+
+def _stack(store: Store) -> Stack | None:
+    """A broken stack hides no process."""
+    try:
+        return store.active()
+    except (InvalidDocument, NotFound) as e:
+        note("invalid_stack", str(e))
+        return None
 
 
 def _front(stack: Stack | None, seen: Service) -> Gateway:
@@ -261,7 +271,7 @@ def known_names(store: Store) -> tuple[str, ...]:
 
 def require(store: Store, name: str) -> None:
     """A name that nothing is known of is a mistake."""
-    if name == GATEWAY and gateway.is_there(store, store.active()):
+    if name == GATEWAY and gateway.is_there(store, _stack(store), running=True):
         return
     if not store.path(name).exists() and record.read(store.home, name) is None:
         raise NotFound(f"no deployment is called {name!r}", hint="mlxk deploy list", name=name)

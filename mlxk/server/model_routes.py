@@ -185,6 +185,7 @@ async def _gemini_row(name: str, model: ChatModel) -> dict[str, Any]:
 
 async def _context_length(model: ChatModel) -> int | None:
     """Known once a model has loaded: a list of models waits for nothing."""
+    model = model.first if isinstance(model, Fallback) else model
     if isinstance(model, Observed) and model.stats.phase == "ready":
         return await model.context_length()
     return None

@@ -22,6 +22,10 @@ class Fallback:
         """Each route is the model's name there and who answers."""
         self._routes = tuple(routes)
 
+    @property
+    def first(self) -> ChatModel:
+        return self._routes[0][1]
+
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         for number, (name, model) in enumerate(self._routes, 1):
             said = False

@@ -262,6 +262,19 @@ def test_status_changes_no_file(stack):
     assert {p: p.stat().st_mtime_ns for p in stack.home.rglob("*")} == before
 
 
+def test_a_broken_stack_hides_no_process(stack):
+    stack.add("a")
+    pid = stack.up("a")["a"].pid
+    stack.stack("a")
+    stack.store.stack_path("mine").write_text("{")
+    done = subprocess.run([*MLXK, "status", "--json"], capture_output=True, check=True)
+    value = orjson.loads(done.stdout)
+    assert value["data"]["services"][0]["state"] == "healthy"
+    assert [warning["code"] for warning in value["warnings"]] == ["invalid_stack"]
+    subprocess.run([*MLXK, "down", "--all"], capture_output=True, check=True)
+    assert gone([pid])
+
+
 def test_of_two_ups_at_once_one_wins(stack):
     stack.add("a", "slow")
     both = [
