@@ -129,6 +129,14 @@ class Desk:
         own = next((tab.settings for tab in self.tabs if tab.session == spec), None)
         return await self._holding(make)
 
+    async def futures(self, spec: str, count: int, prompt: str) -> tuple[Tab, ...]:
+        """So many forks of a session's last step, each with a seed of its own, all at work."""
+        tabs = tuple([await self.fork(spec) for _ in range(count)])
+        for number, tab in enumerate(tabs):
+            tab.adopt(tab.settings.varied(number), self.check, clean=None)
+            tab.submit(prompt)
+        return tabs
+
     def tab(self, id: int) -> Tab:
         for tab in self.tabs:
             if tab.id == id:

@@ -1,5 +1,6 @@
 """What a session is run with; kept in its meta.json so that `--resume` finds it again."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -12,6 +13,7 @@ from mlxk.contract import encoding
 from mlxk.contract.errors import HistoryCorrupt, InvalidValue
 
 FORMAT = 1
+_DIVERSE = 0.7
 NAMES = (*BUILTIN, "Lsp", "Agent")
 
 
@@ -27,6 +29,14 @@ class McpServer:
     key_env: str | None = None
     tools: tuple[str, ...] | None = None
     timeout_s: float | None = None
+
+    def variables(self, env: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """Those that it may know, with their values. InvalidValue for one that is not set."""
+        names = (*self.env, *filter(None, [self.key_env]))
+        if missing := [name for name in names if not env.get(name)]:
+            hint = f"export {missing[0]}=…"
+            raise InvalidValue(f"the MCP server {self.name!r} needs {missing[0]}", hint=hint)
+        return {name: env[name] for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,11 @@ class Settings:
     def toolbox(self) -> tuple[AgentTool, ...]:
         """The built-in tools among `tools`; `Lsp` and `Agent` are made for each run."""
         return tuple(BUILTIN[name] for name in self.tools if name in BUILTIN)
+
+    def varied(self, number: int) -> "Settings":
+        """For one of several futures: each has a seed of its own, or all would be the same."""
+        warm = _DIVERSE if self.temperature is None else self.temperature
+        return replace(self, temperature=warm, seed=(self.seed or 0) + number)
 
     def overridden(self, given: Mapping[str, Any]) -> "Settings":
         """With every flag that was given explicitly, that is: not None."""

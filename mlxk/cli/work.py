@@ -27,7 +27,6 @@ from mlxk.history.store import Store
 from mlxk.system import clock, paths
 
 Listener = Callable[[Event], object]
-_DIVERSE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +155,12 @@ def _sessions(task: Task, store: Store, start: Start, held: ExitStack) -> list[t
     if task.futures == 1:
         return [(first, start.settings)]
     place = find(store, first.id)
-    sessions = [(first, _settings(start, 0))]
+    sessions = [(first, start.settings.varied(0))]
     for number in range(1, task.futures):
-        settings = _settings(start, number)
+        settings = start.settings.varied(number)
         fork = compose.fork(store, place, settings, f"{first.name}-{number + 1}", clock.now())
         sessions.append((held.enter_context(fork), settings))
     return sessions
-
-
-def _settings(start: Start, number: int) -> Any:
-    """Each future samples with a seed of its own, or they would all be the same."""
-    settings = start.settings
-    warm = _DIVERSE if settings.temperature is None else settings.temperature
-    return replace(settings, temperature=warm, seed=(settings.seed or 0) + number)
 
 
 def _chosen(ended: list[Ended]) -> Ended:

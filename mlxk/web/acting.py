@@ -14,12 +14,15 @@ from mlxk.history.store import Store
 from mlxk.web.access import ACCESS, ENTRY, reply
 from mlxk.web.room import ROOM
 
+_FUTURES = 16
+
 
 def routes() -> list[web.RouteDef]:
     at = "/api/sessions/{session}"
     return [
         web.post("/api/new", new),
         web.post(f"{at}/prompt", prompt),
+        web.post(f"{at}/futures", futures),
         web.post(f"{at}/abort", abort),
         web.post(f"{at}/answer", answer),
         web.post(f"{at}/check", check),
@@ -56,6 +59,16 @@ async def prompt(http: web.Request) -> web.Response:
     tab = await http.app[ROOM].tab(http.match_info["session"])
     tab.submit(words)
     return reply({"tab": tab.id})
+
+
+async def futures(http: web.Request) -> web.Response:
+    """Several branches from the last step work on one prompt at once."""
+    given = await _body(http, prompt=str, count=int)
+    words, count = _needed(given, "prompt"), given["count"] or 0
+    if not 2 <= count <= _FUTURES:
+        raise InvalidValue(f"{count} futures are not between 2 and {_FUTURES}")
+    tabs = await http.app[ROOM].desk.futures(http.match_info["session"], count, words)
+    return reply({"sessions": [tab.session for tab in tabs]})
 
 
 async def abort(http: web.Request) -> web.Response:

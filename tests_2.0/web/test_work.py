@@ -106,6 +106,21 @@ async def test_a_fork_at_a_step_goes_on_from_there(room_of):
     assert (fork["parent"], fork["fork_step"]) == (session, 1)
 
 
+async def test_several_futures_work_at_once_from_one_step(room_of):
+    async with room_of("Hm.", WRITE, "Done.") as room:
+        await room.enter()
+        session = await worked(room)
+        order = {"prompt": "write it", "count": 3}
+        made = (await room.post(f"sessions/{session}/futures", order))["sessions"]
+        seeds = [tab.settings.seed for tab in room.desk.tabs if tab.session in made]
+        for tab in room.desk.tabs:
+            await tab.wait()
+        listed = {each["id"]: each for each in (await room.get("sessions"))["sessions"]}
+        await room.post(f"sessions/{session}/futures", order | {"count": 1}, status=400)
+    assert sorted(seeds) == [0, 1, 2]
+    assert [(listed[id]["parent"], listed[id]["fork_step"]) for id in made] == [(session, 2)] * 3
+
+
 async def test_undo_is_a_step_that_takes_files_and_words_back(room_of):
     async with room_of(WRITE, "Done.") as room:
         await room.enter()

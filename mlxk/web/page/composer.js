@@ -39,6 +39,12 @@ const wanted = {
   clean: h("input", { type: "checkbox" }),
 };
 
+const tries = h(
+  "select",
+  { "aria-label": "Futures", title: "So many branches work on it at once" },
+  [1, 2, 3, 4, 6, 8].map((count) => h("option", { value: count }, count === 1 ? "here" : `${count} futures`)),
+);
+
 let last = "";
 
 export function buildComposer({ abort }) {
@@ -49,7 +55,7 @@ export function buildComposer({ abort }) {
     h("label", {}, "Check ", wanted.check),
     h("label", { title: "Start from HEAD, without your uncommitted work" }, wanted.clean, " clean start"),
   );
-  replace($("composer"), h("div", {}, words, options, h("div.row", {}, hint, stop, send)));
+  replace($("composer"), h("div", {}, words, options, h("div.row", {}, hint, tries, stop, send)));
   $("composer").addEventListener("submit", (event) => (event.preventDefault(), submit()));
   stop.addEventListener("click", abort);
   words.addEventListener("keydown", (event) => {
@@ -71,6 +77,7 @@ export function drawComposer() {
   const other = now?.state === "running" && !activeTab();
   options.hidden = !fresh;
   stop.hidden = !running;
+  tries.hidden = running || !now;
   send.textContent = running ? "Queue" : "Send";
   words.placeholder = fresh
     ? "What should be done?"
@@ -98,20 +105,9 @@ async function submit() {
   if (!prompt.trim() || send.disabled) return;
   send.disabled = true;
   try {
-    const fresh = state.current == null && state.pending == null;
-    const given = {
-      prompt,
-      model: wanted.model.value || null,
-      permissions: wanted.permissions.value || null,
-      check: wanted.check.value || null,
-      clean: wanted.clean.checked,
-    };
-    const { tab } = fresh ? await post("new", given) : await post(`sessions/${address()}/prompt`, { prompt });
-    if (fresh) state.pending = tab;
+    await given(prompt);
     last = prompt;
     if (words.value === prompt) words.value = "";
-    state.view = "chat";
-    state.follow = true;
     changed("current", "view", "live");
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -119,4 +115,27 @@ async function submit() {
   } finally {
     send.disabled = false;
   }
+}
+
+/** To a new session, to the one that is shown, or to several futures of it. */
+async function given(prompt) {
+  const count = tries.hidden ? 1 : Number(tries.value);
+  if (count > 1) {
+    await post(`sessions/${state.current}/futures`, { prompt, count });
+    tries.value = "1";
+    state.view = "graph";
+    return changed("stale");
+  }
+  if (state.current == null && state.pending == null) {
+    const { model, permissions, check, clean } = wanted;
+    const settings = {
+      model: model.value || null,
+      permissions: permissions.value || null,
+      check: check.value || null,
+      clean: clean.checked,
+    };
+    state.pending = (await post("new", { prompt, ...settings })).tab;
+  } else await post(`sessions/${address()}/prompt`, { prompt });
+  state.view = "chat";
+  state.follow = true;
 }
