@@ -113,6 +113,11 @@ class Tab:
         return self._work.is_running
 
     @property
+    def is_busy(self) -> bool:
+        """Whether there is anything to abort: a run, or a command of the person's."""
+        return self.is_running or (self._aside is not None and not self._aside.done())
+
+    @property
     def errors(self) -> tuple[ErrorInfo, ...]:
         """The last hundred failures."""
         return tuple(self._work.errors)

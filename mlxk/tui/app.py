@@ -298,7 +298,7 @@ class Terminal(App[None]):
             self.screen.dismiss(False)
         elif editor.text:
             editor.put("")
-        elif self._tab is not None and self._tab.state in ("running", "asking"):
+        elif self._tab is not None and self._tab.is_busy:
             self._take("/abort")
         else:
             self.say("Ctrl-D closes the tab")

@@ -150,7 +150,7 @@ class Bare:
 
     def _stop(self) -> None:
         """Ctrl-C."""
-        if self.tab.is_running:
+        if self.tab.is_busy:
             self._tasks.add(asyncio.create_task(self._abort()))
         else:
             self._line("Ctrl-D, or /exit, leaves")
@@ -186,7 +186,7 @@ class Bare:
             self._write(words.plain(news.data.text))
         elif text:
             self._line(text)
-        if news.type in ("run.finished", "command.finished") and self._asks:
+        if news.type == "state" and not tab.is_running and self._asks:
             self._invite()
 
     def _invite(self) -> None:
@@ -229,7 +229,8 @@ def _shown(news: "News") -> str:
             more = f", {data.dropped_bytes} more bytes" if data.dropped_bytes else ""
             return f"exit code {data.exit_code}{more}"
         case "notice":
-            return f"{data.level}: {words.plain(words.error(data.text, data.hint, data.error))}"
+            type = data.error if data.level == "error" else None
+            return f"{data.level}: {words.plain(words.error(data.text, data.hint, type))}"
         case "warning":
             return f"warning: {words.plain(data.message)}"
         case "retry":

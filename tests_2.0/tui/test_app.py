@@ -174,6 +174,14 @@ async def test_ctrl_c_clears_the_line_then_stops_the_agent(opened):
         await screen.sees("interrupted")
 
 
+async def test_ctrl_c_stops_a_persons_command(opened):
+    async with opened("Hi.") as screen:
+        await screen.type("!sleep 60")
+        await screen.sees("$ sleep 60")
+        await screen.pilot.press("ctrl+c")
+        await screen.sees("exit code 130")
+
+
 async def test_ctrl_d_asks_before_unmerged_work_goes_out_of_sight(opened):
     async with opened(WRITE, "Done.") as screen:
         await screen.ask("write it")
@@ -342,7 +350,7 @@ async def test_a_page_has_the_keys_while_it_is_there(opened):
         await screen.type("/help")
         await screen.sees("Help", "/branch")
         await screen.pilot.press("pagedown", "end", "ctrl+t")
-        await screen.sees("Ctrl-C")
+        await screen.sees("light, dark")
         assert len(screen.desk.tabs) == 1
         await screen.pilot.press("ctrl+c")
         await screen.sees("Ask for something, or /help")
