@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib.util import find_spec
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from mlxk.agent.settings import Settings, from_meta, to_meta
 from mlxk.chat.model import ChatModel
 from mlxk.chat.types import Request
-from mlxk.contract.errors import AlreadyExists, InvalidValue, UsageError
+from mlxk.contract.errors import AlreadyExists, ExtraMissing, InvalidValue, UsageError
 from mlxk.history.record import Place, find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
@@ -68,6 +69,7 @@ def session(
     """Make, fork or open the session of a run, held until it is closed."""
     if name is not None:
         _checked(name)
+    _require_servers(begin.settings)
     _hide(store)
     place, when, meta = begin.place, clock.now(), to_meta(begin.settings)
     if place is None:
@@ -152,6 +154,14 @@ def prompt_tokens(settings: Settings, request: Request) -> int | None:
     from mlxk.engine.named import count_tokens
 
     return count_tokens(settings.model, request)
+
+
+def _require_servers(settings: Settings) -> None:
+    """What MCP servers lack for certain is said before there is a session."""
+    for server in settings.mcp:
+        server.variables()
+    if settings.mcp and find_spec("mcp") is None:
+        raise ExtraMissing("MCP servers need the mcp SDK", hint="pip install 'mlxk[mcp]'")
 
 
 def _hide(store: Store) -> None:

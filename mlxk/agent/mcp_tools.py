@@ -2,7 +2,6 @@
 
 Each server is held by a task of its own, because the SDK's scopes must be left where they were
 entered. A server that ends or hangs costs a call its result and the run nothing else.
-Importing this without the SDK raises ExtraMissing.
 """
 
 import asyncio
@@ -15,24 +14,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+import httpx2
+import mcp
+from mcp import types
+from mcp.client.streamable_http import streamable_http_client
+
 from mlxk.agent.confine import leashed
 from mlxk.agent.redact import redacted
 from mlxk.agent.settings import McpServer
 from mlxk.agent.tools.base import AgentTool, Context, Result, ToolError, clipped
 from mlxk.chat.types import Tool
 from mlxk.contract import encoding
-from mlxk.contract.errors import ExtraMissing, InvalidDocument, InvalidValue, StartFailed
+from mlxk.contract.errors import InvalidDocument, StartFailed
 from mlxk.contract.notes import note
 from mlxk.contract.validate import compiled
 from mlxk.system.process import child_environment
-
-try:
-    import httpx2
-    import mcp
-    from mcp import types
-    from mcp.client.streamable_http import streamable_http_client
-except ImportError as e:
-    raise ExtraMissing("MCP servers need the mcp SDK", hint="pip install 'mlxk[mcp]'") from e
 
 # Its log lines, tracebacks included, would go to a person's terminal.
 logging.getLogger("mcp").addHandler(logging.NullHandler())
@@ -50,9 +46,9 @@ async def opened(
 ) -> AsyncGenerator[tuple[AgentTool, ...], None]:
     """The tools of all `servers`, whose commands run in `folder` and end with the block.
 
-    ExtraMissing without the SDK; InvalidValue for a variable that is not set; StartFailed.
+    InvalidValue for a variable that is not set; StartFailed.
     """
-    connections = [_Connection(server, folder, _variables(server, env)) for server in servers]
+    connections = [_Connection(server, folder, server.variables(env)) for server in servers]
     try:
         found = await asyncio.gather(*(connection.open() for connection in connections))
         yield tuple(tool for tools in found for tool in tools)
@@ -209,14 +205,6 @@ def _text(result: types.CallToolResult) -> str:
 def _about(arguments: dict[str, Any], _: object) -> str:
     """What a permission rule sees. Paths in it are the server's own affair."""
     return encoding.dumps(arguments).decode()[:200]
-
-
-def _variables(server: McpServer, env: Mapping[str, str]) -> dict[str, str]:
-    names = (*server.env, *filter(None, [server.key_env]))
-    if missing := [name for name in names if not env.get(name)]:
-        hint = f"export {missing[0]}=…"
-        raise InvalidValue(f"the MCP server {server.name!r} needs {missing[0]}", hint=hint)
-    return {name: env[name] for name in names}
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -187,3 +187,4 @@ async def test_without_the_sdk_the_hint_is_the_line_that_installs_it(home, tmp_p
     value = orjson.loads(done.stdout)
     assert value["error"]["type"] == "extra_missing"
     assert value["error"]["hint"] == "pip install 'mlxk[mcp]'"
+    assert checkout.git(repo, "for-each-ref", "refs/heads/mlxk", "refs/mlxk") == ""
