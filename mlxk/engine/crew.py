@@ -6,15 +6,17 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from mlxk.engine.child import Child, environment, settings, spawn
-from mlxk.engine.protocol import Command, Ready, Report
+from mlxk.engine.protocol import Beat, Command, Ready, Report
 from mlxk.engine.ranks import Ranks, launching
 
 _HUSH_S = 0.3
+_CONNECT_S = 120.0
 # Only for hosts that are reached by ssh: the launcher cannot do it without.
 _FOR_SSH = ("SSH_AUTH_SOCK", "SSH_AGENT_PID")
 # Without it a rank's GPU and network wait for each other by sleeping.
@@ -96,10 +98,15 @@ class Crew(Child):
         self._hear(report)
 
     async def _hush(self) -> None:
-        """A word that a rank does not read tells the launcher that it never will."""
-        is_last = False
+        """A word that a rank does not read tells the launcher that it never will.
+
+        Until rank 0 has connected nobody but us can say that something is going on.
+        """
+        is_last, patient_until = False, time.monotonic() + _CONNECT_S
         while not is_last and self._process and self._process.stdin:
             is_last = self._ready.is_set()
+            if self._transport is None and time.monotonic() < patient_until:
+                self._hear(Beat(0, 0, 0.0))
             with suppress(OSError):
                 self._process.stdin.write(b"\n")
                 self._process.stdin.flush()
