@@ -1,11 +1,19 @@
 """Hand deployments, or the supervisor, to the operating system, and take them back."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from mlxk.contract.errors import AlreadyExists, InvalidValue, MlxkError, NotFound
+from mlxk.contract.errors import (
+    AlreadyExists,
+    InvalidDocument,
+    InvalidValue,
+    MlxkError,
+    NotFound,
+)
 from mlxk.contract.notes import note
 from mlxk.deploy import local, record
+from mlxk.deploy.document import GATEWAY
 from mlxk.deploy.record import Record
 from mlxk.deploy.services import SUPERVISOR, Job, ManagerName, ServiceManager
 from mlxk.deploy.store import Store
@@ -42,7 +50,9 @@ def jobs(
     found = []
     for name in names:
         argv = [python, "-m", "mlxk", "watch"]
-        if name != SUPERVISOR:
+        if name == SUPERVISOR:
+            _tell_keys(store)
+        else:
             _check(store, name)
             argv = [python, "-m", "mlxk", "serve", "--deployment", name]
         log = store.home / "logs" / f"{name}.log"
@@ -117,6 +127,20 @@ def _give_back(store: Store, name: str) -> None:
     known = record.read(store.home, name)
     if known is not None:
         record.forget(store.home, name)
+
+
+def _tell_keys(store: Store) -> None:
+    """The supervisor passes on what it has: it must be given what they ask for."""
+    names = [*store.names(), GATEWAY]
+    keys = set()
+    for name in names:
+        with suppress(InvalidDocument, NotFound):
+            deployment = store.load(name)
+            keys |= {deployment.api_key_env, *deployment.engine.keys} - {None}
+    if keys:
+        listed = ", ".join(sorted(str(key) for key in keys))
+        message = f"no secret is written: give {listed} to the service manager"
+        note("key_by_reference", message)
 
 
 def _check(store: Store, name: str) -> None:

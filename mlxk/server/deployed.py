@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from mlxk.chat.model import ChatModel
@@ -13,6 +14,7 @@ from mlxk.server.line import Line, Where
 from mlxk.server.record import PASSAGE
 from mlxk.server.residency import Resident
 from mlxk.server.router import Fallback
+from mlxk.server.state import Local
 from mlxk.wire import anthropic, openai_responses
 
 
@@ -178,7 +180,10 @@ class Chain(Fallback):
         self._first = first
 
     def complete(self, request: Request, prompt: str) -> AsyncGenerator[Event, None]:
-        return self._first.complete(request, prompt)
+        """Raw prompts are for those whose tokens are at hand."""
+        local = [(name, model) for name, model in self._routes if isinstance(model, Local)]
+        tries = [partial(m.complete, replace(request, model=n), prompt) for n, m in local]
+        return self.answered(tries, request.model)
 
     async def count_tokens(self, request: Request) -> int:
         return await self._first.count_tokens(request)

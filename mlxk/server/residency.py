@@ -276,7 +276,7 @@ class Resident:
         self.used = loop.time()
         if self._users == 0:
             self.house.tell()
-            if self.keep_alive_s is not None:
+            if self.keep_alive_s is not None and not self.pinned:
                 self._expiry = loop.call_later(self.keep_alive_s, self._expire)
 
     def _expire(self) -> None:

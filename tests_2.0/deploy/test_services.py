@@ -10,7 +10,7 @@ import pytest
 
 from mlxk.contract.errors import AlreadyExists, InvalidValue, NotFound, ServiceManagerUnavailable
 from mlxk.contract.notes import collecting
-from mlxk.deploy import installing, record
+from mlxk.deploy import installing, record, settings
 from mlxk.deploy.launchd import Launchd
 from mlxk.deploy.services import SUPERVISOR, Job, Ran
 from mlxk.deploy.store import Store
@@ -171,6 +171,18 @@ def test_the_supervisor_is_no_deployment(store, tmp_path):
     assert "-m mlxk watch\n" in done.units[0].content
     assert "KillMode=process" in done.units[0].content
     assert record.names(store.home) == ()
+
+
+def test_the_supervisor_says_which_keys_it_must_be_given(store):
+    store.save({"name": "a", "model": "m/m", "auth": {"api_key_env": "A_KEY"}})
+    stack = {"name": "mine", "deployments": ["a"], "gateway": {"api_key_env": "FRONT_KEY"}}
+    store.save_stack(stack | {"cloud": {"enabled": True}})
+    settings.save(store.home, settings.Settings({"stack": "mine"}))
+    with collecting() as notes:
+        installing.jobs(store, (SUPERVISOR,), {"A_KEY": "secret"}, "python3")
+    assert [note.message for note in notes] == [
+        "no secret is written: give A_KEY, FRONT_KEY, OPENROUTER_API_KEY to the service manager"
+    ]
 
 
 def test_only_our_own_engine_is_a_service_of_its_own(store):

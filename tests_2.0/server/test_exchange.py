@@ -86,6 +86,25 @@ async def test_the_next_in_the_chain_answers_when_one_cannot(front):
     assert headers["Retry-After"] == "1"
 
 
+async def test_a_raw_prompt_has_the_same_chain(front):
+    await front.office("dead", running=False)
+    good = await front.office("good")
+    await front.open(routes={"standard": ["dead", "good"]}, cloud={"far": Scripted()})
+    body = {"model": "standard", "prompt": "as it is"}
+    async with front.http.post("/v1/completions", json=body) as reply:
+        assert (await reply.json())["choices"][0]["text"] == "Hello world"
+    assert good.model.prompts == ["as it is"]
+
+
+async def test_what_always_runs_is_not_left_for_want_of_questions(front):
+    await front.office("always")
+    await front.open(keep=0.05)
+    assert (await front.chat("always", keep_alive="10ms"))[0] == 200
+    await asyncio.sleep(0.2)
+    async with front.http.get("/health") as reply:
+        assert (await reply.json())["phase"] == "ready"
+
+
 async def test_what_a_deployment_refuses_is_refused_in_its_words(front):
     wrong = ContextLengthExceeded("too long", prompt_tokens=9, context_length=4)
     await front.office("small", Scripted((wrong,)))
