@@ -128,36 +128,44 @@ def _stale(known: Folder, fd: int, prefix: bytes) -> Iterator[bytes]:
     """Files that do not look as they are known; whatever is not known is deleted."""
     if (mode := os.fstat(fd).st_mode) & 0o700 != 0o700:
         os.fchmod(fd, stat.S_IMODE(mode) | 0o700)
-    with os.scandir(fd) as entries:
-        foreign = [e.name for e in entries if not _belongs(known, e)]
-    for stranger in foreign:
+    for stranger in (
+        {*os.listdir(b"/proc/self/fd/%d" % fd)} - known.files.keys() - known.folders.keys()  # noqa: PTH208
+    ):
         _remove(stranger, fd)
+    look = os.stat
     for name, (wanted, _) in known.files.items():
         try:
-            info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            info = look(name, dir_fd=fd, follow_symlinks=False)
         except FileNotFoundError:
             yield prefix + name
             continue
-        if info.st_nlink > 1 or signature(info) != wanted:
+        if (
+            info.st_ctime_ns != (wanted or NEVER)[1]
+            or info.st_nlink > 1
+            or signature(info) != wanted
+        ):
+            if stat.S_ISDIR(info.st_mode):
+                _remove(name, fd)
             yield prefix + name
     for name, below in known.folders.items():
-        try:
-            inner = os.open(name, _INSIDE, dir_fd=fd)
-        except FileNotFoundError:
-            yield from (prefix + name + b"/" + path for path, _ in below.walk())
-            continue
-        try:
-            yield from _stale(below, inner, prefix + name + b"/")
-        finally:
-            os.close(inner)
+        yield from _stale_below(below, fd, prefix, name)
 
 
-def _belongs(known: Folder, entry: "os.DirEntry[str]") -> bool:
-    is_folder = entry.is_dir(follow_symlinks=False)
-    return os.fsencode(entry.name) in (known.folders if is_folder else known.files)
+def _stale_below(below: Folder, fd: int, prefix: bytes, name: bytes) -> Iterator[bytes]:
+    try:
+        inner = os.open(name, _INSIDE, dir_fd=fd)
+    except OSError:  # gone, or something else stands there
+        with suppress(FileNotFoundError):
+            _remove(name, fd)
+        yield from (prefix + name + b"/" + path for path, _ in below.walk())
+        return
+    try:
+        yield from _stale(below, inner, prefix + name + b"/")
+    finally:
+        os.close(inner)
 
 
-def _remove(name: str, fd: int) -> None:
+def _remove(name: bytes, fd: int) -> None:
     if stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
         shutil.rmtree(name, dir_fd=fd)
     else:
