@@ -122,6 +122,31 @@ RECORDED = [
         "<end_function_call>",
         ONE,
     ),
+    (
+        "muse_spark",
+        '<atem:function_calls>\n<atem:invoke name="get_weather">\n'
+        '<atem:parameter name="city">Köln</atem:parameter>\n'
+        '<atem:parameter name="days">3</atem:parameter>\n</atem:invoke>\n</atem:function_calls>',
+        ONE,
+    ),
+    (
+        "minicpm",
+        '<function name="get_weather"><param name="city"><![CDATA[Köln]]></param>'
+        '<param name="days">3</param></function>\n'
+        '<function name="get_weather"><param name="city">Bonn</param>'
+        '<param name="days">1</param></function>',
+        TWO,
+    ),
+    (
+        "kimi_xtml",
+        '<|open|>tools<|sep|><|open|>call tool="get_weather" index="1"<|sep|>'
+        '<|open|>argument key="city" type="string"<|sep|>Köln<|close|>argument<|sep|>'
+        '<|open|>argument key="days" type="integer"<|sep|>3<|close|>argument<|sep|>'
+        '<|close|>call<|sep|><|open|>call tool="get_weather" index="2"<|sep|>'
+        '<|open|>json type="object"<|sep|>{"city": "Bonn", "days": 1}<|close|>json<|sep|>'
+        "<|close|>call<|sep|><|close|>tools<|sep|>",
+        TWO,
+    ),
     ("bare_json", '{"name": "get_weather", "parameters": {"city": "Köln", "days": "3"}}', ONE),
     (
         "bare_json",

@@ -80,6 +80,29 @@ MINIMAX = Frame(
     last="</minimax:tool_call>",
     pairs=Pairs('<parameter name="', '">', "</parameter>\n"),
 )
+ATEM = Frame(
+    '<atem:invoke name="',
+    '">\n',
+    "</atem:invoke>\n",
+    joint="",
+    first="<atem:function_calls>\n",
+    last="</atem:function_calls>",
+    pairs=Pairs('<atem:parameter name="', '">', "</atem:parameter>\n"),
+)
+PARAMS = Frame(
+    '<function name="',
+    '">',
+    "</function>",
+    joint="\n",
+    pairs=Pairs('<param name="', '">', "</param>"),
+)
+XTML = Frame(
+    '<|open|>call tool="',
+    '" index="1"<|sep|><|open|>json type="object"<|sep|>',
+    "<|close|>json<|sep|><|close|>call<|sep|>",
+    first="<|open|>tools<|sep|>",
+    last="<|close|>tools<|sep|>",
+)
 
 
 def argument_keys(prefix: str) -> Frame:

@@ -42,6 +42,21 @@ def invocations(body: str) -> tuple[Call, ...]:
     return _tagged(body, _INVOKE, _NAMED_PARAMETER)
 
 
+def atem(body: str) -> tuple[Call, ...]:
+    """The same with a prefix to each tag, and perhaps other attributes before the name."""
+    return _tagged(body, _ATEM_INVOKE, _ATEM_PARAMETER)
+
+
+def params(body: str) -> tuple[Call, ...]:
+    """`NAME"><param name="KEY">VALUE</param>`: the mark ends before the name."""
+    return _tagged(body, _PARAMS, _PARAM)
+
+
+def xtml(body: str) -> tuple[Call, ...]:
+    """Calls in tags of `<|open|>`, `<|sep|>` and `<|close|>`, arguments one by one or as JSON."""
+    return tuple(Call(name, _xtml_arguments(inner)) for name, inner in _XTML_CALL.findall(body))
+
+
 def argument_keys(prefix: str) -> Reader:
     """`NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>`, with a prefix to `arg`."""
     pair = re.compile(
@@ -140,6 +155,33 @@ deepseek = headed(
     r"([\w.-]+)\s*(?:<｜tool▁sep｜>)?",  # noqa: RUF001
     end="<｜tool▁call▁end｜>",  # noqa: RUF001
 )
+_ATEM_INVOKE = re.compile(
+    r"<atem:invoke\b[^>]*?\bname=\"([^\">]+)\">(.*?)(?:</atem:invoke>|\Z)", re.DOTALL
+)
+_ATEM_PARAMETER = re.compile(
+    r"<atem:parameter\b[^>]*?\bname=\"([^\">]+)\"[^>]*>(.*?)</atem:parameter>", re.DOTALL
+)
+_PARAMS = re.compile(r"\A([^<>\"]+)\">(.*)\Z", re.DOTALL)
+_PARAM = re.compile(
+    r"<param name=\"([^\">]+)\">\s*(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?\s*</param>", re.DOTALL
+)
+_XTML_CALL = re.compile(
+    r"<\|open\|>call [^<]*?tool=\"([^\"]+)\"[^<]*<\|sep\|>(.*?)(?:<\|close\|>call<\|sep\|>|\Z)",
+    re.DOTALL,
+)
+_XTML_ARGUMENT = re.compile(
+    r"<\|open\|>argument [^<]*?key=\"([^\"]+)\"[^<]*<\|sep\|>(.*?)<\|close\|>argument<\|sep\|>",
+    re.DOTALL,
+)
+_XTML_JSON = re.compile(
+    r"<\|open\|>json[^<]*<\|sep\|>(.*?)(?:<\|close\|>json<\|sep\|>|\Z)", re.DOTALL
+)
+
+
+def _xtml_arguments(body: str) -> Any:
+    if (found := _XTML_JSON.search(body)) is not None:
+        return _value(found[1], "")
+    return dict(_XTML_ARGUMENT.findall(body))
 
 
 def _from_object(value: Any) -> Iterable[Call]:
