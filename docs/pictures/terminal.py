@@ -19,8 +19,9 @@ from mlxk.agent.desk import Desk
 from mlxk.agent.settings import Settings
 from mlxk.chat.scripted import Scripted, Turn, call
 from mlxk.chat.types import Event, Finish, Request, Text, Thinking, Usage
-from mlxk.tui.app import Opening, Terminal
+from mlxk.tui.app import Terminal
 from mlxk.tui.editor import Editor
+from mlxk.tui.face import Opening
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot

@@ -246,7 +246,7 @@ async def main() -> None:
                 await tab.undo()
                 link = await page.evaluate(
                     """() => fetch("/api/link", {method: "POST", body: "{}", headers:
-                    {"X-Mlxk": "1", "Content-Type": "application/json"}})
+                    {"X-Mlxk": localStorage.mlxk, "Content-Type": "application/json"}})
                     .then((r) => r.json()).then((v) => v.url)"""
                 )
                 await pictures(await window(browser, link, "dark"), "dark", tab, model)

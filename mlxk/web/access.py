@@ -2,13 +2,14 @@
 
 A page of somebody else in the same browser can send requests here; each of these stops it:
 the host name (rebound DNS), the origin, the site that the browser names, a cookie that is never
-sent from elsewhere, and a header that other origins may not set.
+sent from elsewhere, and a key in a header that other origins may not set. Browsers keep the key
+for one port, while they show the cookie to every server on this address.
 """
 
 import hmac
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -28,7 +29,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ENTRY = "/enter"
 HEADER = "X-Mlxk"
-_SAFE = ("GET", "HEAD")
 # No script or style but our own files; nothing from elsewhere; no text ever becomes HTML.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -52,6 +52,7 @@ class Access:
     def __init__(self) -> None:
         self._token: str | None = None
         self._pass = secrets.token_urlsafe(32)
+        self.key = secrets.token_urlsafe(32)
 
     def new_token(self) -> str:
         """For one entry; the one before is dead."""
@@ -68,6 +69,9 @@ class Access:
 
     def knows(self, given: str | None) -> bool:
         return given is not None and _equal(given, self._pass)
+
+    def has_key(self, given: Iterable[str]) -> bool:
+        return any(_equal(each.strip(), self.key) for each in given)
 
 
 ACCESS = web.AppKey("access", Access)
@@ -105,8 +109,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     _require_our_page(request)
     if not is_open(request.path) and not is_known(request):
         raise Unauthorized("open the link that `mlxk agent --web` printed")
-    if request.method not in _SAFE and HEADER not in request.headers:
-        raise PermissionDenied(f"a request that changes something needs the header {HEADER}")
+    if not is_open(request.path) and not request.app[ACCESS].has_key(_keys(request)):
+        raise PermissionDenied("only our own page may ask this: open the link again")
     return await handler(request)
 
 
@@ -120,6 +124,13 @@ async def protect(_: web.Request, response: web.StreamResponse) -> None:
 def reply(value: object, *, status: int = 200) -> web.Response:
     body = encoding.dumps(value)
     return web.Response(body=body, status=status, content_type="application/json")
+
+
+def _keys(http: web.Request) -> list[str]:
+    """Where a page can put its key: a web socket has no headers of its own but the protocols."""
+    if http.headers.get("Upgrade"):
+        return http.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    return http.headers.getall(HEADER, [])
 
 
 def _require_our_name(http: web.Request) -> None:

@@ -47,7 +47,9 @@ async def models(_: web.Request) -> web.Response:
 
 async def news(http: web.Request) -> web.StreamResponse:
     room = http.app[ROOM]
-    socket = web.WebSocketResponse(heartbeat=20, max_msg_size=1 << 10, compress=False)
+    socket = web.WebSocketResponse(
+        heartbeat=20, max_msg_size=1 << 10, compress=False, protocols=("mlxk",)
+    )
     await socket.prepare(http)
     with room.reading(socket):
         await Page(socket, room.watch).serve()
@@ -86,10 +88,7 @@ async def output(http: web.Request) -> web.Response:
 
 async def export(http: web.Request) -> web.Response:
     text = await _at(http, lambda _, place: desk_look.exported(place, raw=False))
-    named = f'attachment; filename="{http.match_info["session"]}.md"'
-    headers = {"Content-Disposition": named}
-    data = text.encode(errors="replace")
-    return web.Response(body=data, content_type="text/markdown", charset="utf-8", headers=headers)
+    return web.Response(text=text.encode(errors="replace").decode(), content_type="text/plain")
 
 
 async def _at(http: web.Request, look: Callable[[Store, Place], T]) -> T:

@@ -35,12 +35,14 @@ async def asset(http: web.Request) -> web.StreamResponse:
 
 
 async def enter(http: web.Request) -> web.StreamResponse:
-    """Exchange the token for a cookie. A page in between: only a visit from here brings it."""
+    """Exchange the token for a cookie and a key. A page in between keeps the key, and goes on as a
+    visit from here: only those bring the cookie."""
     try:
         passed = http.app[ACCESS].admit(http.query.get("token", ""))
     except Unauthorized as e:
         return _file(http, "refused.html", status=e.http_status)
-    response = _file(http, "entered.html")
+    body = _content("entered.html")[0].replace(b"KEY", http.app[ACCESS].key.encode())
+    response = web.Response(body=body, content_type="text/html", charset="utf-8")
     response.set_cookie(cookie_name(http), passed, httponly=True, samesite="Strict", path="/")
     return response
 

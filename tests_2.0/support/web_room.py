@@ -14,8 +14,6 @@ from mlxk.engine.options import EngineStats
 from mlxk.web.access import ACCESS
 from mlxk.web.app import listening, make_app
 
-OURS = {"X-Mlxk": "1"}
-
 
 class Room:
     """A desk, its server, and `http`: a client that can be let in."""
@@ -51,12 +49,23 @@ class Room:
             assert response.status == 200
         return self
 
+    @property
+    def key(self):
+        """What only our own page knows."""
+        return {"X-Mlxk": self.access.key}
+
+    def news(self, **headers):
+        """The web socket, as our own page opens it unless told otherwise."""
+        protocols = ("mlxk", self.access.key)
+        sent = {"Origin": self.url} | headers
+        return self.http.ws_connect("/api/news", headers=sent, protocols=protocols)
+
     async def get(self, path):
-        async with self.http.get(f"/api/{path}") as response:
+        async with self.http.get(f"/api/{path}", headers=self.key) as response:
             return await response.json()
 
     async def post(self, path, body=None, status=200):
-        async with self.http.post(f"/api/{path}", json=body or {}, headers=OURS) as response:
+        async with self.http.post(f"/api/{path}", json=body or {}, headers=self.key) as response:
             value = await response.json()
             assert response.status == status, value
             return value

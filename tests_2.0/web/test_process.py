@@ -1,6 +1,7 @@
 """`mlxk agent --web` as people start it: a process, a real engine, a signal."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -33,11 +34,12 @@ class Browser:
     def __init__(self, page):
         self.page = page
         self._opener = build_opener(HTTPCookieProcessor(CookieJar()))
-        self._opener.open(page["link"], timeout=10).close()
+        with self._opener.open(page["link"], timeout=10) as response:
+            self._key = re.search(r'name="key" content="([^"]+)"', response.read().decode())[1]
 
     def ask(self, path, body=None):
         data = None if body is None else orjson.dumps(body)
-        headers = {"Content-Type": "application/json", "X-Mlxk": "1"}
+        headers = {"Content-Type": "application/json", "X-Mlxk": self._key}
         request = Request(f"{self.page['url']}api/{path}", data, headers)
         with self._opener.open(request, timeout=30) as response:
             return orjson.loads(response.read())

@@ -2,7 +2,7 @@
 
 import checkout
 import pytest
-from web_room import OURS, opened
+from web_room import opened
 
 from mlxk.chat.scripted import Scripted
 from mlxk.web import pages
@@ -23,7 +23,7 @@ async def status(request):
 
 
 def new(room, **headers):
-    return room.http.post("/api/new", json={"prompt": "hi"}, headers=OURS | headers)
+    return room.http.post("/api/new", json={"prompt": "hi"}, headers=room.key | headers)
 
 
 async def test_who_was_let_in_may_work(room):
@@ -55,7 +55,7 @@ async def test_a_foreign_page_runs_nothing(room, headers):
 
 @pytest.mark.parametrize("header", ["Content-Type", "X-Mlxk"])
 async def test_what_a_plain_form_can_send_is_refused(room, header):
-    headers = {"Content-Type": "application/json", **OURS} | {header: None}
+    headers = {"Content-Type": "application/json", **room.key} | {header: None}
     sent = {name: value for name, value in headers.items() if value}
     sent.setdefault("Content-Type", "text/plain")
     request = room.http.post("/api/new", data=b'{"prompt": "hi"}', headers=sent)
@@ -63,17 +63,35 @@ async def test_what_a_plain_form_can_send_is_refused(room, header):
     assert room.desk.tabs == []
 
 
-@pytest.mark.parametrize("path", ["/api/sessions", "/api/hello", "/api/sessions/x/changes"])
+PATHS = ["/api/sessions", "/api/hello", "/api/models", "/api/sessions/x/changes"]
+
+
+@pytest.mark.parametrize("path", PATHS)
 async def test_without_the_cookie_nothing_is_told(room, path):
     room.http.cookie_jar.clear()
-    assert await status(room.http.get(path)) == 401
+    assert await status(room.http.get(path, headers=room.key)) == 401
 
 
-@pytest.mark.parametrize("origin", [FOREIGN, "null", None])
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("key", [None, "1", ""])
+async def test_a_cookie_that_another_server_saw_opens_nothing(room, path, key):
+    headers = {} if key is None else {"X-Mlxk": key}
+    assert await status(room.http.get(path, headers=headers)) == 403
+
+
+@pytest.mark.parametrize("origin", [FOREIGN, "null", "http://127.0.0.1:1"])
 async def test_a_foreign_page_hears_no_news(room, origin):
-    headers = {"Origin": origin} if origin else {}
     with pytest.raises(Exception, match="403"):
-        await room.http.ws_connect("/api/news", headers=headers)
+        await room.news(Origin=origin)
+
+
+async def test_news_need_an_origin_and_the_key(room):
+    ours = {"Origin": room.url}
+    for headers, protocols in (({}, ("mlxk", room.access.key)), (ours, ("mlxk",)), (ours, ())):
+        with pytest.raises(Exception, match="403"):
+            await room.http.ws_connect("/api/news", headers=headers, protocols=protocols)
+    async with room.news() as socket:
+        assert (await socket.receive_json())["kind"] == "hello"
 
 
 async def test_a_link_works_once(room):
@@ -87,16 +105,18 @@ async def test_a_wrong_guess_does_not_use_up_the_link(room):
     room.http.cookie_jar.clear()
     assert await status(room.http.get("/enter?token=guess")) == 401
     assert await status(room.http.get(made["url"])) == 200
-    assert await status(room.http.get("/api/hello")) == 200
+    assert await status(room.http.get("/api/hello", headers=room.key)) == 200
 
 
 async def test_the_pass_is_for_our_page_only(room):
     made = await room.post("link")
     async with room.http.get(made["url"]) as response:
         cookie = response.headers["Set-Cookie"]
+        page = await response.text()
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
-    assert made["url"].partition("token=")[2] not in cookie
+    assert made["url"].partition("token=")[2] not in cookie + page
+    assert room.access.key not in cookie
 
 
 async def test_a_link_is_followed_from_anywhere_but_not_framed(room):
@@ -143,7 +163,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_no_inline_script(file):
 
 @pytest.mark.parametrize("path", ["/page/../app.py", "/page/%2e%2e/app.py", "/page/index.html"])
 async def test_only_the_files_of_the_page_are_served(room, path):
-    assert await status(room.http.get(path)) == 404
+    assert await status(room.http.get(path, headers=room.key)) == 404
 
 
 @pytest.mark.parametrize(
@@ -152,6 +172,6 @@ async def test_only_the_files_of_the_page_are_served(room, path):
     ids=["a list", "no JSON", "a number", "an unknown field", "empty"],
 )
 async def test_a_body_is_checked(room, body):
-    headers = {"Content-Type": "application/json"} | OURS
+    headers = {"Content-Type": "application/json"} | room.key
     assert await status(room.http.post("/api/new", data=body, headers=headers)) == 400
     assert room.desk.tabs == []

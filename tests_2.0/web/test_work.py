@@ -66,12 +66,11 @@ async def test_a_prompt_becomes_a_session_with_messages_and_steps(room_of):
 async def test_the_news_stream_and_begin_again_after_a_reconnection(room_of):
     async with room_of(WRITE, "Done.") as room:
         await room.enter()
-        origin = {"Origin": room.url}
-        async with room.http.ws_connect("/api/news", headers=origin) as socket:
+        async with room.news() as socket:
             first = asyncio.create_task(heard(socket, lambda m: "run.finished" in types([m])))
             await worked(room)
             live = types(await first)
-        async with room.http.ws_connect("/api/news", headers=origin) as socket:
+        async with room.news() as socket:
             again = types(await heard(socket, lambda m: "run.finished" in types([m])))
     assert live == again
     assert live[:2] == ["prompt", "state"]
@@ -83,8 +82,7 @@ async def test_another_process_that_writes_is_told_to_every_page(room_of, home, 
 
     async with room_of("Hm.") as room:
         await room.enter()
-        headers = {"Origin": room.url}
-        async with room.http.ws_connect("/api/news", headers=headers) as socket:
+        async with room.news() as socket:
             await heard(socket, lambda m: m["kind"] == "figures")
             await asyncio.sleep(0.2)
             other = Scripted("Hello.")
@@ -187,7 +185,7 @@ async def test_a_question_waits_for_the_page(room_of, allow, files):
     async with room_of(WRITE, "Done.", permissions="ask") as room:
         await room.enter()
         tab = (await room.post("new", {"prompt": "write it"}))["tab"]
-        async with room.http.ws_connect("/api/news", headers={"Origin": room.url}) as socket:
+        async with room.news() as socket:
             told = await heard(socket, says("asking"))
             asked = told[-1]["status"]["questions"][0]
             assert (asked["name"], asked["about"]) == ("Write", "n.txt")
@@ -202,7 +200,7 @@ async def test_stopping_keeps_the_work_and_gives_waiting_prompts_back(room_of):
         await room.enter()
         tab = (await room.post("new", {"prompt": "write it"}))["tab"]
         await room.post(f"sessions/tab-{tab}/prompt", {"prompt": "and more"})
-        async with room.http.ws_connect("/api/news", headers={"Origin": room.url}) as socket:
+        async with room.news() as socket:
             await heard(socket, lambda m: "step.committed" in types([m]))
         stopped = await room.post(f"sessions/tab-{tab}/abort")
         (listed,) = (await room.get("sessions"))["sessions"]
@@ -223,7 +221,7 @@ async def test_a_long_output_is_cut_and_there_for_who_asks(room_of):
         told = await room.get(f"sessions/{session}")
         (said,) = [r for m in told["messages"] for r in m["results"] if r["id"] == "call_2"]
         path = f"/api/sessions/{session}/output?step=5&call=call_2"
-        async with room.http.get(path) as response:
+        async with room.http.get(path, headers=room.key) as response:
             assert response.content_type == "text/plain"
             whole = await response.text()
         listened = [each for each in told["messages"] if each["calls"]]
@@ -258,7 +256,7 @@ async def test_nothing_is_told_again_that_did_not_change(room_of):
     async with room_of("Hm.") as room:
         await room.enter()
         await worked(room)
-        async with room.http.ws_connect("/api/news", headers={"Origin": room.url}) as socket:
+        async with room.news() as socket:
             await heard(socket, lambda m: m["kind"] == "figures")
             with pytest.raises(TimeoutError):
                 await heard(socket, lambda m: m["kind"] in ("status", "figures"), within=0.6)

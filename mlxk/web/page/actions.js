@@ -1,6 +1,6 @@
 // What a person can do to a session: buttons, keys and the list of commands all come here.
 
-import { post } from "./api.js";
+import { post, text } from "./api.js";
 import { $, h } from "./dom.js";
 import { palette, question, tell, toast, trying } from "./dialogs.js";
 import { changed, session, state } from "./state.js";
@@ -203,6 +203,15 @@ export async function model() {
   if (set) toast("It is loading.");
 }
 
+async function exported() {
+  const of = session();
+  const markdown = await trying(() => text(`sessions/${of.id}/export`));
+  if (markdown == null) return;
+  const url = URL.createObjectURL(new Blob([markdown], { type: "text/markdown" }));
+  h("a", { href: url, download: `${of.name}.md` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
 export async function letGo() {
   const closed = await trying(() => post(`sessions/${address()}/close`));
   if (closed) toast("Other programs may write it now.");
@@ -251,7 +260,7 @@ export function commands() {
     of && {
       name: "Export as Markdown",
       key: "e",
-      run: () => location.assign(`/api/sessions/${of.id}/export`),
+      run: exported,
     },
     rest && activeTab() && { name: "Let go of the session: another program may write it", run: letGo },
     { name: "Trash", run: trash },

@@ -7,12 +7,15 @@ export class Refused extends Error {
   }
 }
 
+/** Only pages of this port know it. */
+export const key = () => localStorage.getItem("mlxk") ?? "";
+
 export const get = (path) => ask(path, { method: "GET" });
 
 export const post = (path, body = {}) =>
   ask(path, {
     method: "POST",
-    headers: { "Content-Type": "application/json", "X-Mlxk": "1" },
+    headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
   });
 
@@ -28,7 +31,8 @@ async function ask(path, options) {
 async function sent(path, options) {
   let response;
   try {
-    response = await fetch(`/api/${path}`, options);
+    const headers = { ...options.headers, "X-Mlxk": key() };
+    response = await fetch(`/api/${path}`, { ...options, headers });
   } catch {
     throw new Refused({
       type: "unreachable",

@@ -1,5 +1,6 @@
 // The web socket: news of every tab, from the start again after each reconnection.
 
+import { get, key } from "./api.js";
 import { feed, fresh } from "./fold.js";
 import { weigh } from "./figures.js";
 import { changed, state } from "./state.js";
@@ -10,7 +11,7 @@ let tries = 0;
 let boot = null;
 
 export function connect() {
-  const socket = new WebSocket(`ws://${location.host}/api/news`);
+  const socket = new WebSocket(`ws://${location.host}/api/news`, ["mlxk", key()]);
   socket.addEventListener("message", ({ data }) => hear(JSON.parse(data)));
   socket.addEventListener("close", () => lost());
 }
@@ -24,13 +25,11 @@ function lost() {
 /** A closed socket does not say why; an ordinary request does. */
 async function retry() {
   try {
-    const response = await fetch("/api/hello");
-    if (response.status === 401) {
-      state.connection = "refused";
-      return changed("connection");
-    }
-  } catch {
-    return lost();
+    await get("hello");
+  } catch (error) {
+    if (error.info?.type === "unreachable") return lost();
+    state.connection = "refused";
+    return changed("connection");
   }
   connect();
 }
