@@ -113,6 +113,7 @@ class Desk:
         step: int | None = None,
         turn: int | None = None,
         name: str | None = None,
+        **given: object,
     ) -> Tab:
         """Another future of a session, also of one that is being written now."""
 
@@ -120,7 +121,7 @@ class Desk:
             place = find(store, spec)
             if step is not None or turn is not None:
                 place = turns.place(place.record, step, turn)
-            start = compose.start(store, {}, resume=place.session_commit, default=str)
+            start = compose.start(store, given, resume=place.session_commit, default=str)
             settings = own or start.settings
             wanted = name or place.record.name
             fork = compose.fork(store, place, settings, wanted, self.now(), exact=name is not None)

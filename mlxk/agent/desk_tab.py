@@ -12,25 +12,16 @@ from typing import TYPE_CHECKING, Literal
 
 from mlxk.agent import compose, desk_look, landing, turns
 from mlxk.agent.check import Check
-from mlxk.agent.command import run_command
 from mlxk.agent.compose import Start
+from mlxk.agent.desk_aside import Aside
 from mlxk.agent.desk_held import Held, Made
 from mlxk.agent.desk_look import Changes, History
 from mlxk.agent.desk_models import ModelState
-from mlxk.agent.desk_news import (
-    CommandFinished,
-    CommandOutput,
-    CommandStarted,
-    Feed,
-    Prompted,
-    Settled,
-    State,
-)
+from mlxk.agent.desk_news import Feed, Prompted, Settled, State
 from mlxk.agent.desk_work import Work
 from mlxk.agent.events import PermissionAsked, Sender
 from mlxk.agent.job import Bounds, Job, Order
 from mlxk.agent.limits import Meter
-from mlxk.agent.redact import redacted
 from mlxk.agent.run import confined
 from mlxk.agent.settings import Settings
 from mlxk.agent.transcript import from_lines
@@ -44,11 +35,6 @@ from mlxk.history.store import Store
 
 if TYPE_CHECKING:
     from mlxk.agent.desk import Desk
-
-_KEPT_BYTES = 1 << 20
-_TOLD_CHARACTERS = 4_000
-_COMMAND_S = 24 * 3600.0
-_STOPPED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +82,8 @@ class Tab:
         self._bounds = bounds
         self._held = Held(desk.folder, desk.home)
         self._work = Work(self.feed)
-        self._aside: asyncio.Task[None] | None = None
+        self._aside = Aside(self.feed)
         self._queue: deque[Order] = deque()
-        self._seen: list[str] = []  # what the next prompt tells the model of commands
         self._check = check
         self._clean = desk.clean
         self._before: str | None = None  # the code before the last prompt
@@ -115,7 +100,7 @@ class Tab:
     @property
     def is_busy(self) -> bool:
         """Whether there is anything to abort: a run, or a command of the person's."""
-        return self.is_running or (self._aside is not None and not self._aside.done())
+        return self.is_running or self._aside.is_running
 
     @property
     def errors(self) -> tuple[ErrorInfo, ...]:
@@ -160,8 +145,8 @@ class Tab:
         self._require_open()
         self.last_prompt = prompt
         self.feed.tell(Prompted(prompt, queued=self.is_running))
-        self._queue.append(Order("\n\n".join([prompt, *self._seen]), self._check))
-        self._seen.clear()
+        words = "\n\n".join([prompt, *self._aside.heard()])
+        self._queue.append(Order(words, self._check))
         if not self.is_running:
             self._next()
 
@@ -169,9 +154,7 @@ class Tab:
         """Stop what runs; its work is kept. Returns the prompts that still waited."""
         waiting = tuple(order.prompt for order in self._queue)
         self._queue.clear()
-        if self._aside is not None and not self._aside.done():
-            self._aside.cancel()
-            await asyncio.wait({self._aside})
+        await self._aside.stop()
         await self._work.abort()
         return waiting
 
@@ -192,12 +175,8 @@ class Tab:
     async def command(self, line: str) -> None:
         """Run a shell line of the person's in `folder`. The next prompt tells the model of it."""
         self._require_open()
-        if self._aside is not None and not self._aside.done():
-            raise UsageError("another command is running", hint="/abort ends it")
-        self._aside = asyncio.create_task(self._command(line))
-        await asyncio.wait({self._aside})
-        if not self._aside.cancelled():
-            self._aside.result()
+        if await self._aside.run(line, self.folder):
+            self.record_files(f"! {line}")
 
     def record_files(self, subject: str) -> None:
         """Commit what the person changed in the worktree by other means."""
@@ -267,7 +246,7 @@ class Tab:
         if changed is not None:
             self.settings, self._bounds, self._check = changed
         self._before = None
-        self._seen.clear()
+        self._aside.heard()
         self._work.forget()
         self._work.to("idle")
         self.feed.clear()
@@ -357,24 +336,6 @@ class Tab:
         check = Check(command, session.worktree, inside, sender, Meter(self._bounds.budgets))
         complaint = await check.run()
         return await self._run(Order(complaint, command)) if complaint else None
-
-    async def _command(self, line: str) -> None:
-        self.feed.tell(CommandStarted(line, str(self.folder)))
-        try:
-            done = await run_command(
-                ["/bin/sh", "-c", line],
-                cwd=self.folder,
-                timeout_s=_COMMAND_S,
-                keep_bytes=_KEPT_BYTES,
-                emit=lambda text: self.feed.tell(CommandOutput(text)),
-            )
-        except asyncio.CancelledError:
-            self.feed.tell(CommandFinished(_STOPPED, 0))
-            raise
-        self.feed.tell(CommandFinished(done.exit_code, done.dropped_bytes))
-        self.record_files(f"! {line}")
-        output = redacted(done.text)[-_TOLD_CHARACTERS:]
-        self._seen.append(f"I ran `{line}` (exit code {done.exit_code}):\n{output}")
 
     async def _settle(self) -> None:
         """The model that is named now opens in the background; one that nobody names is closed."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from mlxk.agent.desk_news import Feed, Notice, State, StateChanged
-from mlxk.agent.events import Event, PermissionAsked, Used
+from mlxk.agent.events import Event, PermissionAsked, Used, Warned
 from mlxk.contract.errors import InternalError, Interrupted, MlxkError, NotFound, UsageError
 from mlxk.contract.notes import collecting
 
@@ -29,6 +29,7 @@ class Work:
         self._task: asyncio.Task[None] | None = None
         self._questions: dict[str, tuple[PermissionAsked, asyncio.Future[bool]]] = {}
         self._trusted: set[str] = set()
+        self._warned: set[str] = set()
 
     @property
     def is_running(self) -> bool:
@@ -46,11 +47,13 @@ class Work:
         """`run` returns why it failed, if it did; `then` is called after it ended well."""
         self.to("running")
         self._task = asyncio.create_task(self._carry_out(run))
-        self._task.add_done_callback(lambda task: self._after(task, then))
+        self._task.add_done_callback(lambda task: self._after(task, run, then))
 
     async def abort(self) -> None:
+        """Once: what is cleaning up is left to it."""
         if self._task is not None and not self._task.done():
-            self._task.cancel()
+            if not self._task.cancelling():
+                self._task.cancel()
             await asyncio.wait({self._task})
 
     async def wait(self) -> None:
@@ -82,14 +85,18 @@ class Work:
             future.set_result(allow)
 
     def hear(self, event: Event, session: str) -> None:
-        """Pass an event on; what a helper uses is not this session's context."""
+        """Pass an event on, a warning once. What a helper uses is not this session's context."""
+        if isinstance(event.data, Warned):
+            if event.data.message in self._warned:
+                return
+            self._warned.add(event.data.message)
         if isinstance(event.data, Used):
             new = event.data
             used = (new.prompt_tokens, new.completion_tokens, new.cached_tokens)
             before = self.tokens
             self.tokens = (before[0] + used[0], before[1] + used[1], before[2] + used[2])
             if event.session == session:
-                self.context = used[0] + used[1]
+                self.context = new.context_used
         self._feed.pass_on(event)
 
     def forget(self) -> None:
@@ -116,15 +123,20 @@ class Work:
             except MlxkError as e:
                 error = e
         for note in notes:
-            self._feed.tell(Notice("warning", note.message))
+            if note.message not in self._warned:
+                self._warned.add(note.message)
+                self._feed.tell(Notice("warning", note.message))
         if isinstance(error, Interrupted):
             self._feed.tell(Notice("warning", str(error), None, error.type))
         elif error is not None:
             self.fail(error)
         self.to(_state_after(error))
 
-    def _after(self, task: asyncio.Task[None], then: Callable[[], None]) -> None:
-        if not task.cancelled() and (bug := task.exception()) is not None:
+    def _after(self, task: asyncio.Task[None], run: Run, then: Callable[[], None]) -> None:
+        if task.cancelled():  # before it began
+            run.close()
+            self.to("interrupted")
+        elif (bug := task.exception()) is not None:
             text = f"{type(bug).__name__}: {bug}"
             self.fail(InternalError(text, hint="this is a bug; please report it"))
             self.to("failed")

@@ -75,18 +75,17 @@ def open_terminal(
 ) -> None:
     """The full screen, or plain lines: when asked for, and where the terminal can do no more."""
     from mlxk.tui import start
+    from mlxk.tui.face import Opening
 
-    def desk() -> "Desk":
-        return make_desk(typed())
-
+    light = os.environ.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")
+    opening = Opening(lambda: make_desk(typed()), resume, lambda: typed().given, light)
     if not _may_be_repository(Path.cwd()):
-        desk()  # which says what is wrong
+        opening.desk()  # which says what is wrong
     if bare or os.environ.get("TERM", "dumb") == "dumb":
-        start.plain(desk, resume=resume, prompt=prompt)
+        start.plain(opening, prompt)
         return
     start.require_textual()
-    light = os.environ.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")
-    start.full_screen(desk, resume=resume, light=light)
+    start.full_screen(opening)
 
 
 def _may_be_repository(folder: Path) -> bool:

@@ -72,7 +72,8 @@ async def _service(wanted: Wanted, port: int) -> "AsyncGenerator[WebPage, None]"
 
     desk = make_desk(wanted.desk)
     async with desk:
-        first = await desk.open(wanted.desk.resume) if wanted.desk.resume else None
+        resume, given = wanted.desk.resume, wanted.desk.given
+        first = await desk.open(resume, **given) if resume else None
         if wanted.prompt is not None:
             first = first or desk.new()
             first.submit(wanted.prompt)

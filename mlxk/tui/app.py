@@ -7,7 +7,6 @@ import asyncio
 import gc
 import subprocess
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
@@ -21,6 +20,7 @@ from textual.widgets import Static
 from mlxk.contract.errors import MlxkError, SessionBusy, UsageError
 from mlxk.tui import bars, words
 from mlxk.tui.editor import Editor
+from mlxk.tui.face import Opening
 from mlxk.tui.theme import CSS, DARK, LIGHT
 
 if TYPE_CHECKING:
@@ -36,15 +36,6 @@ _WELCOME = (
     "Ask for something and press Enter. The agent works in a worktree of its own:\n"
     "nothing of yours changes until you /land it.   /help   F1"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How the face begins. `desk` is made after the first paint: its imports take time."""
-
-    desk: "Callable[[], Desk]"
-    resume: str | None = None
-    light: bool = False
 
 
 class Terminal(App[None]):
@@ -180,11 +171,11 @@ class Terminal(App[None]):
             self.go(self.desk.new())
             return
         try:
-            self.go(await self.desk.open(spec))
+            self.go(await self.desk.open(spec, **self._opening.given()))
         except SessionBusy as e:
             if not await self.confirm(f"{e}. Go on in a branch from its last step?"):
                 raise
-            self.go(await self.desk.fork(spec))
+            self.go(await self.desk.fork(spec, **self._opening.given()))
 
     @work(exit_on_error=True)
     async def _follow(self, tab: "Tab") -> None:

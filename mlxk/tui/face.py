@@ -1,11 +1,24 @@
-"""What a command may ask of the face that it was typed into."""
+"""How a face on a terminal begins, and what a command may ask of the one it was typed into."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from mlxk.agent.desk import Desk
     from mlxk.agent.desk_look import Changes
     from mlxk.agent.desk_tab import Tab
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """`desk` is made after the first paint: its imports take time. `given` are the settings that
+    override those of the session to `resume`."""
+
+    desk: "Callable[[], Desk]"
+    resume: str | None = None
+    given: Callable[[], Mapping[str, Any]] = dict
+    light: bool = False
 
 
 class Face(Protocol):

@@ -12,10 +12,8 @@ from mlxk.system.lines import Lines
 from mlxk.tui import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mlxk.agent.desk import Desk
     from mlxk.agent.desk_tab import Closed
+    from mlxk.tui.face import Opening
 
 
 def require_textual() -> None:
@@ -27,15 +25,13 @@ def require_textual() -> None:
         )
 
 
-def full_screen(
-    desk: "Callable[[], Desk]", *, resume: str | None = None, light: bool = False
-) -> None:
+def full_screen(opening: "Opening") -> None:
     """Until the person leaves, or a signal ends it."""
     gc.disable()  # until the first paint, a tenth of whose CPU it would take
-    from mlxk.tui.app import Opening, Terminal
+    from mlxk.tui.app import Terminal
 
     async def run() -> "tuple[Closed, ...]":
-        app = Terminal(Opening(desk, resume, light))
+        app = Terminal(opening)
         ended: list[int] = []
 
         def end(number: int) -> None:
@@ -56,19 +52,17 @@ def full_screen(
     _tell(asyncio.run(run()))
 
 
-def plain(
-    desk: "Callable[[], Desk]", *, resume: str | None = None, prompt: str | None = None
-) -> None:
+def plain(opening: "Opening", prompt: str | None = None) -> None:
     """Lines from standard input."""
     from mlxk.tui.bare import Bare
 
     async def run() -> "tuple[Closed, ...]":
-        made = desk()
-        async with made:
-            tab = await made.open(resume) if resume else made.new()
-            face = Bare(made, tab, Lines(), sys.stdout, asks=sys.stdin.isatty())
+        async with opening.desk() as desk:
+            resume = opening.resume
+            tab = await desk.open(resume, **opening.given()) if resume else desk.new()
+            face = Bare(desk, tab, Lines(), sys.stdout, asks=sys.stdin.isatty())
             await face.run(prompt)
-            return await made.close()
+            return await desk.close()
 
     _tell(asyncio.run(run()))
 

@@ -395,3 +395,43 @@ async def test_a_slow_listener_starts_again_and_memory_is_bounded():
     assert batch[0].type == "reset"
     assert batch[-1].data.text.endswith("999")
     assert feed.forgotten > 900
+
+
+async def test_an_abort_before_the_first_step_ends_cleanly(desk_of):
+    async with desk_of("Hi.", "Hello.") as desk:
+        tab = desk.new()
+        tab.submit("greet")
+        await tab.abort()
+        assert tab.state == "interrupted"
+        await said(tab, "greet")
+        assert tab.state == "idle"
+
+
+async def test_two_aborts_at_once_leave_the_work_whole(desk_of):
+    async with desk_of(WRITE, SLOW) as desk:
+        tab = desk.new()
+        tab.submit("write it")
+        await until(lambda: types(tab).count("tool.started") == 2)
+        await asyncio.gather(tab.abort(), tab.abort())
+        assert tab.state == "interrupted"
+        roles = [m.role for m in (await tab.history()).messages]
+        assert roles == ["user", "assistant", "tool", "assistant", "tool"]
+
+
+async def test_a_warning_is_told_once(desk_of):
+    async with desk_of("Hi.", "Hello.") as desk:
+        tab = desk.new()
+        await said(tab, "greet")
+        await said(tab, "greet")
+        told = [n.data for n in tab.feed.backlog() if n.type in ("warning", "notice")]
+        texts = [getattr(data, "message", "") or data.text for data in told]
+        assert len(texts) == len(set(texts))
+
+
+async def test_named_settings_override_those_of_the_session(desk_of):
+    async with desk_of("Hi.") as desk:
+        tab = desk.new()
+        await said(tab, "greet")
+        await tab.close()
+        again = await desk.open("greet", model="another", temperature=0.5)
+        assert (again.settings.model, again.settings.temperature) == ("another", 0.5)

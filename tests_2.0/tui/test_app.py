@@ -18,8 +18,9 @@ from mlxk.history.session import Session
 from mlxk.history.store import Store
 from mlxk.system import clock
 from mlxk.tui import start
-from mlxk.tui.app import Opening, Terminal
+from mlxk.tui.app import Terminal
 from mlxk.tui.editor import Editor
+from mlxk.tui.face import Opening
 
 WRITE = call("Write", '{"path": "n.txt", "content": "hi\\n"}')
 SLOW = call("Bash", '{"command": "sleep 60"}')
