@@ -79,10 +79,7 @@ def session(
             exact=name is not None,
         )
     if place.is_last and name is None:
-        session = Session.open(store, place.record.id, when=when)
-        if meta != place.meta():
-            session.remember(meta)
-        return session
+        return Session.open(store, place.record.id, when=when)
     wanted = name or place.record.name
     return fork(store, place, begin.settings, wanted, when, exact=name is not None)
 

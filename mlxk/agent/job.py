@@ -13,7 +13,7 @@ from mlxk.agent.limits import Budgets
 from mlxk.agent.permissions import Answer
 from mlxk.agent.report import AgentTimings, AgentUsage, CommitInfo, Report, resume_line
 from mlxk.agent.run import Run
-from mlxk.agent.settings import Settings
+from mlxk.agent.settings import Settings, to_meta
 from mlxk.agent.tools.base import AgentTool, Limits
 from mlxk.chat.model import ChatModel
 from mlxk.contract import notes
@@ -100,6 +100,8 @@ class Job:
         raises.
         """
         began, before = time.monotonic(), self.session.record.code
+        if (meta := to_meta(self.settings)) != self.session.record.meta():
+            self.session.remember(meta)
         run = Run(self, listener, fresh=order.fresh)
         beat = asyncio.create_task(run.heartbeat())
         try:

@@ -15,7 +15,7 @@ from mlxk.agent.job import Bounds, Job, Order, reraise_cancellation
 from mlxk.agent.limits import Budgets
 from mlxk.agent.permissions import Permissions
 from mlxk.agent.report import Report
-from mlxk.agent.settings import Settings, to_meta, tool_names
+from mlxk.agent.settings import Settings, tool_names
 from mlxk.agent.tools.base import AgentTool, Context, Result
 from mlxk.chat.model import ChatModel
 from mlxk.chat.types import Tool
@@ -139,11 +139,8 @@ class Agent:
 
         NotFound, InvalidDocument: then nothing has changed.
         """
-        changed = replace(self, config=config)
-        settings = changed._settings()
+        replace(self, config=config)._settings()
         self.config = config
-        if self._session is not None:
-            self._session.remember(to_meta(settings))
 
     def branch(self, name: str | None = None) -> "Agent":
         """Another agent that goes on from this one's present state, on a branch of its own."""
