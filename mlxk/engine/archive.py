@@ -1,13 +1,15 @@
 """The prefix cache's second tier: what was read is written behind, and read back aside.
 
-Nothing here makes the engine wait: arrays are handed over once they are computed, a thread of its
-own talks to the disk, and a request that is being read back waits outside of the batch.
+Answers come first: what has ended is copied a piece at a time, while nobody asks or seldom; threads
+of its own talk to the disk; a request that is being read back waits outside of the batch.
 """
 
+import itertools
 import logging
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -17,12 +19,16 @@ from mlxk.contract.errors import MlxkError
 from mlxk.engine import snapshot
 from mlxk.engine.caches import Caches
 from mlxk.engine.group import dispatch
-from mlxk.engine.segments import Segment, Segments
+from mlxk.engine.segments import BLOCK, Segment, Segments
 
 log = logging.getLogger(__name__)
 
 _SHORTEST = 32
-_WAITING = 64
+_WAITING = 32
+_OFFERED = 16
+# Between two pieces while there are answers to give.
+_PAUSE_S = 0.5
+_MOMENT_S = 0.02
 _SAMPLES = 16
 _SAMPLE_BYTES = 1 << 16
 
@@ -44,40 +50,84 @@ class Archive:
         kinds = [snapshot.is_plain(cache) for cache in make()]
         self._whole = not any(kinds)
         self._needs_state = not all(kinds)
+        # Each `next` takes one piece of a sequence; the newest goes first.
+        self._offered: deque[Iterator[None]] = deque(maxlen=_OFFERED)
         self._computing: deque[tuple[Segment, snapshot.Snapshot]] = deque()
-        self._on_disk = ThreadPoolExecutor(1, "mlxk-archive")
         self._writing: deque[Future[None]] = deque()
+        self._on_their_way: set[str] = set()
+        self._writer = ThreadPoolExecutor(1, "mlxk-archive-writer")
+        self._reader = ThreadPoolExecutor(1, "mlxk-archive-reader")
+        self._next = 0.0
 
     @property
     def files(self) -> int:
         return self._segments.count
 
-    def offer(self, tokens: Sequence[int], held: Caches) -> None:
-        """Write what is new of a sequence, soon. Dropped when the disk does not keep up."""
-        if len(tokens) < _SHORTEST or len(self._writing) > _WAITING:
-            return
-        for piece in self._segments.split(tokens, whole=self._whole):
-            is_last = piece.end == len(tokens)
-            if self._segments.known(piece):
-                continue
-            known = replace(piece, has_state=is_last or not self._needs_state)
-            taken = snapshot.take(held, piece.start, piece.end, with_state=is_last)
-            dispatch(taken.arrays)
-            self._computing.append((known, taken))
+    def offer(self, tokens: Sequence[int], held: Caches, mark: int = 0) -> None:
+        """Write what is new of a sequence that nobody changes any more, when there is time.
+
+        Another may go on from its first `mark` tokens, its prompt: they get an end of their own.
+        """
+        if len(tokens) >= _SHORTEST:
+            marked = tokens[:mark] if mark >= _SHORTEST and not self._needs_state else ()
+            prompt = self._pieces(marked, held, least=1)
+            self._offered.append(itertools.chain(prompt, self._pieces(tokens, held, least=1)))
+
+    def note(self, tokens: Sequence[int], held: Caches) -> None:
+        """Write the whole blocks of a sequence that goes on, now: it will not be the same again."""
+        for _ in self._pieces(tokens, held, least=BLOCK):
+            pass
 
     def advance(self) -> None:
-        """Once a step: what was dispatched before the last one is computed by now."""
+        """Once a step."""
+        self._hand_over()
+        if self._offered and time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PAUSE_S
+            self._take_one()
+
+    def tidy(self) -> bool:
+        """With no answer to give: one more piece. False when nothing is left to do."""
+        self._hand_over()
+        if len(self._writing) > _WAITING:
+            wait([self._writing[0]], timeout=_MOMENT_S)
+            return True
+        return self._take_one()
+
+    def _take_one(self) -> bool:
+        while self._offered:
+            for _ in self._offered[-1]:
+                return True
+            self._offered.pop()
+        return bool(self._computing)
+
+    def _pieces(self, tokens: Sequence[int], held: Caches, *, least: int) -> Iterator[None]:
+        for piece in self._segments.split(tokens, whole=self._whole):
+            is_new = not self._segments.known(piece) and piece.id not in self._on_their_way
+            if is_new and piece.end - piece.start >= least and len(self._writing) <= _WAITING:
+                self._take(piece, tokens, held)
+                yield
+
+    def _take(self, piece: Segment, tokens: Sequence[int], held: Caches) -> None:
+        is_last = piece.end == len(tokens)
+        known = replace(piece, has_state=is_last or not self._needs_state)
+        taken = snapshot.take(held, piece.start, piece.end, with_state=is_last)
+        dispatch(taken.arrays)
+        self._on_their_way.add(piece.id)
+        self._computing.append((known, taken))
+
+    def _hand_over(self) -> None:
+        """What was dispatched before the last step is computed by now."""
         while self._writing and self._writing[0].done():
             self._writing.popleft()
         while self._computing:
-            self._writing.append(self._on_disk.submit(self._write, *self._computing.popleft()))
+            self._writing.append(self._writer.submit(self._write, *self._computing.popleft()))
 
     def ask(self, tokens: Sequence[int], least: int) -> Loan | None:
         """Something longer than `least`, when the disk has it."""
         chain = self._segments.find(tokens, needs_state=self._needs_state)
         if not chain or chain[-1].end <= max(least, _SHORTEST):
             return None
-        return Loan(chain[-1].end, self._on_disk.submit(self._read, chain))
+        return Loan(chain[-1].end, self._reader.submit(self._read, chain))
 
     def caches(self, loan: Loan) -> Caches | None:
         """Of a loan that has arrived. A body that does not fit counts as unreadable."""
@@ -91,9 +141,11 @@ class Archive:
 
     def _write(self, piece: Segment, taken: snapshot.Snapshot) -> None:
         try:
-            self._segments.write(piece, taken.body())
+            self._segments.write(piece, taken.buffers())
         except (OSError, MlxkError) as e:
             log.warning("the prefix cache cannot be written: %s", e)
+        finally:
+            self._on_their_way.discard(piece.id)
 
     def _read(self, chain: list[Segment]) -> list[bytes] | None:
         """All or nothing: what follows a broken piece is given up with it, to be written anew."""

@@ -103,6 +103,9 @@ class BatchRunner:
             self._leave(group, [row for row in group.rows if row.job.uid == uid])
         self._groups = [group for group in self._groups if group.rows]
 
+    def tidy(self) -> bool:
+        return self._prefixes.tidy()
+
     def reset(self) -> None:
         self._prompts.rows.clear()
         self._groups.clear()
@@ -182,7 +185,7 @@ class BatchRunner:
             return
         for row in rows:
             if not row.is_fresh:
-                self._prefixes.keep(*group.extract(row))
+                self._prefixes.keep(*group.extract(row), mark=len(row.job.prompt) - 1)
         group.keep([row for row in group.rows if row not in rows])
 
 

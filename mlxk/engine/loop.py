@@ -57,7 +57,7 @@ class EngineLoop:
     def _take_commands(self) -> bool:
         """Apply what waits in the inbox; sleep there while idle. False means stop."""
         while True:
-            for command in self._inbox.take(wait=self._is_idle):
+            for command in self._inbox.take(wait=self._is_idle and not self._runner.tidy()):
                 match command:
                     case Stop():
                         return False

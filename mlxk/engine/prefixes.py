@@ -56,13 +56,13 @@ class Prefixes:
         if loans := [row.loan.bodies for row in rows if row.loan]:
             wait(loans, timeout=_DISK_S, return_when=FIRST_COMPLETED)
 
-    def keep(self, tokens: list[int], held: caches.Caches) -> None:
-        """The caches are given away: nobody may write to them any more."""
+    def keep(self, tokens: list[int], held: caches.Caches, mark: int = 0) -> None:
+        """The caches are given away: nobody may write to them any more. `mark`: see `Archive`."""
         if tokens and held and not held[0].empty():
             dispatch([cache.state for cache in held])
             self._kept.store(tokens, held)
             if self._archive:
-                self._archive.offer(tokens, held)
+                self._archive.offer(tokens, held, mark)
 
     def mark(self, row: Row) -> None:
         """A prompt was read. What cannot be cut later is copied here, where the next prompt is
@@ -71,11 +71,14 @@ class Prefixes:
         if not self.is_sliceable:
             self.keep(row.read, caches.prefix(row.caches, length, length) or [] if length else [])
         elif length and self._archive:
-            self._archive.offer(row.read, row.caches)
+            self._archive.note(row.read, row.caches)
 
     def advance(self) -> None:
         if self._archive:
             self._archive.advance()
+
+    def tidy(self) -> bool:
+        return self._archive.tidy() if self._archive else False
 
     def clear(self) -> None:
         self._kept.clear()

@@ -25,5 +25,9 @@ class Runner(Protocol):
         """One prompt chunk and one token for each sequence that is past its prompt."""
         ...
 
+    def tidy(self) -> bool:
+        """With nothing to do: a little of what can wait. False when nothing is left of it."""
+        ...
+
     def reset(self) -> None:
         """Forget every sequence and whatever state may have become inconsistent."""

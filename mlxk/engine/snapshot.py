@@ -12,6 +12,8 @@ from mlx_lm.models.cache import KVCache, QuantizedKVCache
 from mlxk.engine.caches import Caches
 
 _LENGTH = struct.Struct("<I")
+Buffer = bytes | memoryview
+
 # Types without a buffer of their own travel as integers of the same width.
 _CARRIERS = {1: mx.uint8, 2: mx.uint16, 4: mx.uint32, 8: mx.uint64}
 
@@ -23,11 +25,11 @@ class Snapshot:
     tree: Any
     arrays: tuple[Any, ...]
 
-    def body(self) -> bytes:
+    def buffers(self) -> list[Buffer]:
         """Called on another thread: the arrays are computed, and only looked at."""
         names = [[str(a.dtype).removeprefix("mlx.core."), list(a.shape)] for a in self.arrays]
         head = orjson.dumps([self.tree, names])
-        return b"".join((_LENGTH.pack(len(head)), head, *(_raw(a) for a in self.arrays)))
+        return [_LENGTH.pack(len(head)), head, *(_raw(a) for a in self.arrays)]
 
 
 def is_plain(cache: Any) -> bool:

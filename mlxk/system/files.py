@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -15,14 +15,20 @@ from mlxk.contract.errors import DiskFull, Locked, MlxkError, PermissionDenied
 _FICLONE = 0x40049409  # <linux/fs.h>
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+def write_atomic(
+    path: Path,
+    data: bytes | Sequence[bytes | memoryview],
+    *,
+    mode: int = 0o644,
+    durable: bool = True,
+) -> None:
     """Write `data` whole or not at all: temporary file beside it, fsync, rename."""
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         try:
             with os.fdopen(fd, "wb") as file:
-                file.write(data)
+                file.writelines((data,) if isinstance(data, bytes) else data)
                 file.flush()
                 os.fchmod(fd, mode)
                 if durable:

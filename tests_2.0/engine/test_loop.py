@@ -21,6 +21,9 @@ class Countdown:
     def has_room(self, job):
         return len(self.left) < self.rows
 
+    def tidy(self):
+        return False
+
     def crowded(self):
         return max(self.left, default=None) if len(self.left) > self.space else None
 

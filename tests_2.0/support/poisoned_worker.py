@@ -24,6 +24,9 @@ class Countdown:
     def has_room(self, job):
         return True
 
+    def tidy(self):
+        return False
+
     def crowded(self):
         return None
 
