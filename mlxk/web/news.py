@@ -14,6 +14,7 @@ from mlxk.agent.desk_models import ModelState
 from mlxk.agent.desk_news import News
 from mlxk.agent.desk_tab import Tab
 from mlxk.contract import encoding
+from mlxk.contract.errors import MlxkError
 from mlxk.history.liveness import is_held
 from mlxk.history.record import SESSIONS
 from mlxk.history.store import Store
@@ -43,7 +44,7 @@ class Watch:
             await asyncio.sleep(2 * _LOOK_S)
 
     async def look(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError, MlxkError):  # the repository may be moved away for a while
             now = await self.desk.reading(_signature)
             if now != self.seen:
                 self.seen = now
@@ -61,16 +62,22 @@ class Page:
         self._told: dict[tuple[str, int], Any] = {}
 
     async def serve(self) -> None:
+        """Until the page leaves. A bug ends the socket, too: the page then comes back by itself."""
         await self._send({"kind": "hello", "boot": self._watch.boot})
-        looking = asyncio.create_task(self._look())
+        tasks = {asyncio.create_task(self._listen()), asyncio.create_task(self._look())}
         try:
-            async for _ in self._socket:
-                pass  # a page only listens; a closed one ends this
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            tasks = [looking, *self._pumps.values()]
+            tasks |= set(self._pumps.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        async for _ in self._socket:
+            pass  # a page says nothing here; what it wants done are requests
 
     async def _look(self) -> None:
         version = self._watch.version
@@ -90,7 +97,9 @@ class Page:
             await self._send({"kind": "gone", "tab": id})
         for id, tab in there.items():
             await self._tell_status(tab)
-            if id not in self._pumps:
+            if id in self._pumps and self._pumps[id].done():
+                self._pumps[id].result()
+            elif id not in self._pumps:
                 self._pumps[id] = asyncio.create_task(self._pump(tab))
 
     async def _pump(self, tab: Tab) -> None:

@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from mlxk.agent.desk import Desk
 from mlxk.agent.desk_tab import Tab
-from mlxk.contract.errors import NotFound
+from mlxk.contract.errors import MlxkError, NotFound
 from mlxk.web.conversation import Stages
 from mlxk.web.news import Watch
 from mlxk.web.overview import Overviews
@@ -67,10 +67,11 @@ class Room:
 
     async def _close_resting(self, now: float) -> None:
         for tab in tuple(self.desk.tabs):
-            if tab.state != "idle" or tab.session is None:
+            if tab.state not in ("idle", "interrupted") or tab.session is None:
                 self.used[tab.id] = now
             elif now - self.used.setdefault(tab.id, now) > _REST_S:
-                await tab.close()
+                with suppress(OSError, MlxkError):  # it is closed whatever could not be told
+                    await tab.close()
 
 
 ROOM = web.AppKey("room", Room)
