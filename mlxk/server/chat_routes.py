@@ -38,6 +38,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/v1/responses/{id}", _kept),
         web.delete("/v1/responses/{id}", _forgotten),
         web.post(_GEMINI, _gemini),
+        web.post("/v1/embeddings", _embeddings),
     ]
 
 
@@ -79,8 +80,15 @@ async def _gemini(http: web.Request) -> web.StreamResponse:
             inner = body.get("generateContentRequest") if isinstance(body, dict) else None
             asked = addressed(gemini.decode_request(inner or body))
             return reply_json({"totalTokens": await _count(http, asked)})
+        case "embedContent" | "batchEmbedContents":
+            return await _embeddings(http)
         case _:
             raise NotFound(f"{verb} is not served here")
+
+
+async def _embeddings(_: web.Request) -> web.StreamResponse:
+    """Engines here answer with text: a vector that no model was trained to make would be a lie."""
+    raise NotFound("embeddings are not made here", hint="this server answers with text only")
 
 
 def _listed(whole: web.StreamResponse) -> web.StreamResponse:

@@ -10,6 +10,7 @@ from mlxk.chat.types import (
     Tool,
     ToolChoice,
 )
+from mlxk.contract.errors import InvalidValue
 from mlxk.contract.notes import note
 from mlxk.wire.anthropic_answers import (
     Decoder,
@@ -54,6 +55,8 @@ def decode_request(body: Any) -> Asked:
 
 
 def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
+    if request.top_logprobs is not None:
+        raise InvalidValue("this API tells no log-probabilities", pointer="/top_logprobs")
     system, messages = encode_messages(request.messages)
     body: dict[str, Any] = {
         "model": request.model,

@@ -12,7 +12,8 @@ from mlxk.engine.options import EngineOptions
 from mlxk.hub import builtin
 
 HI = [{"role": "user", "content": "Hi"}]
-LONG = {"messages": HI, "stream": True, "temperature": 2, "max_tokens": 3000}
+ENDLESS = {"temperature": 2, "max_tokens": 4000, "logit_bias": {"0": -100, "2": -100}}
+LONG = {"messages": HI, "stream": True} | ENDLESS
 REQUESTS = {
     "chat": ("/v1/chat/completions", {"messages": HI}),
     "completions": ("/v1/completions", {"prompt": "Hi"}),
@@ -68,7 +69,7 @@ async def test_all_of_a_crowd_are_answered_or_told_to_come_back(serve, home):
         asked = (http.post(path, json=body) for path, body in map(REQUESTS.get, names))
         answers = await asyncio.gather(*asked)
         statuses = {answer.status for answer in answers}
-        assert statuses == {200, 503}
+        assert statuses <= {200, 503}
         assert sum(answer.status == 200 for answer in answers) >= 12
         assert all("Retry-After" in answer.headers for answer in answers if answer.status == 503)
         assert (model.stats.active_sequences, model.stats.queued) == (0, 0)

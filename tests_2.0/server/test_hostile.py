@@ -129,3 +129,20 @@ async def test_a_websocket_probe_that_is_none_is_refused_at_once(serve):
     http = await serve(Raw())
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     assert (await http.get("/v1/responses", headers=headers)).status == 405
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"model": "m", "input": "Hi"}),
+        ("/v1beta/models/m:embedContent", {"content": {"parts": [{"text": "Hi"}]}}),
+        ("/v1beta/models/m:batchEmbedContents", {"requests": []}),
+    ],
+)
+async def test_embeddings_are_not_made_and_that_is_said(serve, path, body):
+    http = await serve(Raw())
+    response = await http.post(path, json=body)
+    assert response.status == 404
+    error = (await response.json())["error"]
+    assert "embeddings" in error["message"]
+    assert error.get("status", "NOT_FOUND") == "NOT_FOUND"

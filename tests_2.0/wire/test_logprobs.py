@@ -16,7 +16,7 @@ from mlxk.chat.types import (
     Usage,
 )
 from mlxk.contract.errors import InvalidDocument, InvalidValue
-from mlxk.wire import gemini, openai_chat, openai_completions, openai_responses, sse
+from mlxk.wire import anthropic, gemini, openai_chat, openai_completions, openai_responses, sse
 from mlxk.wire.frames import Asked
 
 FORMATS = {
@@ -118,3 +118,8 @@ def test_offsets_count_characters_over_the_pieces_of_a_stream():
     frames = [frame for event in TURNS["text"] for frame in encoder.feed(event)]
     columns = [f.data["choices"][0]["logprobs"] for f in frames if f.data and f.data["choices"]]
     assert [c["text_offset"] for c in columns if c] == [[0, 2, 3], [4, 6, 7]]
+
+
+def test_an_api_that_has_none_is_not_asked_for_them():
+    with pytest.raises(InvalidValue, match="no log-probabilities"):
+        anthropic.encode_request(ASKED.request, stream=True)
