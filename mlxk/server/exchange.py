@@ -103,6 +103,6 @@ class Exchange:
             await held.look()
             if held.stats.phase == "failed" and room.may_leave:
                 await room.unload(room.reason)
-        elif room.stats.phase != "loading" and self._places[name].where() is not None:
+        elif not room.is_moving and self._places[name].where() is not None:
             with suppress(MlxkError):
                 await room.ready()

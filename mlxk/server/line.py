@@ -87,10 +87,11 @@ class Line:
         return await self._asked("POST", path, body, _ASK_S)
 
     async def _row(self) -> dict[str, Any]:
-        if self._served is None or "context_length" not in self._served:
+        known = self._served
+        if known is None or "context_length" not in known:
             listed = await self._asked("GET", "/v1/models", None, _ASK_S)
-            self._served = listed["data"][0]
-        return self._served
+            known = self._served = dict(listed["data"][0])
+        return known
 
     async def _model(self, row: Endpoint) -> RemoteModel:
         key = id(row.format)

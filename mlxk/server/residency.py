@@ -138,6 +138,7 @@ class Resident:
     absent: Callable[[], str] = lambda: "stopped"
     _engine: Engine | None = None
     _closing: bool = False
+    _door: asyncio.Lock = field(default_factory=asyncio.Lock)
     _users: int = 0
     _loading: asyncio.Task[Engine] | None = None
     _expiry: asyncio.TimerHandle | None = None
@@ -153,6 +154,11 @@ class Resident:
     @property
     def holds_memory(self) -> bool:
         return self._engine is not None or self._closing
+
+    @property
+    def is_moving(self) -> bool:
+        """On the way in or out."""
+        return self._closing or self._loading is not None
 
     @property
     def may_leave(self) -> bool:
@@ -203,7 +209,8 @@ class Resident:
         self.reason = reason
         self._closing = True
         try:
-            await engine.close()
+            async with self._door:
+                await engine.close()
         finally:
             self._closing = False
             self.house.tell()
@@ -259,6 +266,8 @@ class Resident:
 
     async def _load(self) -> Engine:
         try:
+            async with self._door:
+                pass  # who is on the way out must be out before he is let in again
             async with self.house.room(self), AsyncExitStack() as stack:
                 engine = self.engine()
                 stack.push_async_callback(engine.close)

@@ -227,6 +227,18 @@ async def test_keep_alive_ends_what_nobody_asks_for_and_looks_do_not_prolong_it(
     assert (await front.chat("big"))[0] == 200
 
 
+async def test_who_is_asked_for_while_it_leaves_comes_back_when_it_is_gone(front):
+    await front.office("big", offered=True, delay_s=0.2)
+    await front.open()
+    await front.chat("big")
+    leaving = asyncio.create_task(front.app[STATE].models["big"].unload("keep_alive"))
+    await asyncio.sleep(0.05)
+    await front.exchange.look()
+    assert (await front.chat("big"))[0] == 200
+    await leaving
+    assert front.diary == ["start big", "stop big: keep_alive", "start big"]
+
+
 @pytest.mark.parametrize(
     ("office", "status", "phase"),
     [

@@ -49,6 +49,7 @@ class Office:
     async def stop(self, reason):
         if self._offered:
             self._front.diary.append(f"stop {self.name}: {reason}")
+            await asyncio.sleep(self._delay_s)
             await self.die()
 
     async def die(self):
