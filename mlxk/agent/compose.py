@@ -73,13 +73,15 @@ def session(
     _hide(store)
     place, when, meta = begin.place, clock.now(), to_meta(begin.settings)
     if place is None:
-        return _named(
+        session = _named(
             name or _slug(prompt),
             lambda free: Session.create(store, meta, name=free, when=when, clean=clean),
             exact=name is not None,
         )
+        return _carrying(session, begin.settings)
     if place.is_last and name is None:
-        return Session.open(store, place.record.id, when=when)
+        session = Session.open(store, place.record.id, when=when)
+        return _carrying(session, begin.settings)
     wanted = name or place.record.name
     return fork(store, place, begin.settings, wanted, when, exact=name is not None)
 
@@ -99,7 +101,17 @@ def fork(
     def make(free: str) -> Session:
         return Session.fork(store, place, meta, name=free, when=when)
 
-    return _named(_checked(name) if exact else name, make, exact=exact)
+    forked = _named(_checked(name) if exact else name, make, exact=exact)
+    return _carrying(forked, settings)
+
+
+def _carrying(session: Session, settings: Settings) -> Session:
+    try:
+        session.carry(settings.carry)
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 @asynccontextmanager

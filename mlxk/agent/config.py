@@ -50,6 +50,7 @@ def _settings(value: dict[str, Any], folder: Path) -> dict[str, Any]:
     given = {name: value[name] for name in _SETTINGS if name in value}
     made: dict[str, Callable[[Any], Any]] = {
         "tools": tool_names,
+        "carry": tuple,
         "permissions": permissions,
         "skills": lambda names: tuple(str(folder / name) for name in names),
         "agents": lambda named: tuple(_helper(name, item) for name, item in named.items()),

@@ -69,6 +69,7 @@ class Settings:
     mcp: tuple[McpServer, ...] = ()
     lsp: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     config: str | None = None
+    carry: tuple[str, ...] = ()  # ignored files that the worktree is to have, too
 
     @property
     def sampling(self) -> Sampling:
@@ -107,6 +108,7 @@ def from_meta(meta: bytes) -> Settings:
         tools=tool_names(settings.tools),
         permissions=permissions(value.get("permissions") or {}),
         skills=tuple(settings.skills),
+        carry=tuple(settings.carry),
         helpers=tuple(Helper(**_with_tuples(item)) for item in value.get("helpers", ())),
         mcp=tuple(McpServer(**_with_tuples(item)) for item in value.get("mcp", ())),
         lsp=_with_tuples(value.get("lsp", {})),

@@ -32,11 +32,12 @@ class Attributes:
 
     def __init__(self, read: ReadFile, common: Path, config: StackedConfig) -> None:
         self._read = read
+        self.may_filter = False  # as far as read: some file names a filter
         info = common / "info" / "attributes"
         self._attributes = GitAttributes(
-            _user_patterns(config) + self._folder(b""),
+            self._taken(_user_file(config), b"") + self._folder(b""),
             directory_loader=self._folder,
-            info_patterns=_compiled(info.read_bytes(), b"") if info.is_file() else [],
+            info_patterns=self._taken(info.read_bytes() if info.is_file() else b"", b""),
         )
         self._eol, self._autocrlf, _ = read_eol_config(config)
 
@@ -44,6 +45,10 @@ class Attributes:
         """What git would store for a file's bytes. UnsafePath when only a filter program knows."""
         conversion = self._conversion(path, lambda: _has_crlf(committed()))
         return conversion.clean(data) if conversion else data
+
+    def is_filtered(self, path: bytes) -> bool:
+        """Only a filter program knows what git stores for this file."""
+        return isinstance(self._attributes.match_path(path).get(b"filter"), bytes)
 
     def smudge(self, path: bytes, data: bytes) -> bytes:
         """What git would write to disk for stored bytes; filters are left undone."""
@@ -74,6 +79,10 @@ class Attributes:
 
     def _folder(self, folder: bytes) -> _Patterns:
         data = self._read(folder + b"/.gitattributes" if folder else b".gitattributes")
+        return self._taken(data or b"", folder)
+
+    def _taken(self, data: bytes, folder: bytes) -> _Patterns:
+        self.may_filter |= b"filter" in data
         return _compiled(data, folder) if data else []
 
 
@@ -87,12 +96,12 @@ def _expanded(found: Mapping[bytes, AttributeValue]) -> Mapping[bytes, Attribute
     return {b"text": False, **found} if found.get(b"binary") is True else found
 
 
-def _user_patterns(config: StackedConfig) -> _Patterns:
+def _user_file(config: StackedConfig) -> bytes:
     try:
         file = Path(config.get((b"core",), b"attributesFile").decode()).expanduser()
     except KeyError:
-        return []
-    return _compiled(file.read_bytes(), b"") if file.is_file() else []
+        return b""
+    return file.read_bytes() if file.is_file() else b""
 
 
 def _has_crlf(data: bytes) -> bool:

@@ -4,6 +4,7 @@ Knows no sessions.
 """
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from mlxk.system.files import reflink, translated
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_TICK = 0.05  # longer than any file system's clock stands still
 _WORTH_CLONING = 1 << 16
 
 
@@ -32,6 +34,7 @@ class Copying:
         self._source = os.fsencode(source) + b"/" if source else None
         self._known = known
         self._attributes = Attributes(self._attributes_file, store.common, store.config)
+        self._filters = self._attributes.may_filter
 
     def into(self, target: Path) -> Folder:
         """Write every file below the new folder `target`; what is then known of it."""
@@ -39,8 +42,16 @@ class Copying:
         with translated(target):
             target.mkdir(parents=True, mode=0o777)
             self._folder(self._tree, os.fsencode(target) + b"/", b"", result, self._known)
-        result.distrust_recent()
+        if not self._filters:
+            result.distrust_recent(lambda _: False)
+            return result
+        # What cannot be read again is believed: from here on a change shows another time.
+        result.distrust_recent(self._attributes.is_filtered)
+        time.sleep(_TICK)
         return result
+
+    def is_filtered(self, path: bytes) -> bool:
+        return self._attributes.is_filtered(path)
 
     def replace(self, root: Path, path: bytes, entry: Entry) -> Known:
         """Write one file of an existing checkout: whole or not at all."""
@@ -64,6 +75,8 @@ class Copying:
         for name, entry in self._store.trees.entries(tree).items():
             _check(prefix, name)
             path = prefix + name
+            if name == b".gitattributes" and entry[0] != FOLDER:
+                self._filters |= b"filter" in self._store.read_blob(entry[1])
             if entry[0] == FOLDER:
                 with suppress(FileExistsError):
                     os.mkdir(target + path)  # noqa: PTH102

@@ -1,7 +1,7 @@
 """What changed between two code commits. Knows trees and bytes, not sessions."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Literal
@@ -50,6 +50,13 @@ def change(store: Store, pair: Pair) -> FileChange:
     binary = b"\0" in a[:8000] or b"\0" in b[:8000]
     added, deleted = (0, 0) if binary else line_counts(a, b)
     return FileChange(shown(path), _status(before, after), added, deleted, binary)
+
+
+def listed(files: Iterable[FileChange]) -> str:
+    """For people, a line a file: `  M src/a.py (+12 -3)`."""
+    return "\n".join(
+        f"  {f.status[0].upper()} {f.path} (+{f.additions} -{f.deletions})" for f in files
+    )
 
 
 def patch(store: Store, old: str | None, new: str) -> bytes:

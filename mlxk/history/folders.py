@@ -5,7 +5,7 @@ Knows no git history.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from mlxk.history.trees import Entry
@@ -56,13 +56,13 @@ class Folder:
             folder = folder.folders.get(part) if folder else None
         return folder.files.get(name) if folder else None
 
-    def distrust_recent(self) -> None:
+    def distrust_recent(self, unless: Callable[[bytes], bool], prefix: bytes = b"") -> None:
         """The next scan reads the files that were written a moment ago."""
         for name, (signature, entry) in self.files.items():
-            if signature and is_recent(max(signature[:2])):
+            if signature and is_recent(max(signature[:2])) and not unless(prefix + name):
                 self.files[name] = Known(NEVER, entry)
-        for folder in self.folders.values():
-            folder.distrust_recent()
+        for name, folder in self.folders.items():
+            folder.distrust_recent(unless, prefix + name + b"/")
 
     def walk(self, prefix: bytes = b"") -> Iterator[tuple[bytes, Known]]:
         for name, known in self.files.items():

@@ -113,6 +113,8 @@ def _rewritten(store: Store, slot: Path, tree: RawId) -> Folder | None:
     finally:
         os.close(fd)
     copying = Copying(store, tree, None, Folder())
+    if any(copying.is_filtered(path) for path in wanted):
+        return None  # only the user's checkout has such a file as it is to be
     for path in sorted(wanted, key=lambda p: wanted[p] is not None):
         entry = wanted[path]
         if entry is None:

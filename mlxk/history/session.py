@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from mlxk.contract.errors import StaleBranch
-from mlxk.history import commits, diff, ledger, record, snapshot, worktree
+from mlxk.history import carry, commits, diff, ledger, record, snapshot, worktree
 from mlxk.history.checkout import Checkout, Found
 from mlxk.history.diff import FileChange
 from mlxk.history.folders import Folder
@@ -208,6 +208,10 @@ class Session:
         rests = record.load(self._store, place.session_commit).rests
         self.record = replace(self.record, rests=rests)
         return self.append(b"", when=when, subject=f"undo to step {step}")
+
+    def carry(self, names: Iterable[str]) -> None:
+        """Bring ignored files of the user's into the worktree; what is there already stays."""
+        carry.bring(self._store, self.worktree, names)
 
     def retire(self) -> None:
         """The session has been put away: so is its worktree."""

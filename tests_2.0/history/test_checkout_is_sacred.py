@@ -142,6 +142,30 @@ def crlf(root):
     return repo
 
 
+def lfs(root):
+    """A filter program as git-lfs is one: what is stored is not what is on the disk."""
+    repo = GitRepository(root)
+    repo.git("config", "filter.lfs.clean", "sed s/^/pointer:/")
+    repo.git("config", "filter.lfs.smudge", "sed s/^pointer://")
+    repo.git("config", "filter.lfs.required", "true")
+    repo.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    repo.write("big.bin", "real content\n")
+    repo.write("a.txt", "one\n")
+    repo.commit("first")
+    repo.write("a.txt", "changed\n")
+    return repo
+
+
+def case_clashing(root):
+    repo = plain(root)
+    for name in ("Makefile", "makefile", "Docs/a", "docs/a"):
+        repo.write(name, f"{name}\n")
+    if not (root / "Makefile").samefile(root / "makefile"):
+        repo.commit("names that differ by case only")
+        repo.write("makefile", "changed\n")
+    return repo
+
+
 def index_version_4(root):
     repo = untracked(root)
     repo.git("update-index", "--index-version", "4")
@@ -178,7 +202,7 @@ def odd_names(root):
 KINDS = [
     plain, staged, unstaged, untracked, staged_then_changed, intent_to_add, detached, unborn,
     unborn_and_empty, shallow, linked, submodule, inside_submodule, sparse, assumed_unchanged,
-    crlf, index_version_4, packed, stashed_and_hooked, odd_names,
+    crlf, lfs, case_clashing, index_version_4, packed, stashed_and_hooked, odd_names,
 ]  # fmt: skip
 
 
