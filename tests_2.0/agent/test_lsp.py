@@ -87,7 +87,7 @@ async def test_what_cannot_be_asked_is_said(ask, tree):
         about("definition", "use.py"),
         about("definition", "use.py", symbol="nowhere"),
         named={".py": (sys.executable, "-c", SILENT)},
-        timeout_s=1,
+        timeout_s=0.5,
     )
     assert texts[0] == "Error: no language server for .xyz files here (none is known)"
     assert texts[1].startswith("Error: path is outside")
@@ -102,13 +102,13 @@ async def test_what_cannot_be_asked_is_said(ask, tree):
     [
         (BROKEN, "the language server"),
         ("raise SystemExit(3)", "the language server has ended"),
-        (SILENT, "took longer than 1 s"),
+        (SILENT, "took longer than 0.5 s"),
     ],
     ids=["no protocol", "ends at once", "never answers"],
 )
 async def test_a_bad_server_costs_its_call_only(ask, program, says):
     server = {".py": (sys.executable, "-c", program)}
-    (text,) = await ask(about("diagnostics", "use.py"), named=server, timeout_s=1)
+    (text,) = await ask(about("diagnostics", "use.py"), named=server, timeout_s=0.5)
     assert says in text
 
 

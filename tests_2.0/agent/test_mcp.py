@@ -115,6 +115,7 @@ async def test_a_call_that_takes_too_long_is_given_up(calls):
     assert texts == ["Error: nap timed out after 0.5 s", "still here"]
 
 
+@pytest.mark.slow
 async def test_a_server_sees_the_variables_that_are_named_and_no_others(calls):
     env = {**os.environ, "GIVEN_KEY": "given-secret", "OTHER_KEY": "other-secret"}
     server = McpServer("local", command=PROGRAM, env=("GIVEN_KEY",))

@@ -11,7 +11,7 @@ from mlxk.agent.compact import compacted
 from mlxk.agent.config import load
 from mlxk.agent.job import Bounds, Job, Order
 from mlxk.agent.limits import Budgets
-from mlxk.agent.permissions import Permissions, rule
+from mlxk.agent.permissions import Added, Permissions, rule
 from mlxk.agent.settings import Settings, from_meta, to_meta
 from mlxk.chat.scripted import Scripted, call
 from mlxk.chat.types import Message, Text, ToolResult
@@ -196,6 +196,13 @@ def test_settings_come_back_from_their_meta():
     rules = Permissions("ask", ("Bash(git *)",), ("Write",))
     settings = Settings("m", "openai", "http://x", "be brief", ("Read",), 0.5, 7, True, rules)
     assert from_meta(to_meta(settings)) == settings
+
+
+def test_rules_that_are_added_never_open_what_is_closed():
+    kept = replace(SETTINGS, permissions=Permissions("read", (), ("Read(secret*)",)))
+    more = kept.overridden({"permissions": Added(None, ("Write(notes*)",), ())})
+    assert more.permissions == Permissions("read", ("Write(notes*)",), ("Read(secret*)",))
+    assert kept.overridden({"permissions": Added("ask")}).permissions.mode == "ask"
 
 
 CONFIG = """

@@ -42,6 +42,7 @@ def test_it_shows_the_request_and_leaves_nothing(repo, home):
     assert not (home / ".mlxk" / "worktrees").exists()
 
 
+@pytest.mark.slow
 async def test_it_counts_what_the_run_then_counts(repo):
     said, _ = run(repo, "--json", "--dry-run", ASK)
     out, _ = run(repo, "--events", ASK, "--branch", "greet")
@@ -52,6 +53,7 @@ async def test_it_counts_what_the_run_then_counts(repo):
     assert [tool["name"] for tool in value["tools"]] == [t["name"] for t in started["tools"]]
 
 
+@pytest.mark.slow
 async def test_a_resumed_session_shows_its_conversation(repo):
     model = Scripted("Hello.")
     await Agent(model=model, folder=repo, branch_name="talk").run("greet me")

@@ -35,12 +35,14 @@ def test_an_open_pipe_that_nobody_closes_does_not_hang_a_run(repo, more):
     assert (value["error"] or {"type": None})["type"] == ("tool_denied" if more else None)
 
 
+@pytest.mark.slow
 def test_a_closed_standard_input_is_no_harm(repo):
     argv = f"exec {MLXK} agent --json '{ASK}' <&-"
     done = subprocess.run(["sh", "-c", argv], cwd=repo, capture_output=True, check=False)
     assert (orjson.loads(done.stdout)["status"], done.returncode) == ("success", 0)
 
 
+@pytest.mark.slow
 def test_greedy_runs_say_the_same(repo):
     runs = [run(repo, ASK, "--temperature", "0", "--seed", "7")[0]["data"] for _ in range(2)]
     assert runs[0]["result"] == runs[1]["result"]

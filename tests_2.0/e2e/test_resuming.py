@@ -48,6 +48,7 @@ def test_a_configuration_is_swapped_and_the_conversation_stays(repo, agent):
     assert shown["messages"][0]["parts"][0]["text"] == "You review."
 
 
+@pytest.mark.slow
 def test_a_rule_more_does_not_open_what_was_closed(repo, agent):
     agent("hello", "--branch", "work", "--permissions", "read", "--deny", "Read(secret*)")
     agent("hello", "--resume", "work", "--allow", "Write(notes*)")

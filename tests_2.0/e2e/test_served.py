@@ -31,6 +31,7 @@ def agent(repo, *argv):
     return orjson.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_server_that_has_the_model_answers(repo, home, server):
     value = agent(repo, ASK, "--branch", "work")
     assert value["data"]["commits"][-1]["files"] == ["hello.txt"]
