@@ -21,7 +21,7 @@ Url = Annotated[
     str | None, typer.Option(help="Base URL of a server of that format (default: openai).")
 ]
 System = Annotated[str | None, typer.Option(help="Replace the system prompt.")]
-Tools = Annotated[str | None, typer.Option(help="Tools to offer, e.g. Read,Write,Edit.")]
+Tools = Annotated[str | None, typer.Option(help="Tools to offer, e.g. Read,Edit,Lsp.")]
 Skills = Annotated[list[Path] | None, typer.Option(help="A folder with a SKILL.md to offer.")]
 Temperature = Annotated[float | None, typer.Option(min=0, max=2, help="0 is greedy.")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same answers.")]
