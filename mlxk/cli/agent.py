@@ -19,14 +19,14 @@ def summary(report: "Report | WebPage | Rehearsal", _: dict[str, Any]) -> str:
     """The closing words have been shown as they came; here is what remains of them."""
     from mlxk.agent.rehearsal import Rehearsal, script
     from mlxk.agent.tools.base import plural
-    from mlxk.cli.tables import file_changes
     from mlxk.cli.web import WebPage, greeting
+    from mlxk.history.diff import listed
 
     if isinstance(report, WebPage):
         return greeting(report)
     if isinstance(report, Rehearsal):
         return script(report)
-    lines = [file_changes(report.files_changed)] if report.files_changed else []
+    lines = [listed(report.files_changed)] if report.files_changed else []
     turns, commits = plural(report.turns, "turn"), plural(len(report.commits), "commit")
     lines.append(f"branch  {report.branch}  ({turns}, {commits})")
     lines.append(f"diff    git diff {report.base[:12]} {report.branch}")
@@ -49,6 +49,8 @@ def live(out: TextIO | None, err: TextIO) -> "Callable[[Event], None]":
                 err.write(f"• {data.name} {data.arguments[:200]}\n")
             case "tool.finished" if not data.ok:
                 err.write(f"  {data.text.splitlines()[0][:200] if data.text else 'failed'}\n")
+            case "retry":
+                err.write(f"  again in {data.wait_s:g} s: {data.reason}\n")
             case "run.finished" if out is not None:
                 out.write("\n")
 
