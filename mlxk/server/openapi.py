@@ -19,7 +19,19 @@ _POSTS = {
     "/tokenize": "tokenize",
     "/detokenize": "detokenize",
 }
-_GETS = ("/", "/health", "/ready", "/metrics", "/api/ps", "/v1/models", "/v1beta/models")
+_GETS = (
+    "/",
+    "/health",
+    "/ready",
+    "/metrics",
+    "/api/ps",
+    "/v1/models",
+    "/v1/models/{model}",
+    "/v1beta/models",
+    "/v1beta/models/{model}",
+    "/v1/responses/{id}",
+)
+_DELETES = ("/v1/responses/{id}",)
 _ERRORS = ("400", "401", "403", "404", "413", "429", "499", "500", "503")
 
 
@@ -27,7 +39,9 @@ _ERRORS = ("400", "401", "403", "404", "413", "429", "499", "500", "503")
 def document() -> dict[str, Any]:
     names = sorted(set(_POSTS.values()))
     paths: dict[str, Any] = {path: {"post": _post(path, name)} for path, name in _POSTS.items()}
-    paths |= {path: {"get": {"responses": _responses()}} for path in _GETS}
+    for verb, rest in (("get", _GETS), ("delete", _DELETES)):
+        for path in rest:
+            paths.setdefault(path, {})[verb] = _operation(path)
     return {
         "openapi": "3.1.0",
         "info": {"title": "mlxk", "version": __version__},
@@ -38,14 +52,17 @@ def document() -> dict[str, Any]:
 
 def _post(path: str, name: str) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{name}"}
-    operation: dict[str, Any] = {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-        "responses": _responses(),
-    }
-    if "{model}" in path:
-        place = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
-        operation["parameters"] = [place]
-    return operation
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return {"requestBody": body, **_operation(path)}
+
+
+def _operation(path: str) -> dict[str, Any]:
+    places = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in ("model", "id")
+        if f"{{{name}}}" in path
+    ]
+    return {"responses": _responses(), **({"parameters": places} if places else {})}
 
 
 def _responses() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A remote API as a ChatModel: what it says, what it refuses, when it is asked again."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -16,6 +17,7 @@ from mlxk.chat.types import (
     Text,
     TextDelta,
     ThinkingDelta,
+    TokenLogprob,
     Tool,
     ToolChoice,
     Usage,
@@ -262,3 +264,14 @@ def test_an_unknown_api_is_refused():
 def test_a_key_of_an_api_is_not_sent_to_somebody_elses_url():
     place = endpoint("openai", "http://example.org/v1", {"OPENAI_API_KEY": "theirs"})
     assert place.headers() == {}
+
+
+@pytest.mark.parametrize("name", ["openai", "codex", "gemini"])
+async def test_log_probabilities_come_from_our_own_server(serve, name):
+    measured = TextDelta("Hi", (TokenLogprob(b"Hi", -0.25, ((b"Hi", -0.25), (b"Ho", -2.0))),))
+    model = Scripted((Start("r1", "m"), measured, Finish("stop", Usage(5, 1))))
+    http = await serve(model)
+    async with RemoteModel(endpoint(name, str(http._base_url), env={})) as remote:
+        folded = await gather(remote.stream(replace(HI, top_logprobs=2)))
+    assert model.requests[0].top_logprobs == 2
+    assert folded.reply.logprobs == measured.logprobs
