@@ -68,9 +68,12 @@ async def _service(wanted: Wanted, port: int) -> "AsyncGenerator[WebPage, None]"
     """Yields once, when it listens; then serves until it is cancelled."""
     import asyncio
 
+    from mlxk.hub import names
     from mlxk.web.app import listening, make_app
 
     desk = make_desk(wanted.desk)
+    if desk.settings.api == "local":
+        names.resolve(desk.settings.model)  # a wrong name is said here, not on the page
     async with desk:
         resume, given = wanted.desk.resume, wanted.desk.given
         first = await desk.open(resume, **given) if resume else None

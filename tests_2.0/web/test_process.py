@@ -87,15 +87,18 @@ def test_a_used_link_is_dead_and_a_taken_port_is_said(repo):
         process.communicate(timeout=20)
 
 
-def test_a_session_is_opened_by_name_and_a_wrong_one_is_said(repo):
+@pytest.mark.parametrize(
+    ("flag", "error"), [("--resume", "session_not_found"), ("--model", "model_not_found")]
+)
+def test_what_is_not_there_is_said_before_any_page(repo, flag, error):
     wrong = subprocess.run(
-        [*MLXK, "agent", "--web", "--json", "--resume", "nope"],
+        [*MLXK, "agent", "--web", "--json", flag, "nope"],
         cwd=repo,
         capture_output=True,
         check=False,
         timeout=60,
     )
-    assert orjson.loads(wrong.stdout)["error"]["type"] == "session_not_found"
+    assert orjson.loads(wrong.stdout)["error"]["type"] == error
 
 
 @pytest.mark.parametrize("argv", [["--land"], ["--futures", "2"], ["--port", "x"]])
