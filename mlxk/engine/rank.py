@@ -6,10 +6,13 @@ the socket at that path, and to the other ranks at HOST.
 
 import logging
 import os
+import shutil
 import socket
 import sys
 import threading
 import time
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlxk.engine.inbox import Queued
@@ -44,8 +47,15 @@ def main(argv: list[str]) -> None:
 
 def _lead(path: str, host: str, backend: str, began: float) -> None:
     parent = socket.socket(socket.AF_UNIX)
-    parent.connect(path)
-    link, inbox = Link(parent), Queued()
+    # A parent that was killed has left its folder behind.
+    clean = partial(shutil.rmtree, Path(path).parent, ignore_errors=True)
+    try:
+        parent.connect(path)
+    except OSError:
+        clean()
+        raise
+    link = Link(parent, clean)
+    inbox = Queued()
     pulse = Pulse(link)
     threading.Thread(target=link.receive, args=(inbox.put,), daemon=True).start()
     threading.Thread(target=pulse.run, daemon=True).start()

@@ -123,8 +123,9 @@ def load_failure(error: Exception) -> str:
 class Link:
     """The socket to the parent, whose end is ours. Two threads write: the loop and the pulse."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, at_end: Callable[[], object] = lambda: None) -> None:
         self._socket = sock
+        self._at_end = at_end
         self._writing = threading.Lock()
         self.prepare: Callable[[Any], None] = lambda _command: None
 
@@ -134,7 +135,7 @@ class Link:
             try:
                 self._socket.sendall(frame)
             except OSError:
-                os._exit(_ORPHANED)
+                self._leave()
 
     def receive(self, put: Callable[[Any], None]) -> None:
         decoder = Decoder()
@@ -142,6 +143,10 @@ class Link:
             for command in decoder.feed(data):
                 self.prepare(command)
                 put(command)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._at_end()
         os._exit(_ORPHANED)
 
     def _read(self) -> bytes:

@@ -105,17 +105,21 @@ async def test_what_cannot_be_divided_is_refused(engine):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["starting", "ready"])
-def test_no_rank_outlives_whoever_started_it(tiny_model, home, when):
+def test_no_rank_outlives_whoever_started_it(tiny_model, home, tmp_path, when):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     with subprocess.Popen(
         [sys.executable, __file__, str(tiny_model("qwen3")), str(home), when],
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(Path(processes.__file__).parent)},
+        env=os.environ
+        | {"PYTHONPATH": str(Path(processes.__file__).parent), "TMPDIR": str(scratch)},
     ) as process:
         process.stdout.readline()
         children = descendants(process.pid)
         assert len(children) >= 3
         process.kill()
-        assert gone(children)
+        assert gone(children, within=20)
+        assert not list(scratch.iterdir())
 
 
 def test_the_launcher_gets_the_ports_and_no_secret(tmp_path):
