@@ -274,9 +274,9 @@ export function commands() {
 export const openPalette = () => palette(commands());
 
 export function keys() {
-  const rows = commands()
+  const known = commands()
     .filter((each) => each.key)
-    .map(({ name, key }) => h("div.row", {}, h("span.path", {}, name), h("kbd", {}, key)));
+    .map(({ name, key }) => [name, key]);
   const more = [
     ["Send", "Enter"],
     ["New line", "Shift Enter"],
@@ -285,9 +285,6 @@ export function keys() {
     ["Answer a question", "y a x"],
     ["Everything", "Ctrl K"],
   ];
-  tell(
-    "Keys",
-    rows,
-    more.map(([name, key]) => h("div.row", {}, h("span.path", {}, name), h("kbd", {}, key))),
-  );
+  const rows = [...known, ...more].map(([name, key]) => h("li", {}, h("span", {}, name), h("kbd", {}, key)));
+  tell("Keys", h("ul.keys", {}, rows));
 }

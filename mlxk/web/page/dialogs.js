@@ -156,5 +156,6 @@ function open(content) {
   if (dialog.open) dialog.close();
   replace(dialog, content);
   dialog.showModal();
+  dialog.scrollTop = 0;
   return dialog;
 }

@@ -35,6 +35,11 @@ export function plural(count, noun) {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** A long name without its middle: futures of one session differ at the end. */
+export function short(name, most) {
+  return name.length > most ? `${name.slice(0, most - 6)}…${name.slice(-5)}` : name;
+}
+
 export function bytes(count) {
   if (count < 1000) return `${count} B`;
   if (count < 1e6) return `${(count / 1e3).toFixed(1)} kB`;

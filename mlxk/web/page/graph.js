@@ -1,6 +1,6 @@
 // The tree of futures: a row a session, a dot a step, a curve where one forked from another.
 
-import { h, plural, replace, svg } from "./dom.js";
+import { h, plural, replace, short, svg } from "./dom.js";
 import { session, state } from "./state.js";
 import { condition } from "./tabs.js";
 import { lanes, ordered } from "./tree.js";
@@ -74,7 +74,7 @@ function drawRow(drawing, { session, parent }, row, colour, spot, label, actions
     svg(
       "text",
       { x: 14, y: y + 1, "font-weight": session.id === state.current ? 650 : 500 },
-      short(session.name, label),
+      short(session.name, Math.floor(label / 7.2)),
     ),
     svg(
       "text",
@@ -199,9 +199,4 @@ function facts(session) {
       ? `${plural(steps, "step")}  +${session.past.additions} −${session.past.deletions}`
       : "damaged")
   );
-}
-
-function short(name, label) {
-  const most = Math.floor(label / 7.2);
-  return name.length > most ? `${name.slice(0, most - 1)}…` : name;
 }

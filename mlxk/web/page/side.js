@@ -1,6 +1,6 @@
 // The sessions at the side: a list with the lines of the tree before it.
 
-import { $, ago, h, plural, renew, svg } from "./dom.js";
+import { $, ago, h, plural, renew, short, svg } from "./dom.js";
 import { state } from "./state.js";
 import { condition } from "./tabs.js";
 import { lanes, ordered } from "./tree.js";
@@ -44,7 +44,12 @@ function button({ session, depth }, colour, select) {
       title: session.branch,
       onclick: () => select(session.id),
     },
-    h("span.who", {}, h("b", { dir: "auto" }, session.name), h("small", {}, facts(session))),
+    h(
+      "span.who",
+      {},
+      h("b", { dir: "auto" }, short(session.name, 27 - 2 * Math.min(depth, DEEPEST))),
+      h("small", {}, facts(session)),
+    ),
     past?.files
       ? h(
           "span.num",

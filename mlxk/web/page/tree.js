@@ -12,7 +12,10 @@ export function ordered(sessions) {
   const rows = [];
   const walk = (parent, depth, row) => {
     const found = children.get(parent) ?? [];
-    if (parent !== null) found.sort((a, b) => b.fork_step - a.fork_step || (a.when < b.when ? -1 : 1));
+    if (parent !== null)
+      found.sort(
+        (a, b) => b.fork_step - a.fork_step || a.name.localeCompare(b.name, undefined, { numeric: true }),
+      );
     for (const each of found) {
       const at = rows.length;
       rows.push({ session: each, depth, parent: row, row: at, root: row == null ? at : rows[row].root });
