@@ -34,7 +34,4 @@ def before_last_prompt(record: Record) -> int:
 
 def _counts(record: Record, role: Role) -> list[tuple[int, int]]:
     """(step, messages of `role` so far) for each step."""
-    return [
-        (step.number, sum(m.role == role for m in from_lines(record.at(step.number).lines())))
-        for step in record.steps()
-    ]
+    return record.totals(lambda lines: sum(m.role == role for m in from_lines(lines)))

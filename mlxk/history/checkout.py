@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlxk.contract.errors import CorruptState, UnsafePath
 from mlxk.contract.notes import note
-from mlxk.history.folders import NEVER, Folder, Known, is_recent, signature
+from mlxk.history.folders import NEVER, Folder, Known, is_recent
 from mlxk.history.ignore import Rules
 from mlxk.history.reading import Reader
 from mlxk.history.store import Store
@@ -21,6 +21,7 @@ from mlxk.system.files import translated
 
 Found = dict[bytes, Entry | None]  # path -> what it is now; None: gone
 _NOWHERE = Folder()
+_INODE = 0xFFFFFFFF
 _FOLLOWED = 16  # a file that was written through a hard link elsewhere is found by a full scan only
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -304,7 +305,12 @@ def _changed(folder: Folder, fd: int) -> list[bytes]:
             except FileNotFoundError:
                 changed.append(name)
                 continue
-            if info.st_ctime_ns != wanted[1] or info.st_nlink > 1 or signature(info) != wanted:
+            if (  # nothing changes a file without changing its ctime
+                info.st_ctime_ns != wanted[1]
+                or info.st_size != wanted[2]
+                or info.st_ino & _INODE != wanted[3]
+                or info.st_nlink > 1
+            ):
                 changed.append(name)
     return changed
 

@@ -4,7 +4,7 @@ Never writes.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from mlxk.contract.errors import AmbiguousMatch, HistoryCorrupt, SessionNotFound
 from mlxk.contract.notes import note
 from mlxk.history import commits, diff
 from mlxk.history.commits import Commit
+from mlxk.history.packs import RawId
 from mlxk.history.store import Store
 
 SESSIONS = "refs/mlxk/sessions/"
@@ -78,6 +79,21 @@ class Record:
         """The whole conversation, as it was appended."""
         return transcript(self.store, self.head)
 
+    def totals(self, measure: Callable[[bytes], int]) -> list[tuple[int, int]]:
+        """(step, `measure` of all lines that its conversation holds) for each; lines of a step are
+        read once, however many later steps hold them.
+        """
+        measured: dict[RawId, int] = {}
+        found: list[tuple[int, int]] = []
+        for step in self.steps():
+            total = 0
+            for _, raw in _parts(self.store, step.session_commit):
+                if raw not in measured:
+                    measured[raw] = measure(self.store.read_blob(raw))
+                total += measured[raw]
+            found.append((step.number, total))
+        return found
+
     def meta(self) -> bytes:
         return _meta(self.store, self.head)
 
@@ -118,21 +134,25 @@ def transcript(store: Store, session_commit: str) -> bytes:
 
 def transcripts(store: Store, session_commit: str) -> Iterator[tuple[int, bytes]]:
     """(step, its lines) in order; a step without any is left out. HistoryCorrupt."""
-    tree = _commit(store, session_commit).tree
-    parts: dict[tuple[int, ...], bytes] = {}
-    for path, (_, raw) in store.trees.walk(tree):
-        if path.endswith(b".jsonl"):
-            parts[tuple(int(n) for n in path.removesuffix(b".jsonl").split(b"/"))] = raw
-    for at in sorted(parts):
-        step = at[0] * _FOLDER_SIZE + at[1] + 1
+    for step, raw in _parts(store, session_commit):
         try:
-            yield step, store.read_blob(parts[at])
+            yield step, store.read_blob(raw)
         except HistoryCorrupt as e:
             raise HistoryCorrupt(
                 f"the conversation of step {step} is damaged; step {step - 1} is the last good one",
                 last_good=step - 1,
                 hint="git fsck",
             ) from e
+
+
+def _parts(store: Store, session_commit: str) -> Iterator[tuple[int, RawId]]:
+    tree = _commit(store, session_commit).tree
+    parts: dict[tuple[int, ...], RawId] = {}
+    for path, (_, raw) in store.trees.walk(tree):
+        if path.endswith(b".jsonl"):
+            parts[tuple(int(n) for n in path.removesuffix(b".jsonl").split(b"/"))] = raw
+    for at in sorted(parts):
+        yield at[0] * _FOLDER_SIZE + at[1] + 1, parts[at]
 
 
 def records(store: Store) -> tuple[Record, ...]:
