@@ -30,6 +30,7 @@ class Process:
     def __init__(self, host: Host, name: str) -> None:
         self.name = name
         self._host = host
+        self._left = False
 
     def where(self) -> Where | None:
         found = demand.find(self._host, self.name)
@@ -55,6 +56,13 @@ class Process:
         return where
 
     async def stop(self, reason: str) -> None:
+        if not self._left:
+            await self._stop(reason)
+
+    def leave(self) -> None:
+        self._left = True
+
+    async def _stop(self, reason: str) -> None:
         await _patiently(lambda: asyncio.to_thread(demand.end, self._host, self.name, reason))
 
     def _model(self, found: demand.Place) -> str:

@@ -19,7 +19,10 @@ from mlxk.wire import anthropic, openai_responses
 
 
 class Place(Protocol):
-    """A deployment's process: how it is found, started and stopped. May take long."""
+    """A deployment's process: how it is found, started and stopped. May take long.
+
+    After `leave` nothing is stopped any more.
+    """
 
     @property
     def name(self) -> str: ...
@@ -27,6 +30,7 @@ class Place(Protocol):
     def absent(self) -> str: ...
     async def start(self) -> Where: ...
     async def stop(self, reason: str) -> None: ...
+    def leave(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,10 @@ class Exchange:
             room.needed_bytes, room.pinned = lodger.needed_bytes, lodger.pinned
             room.most, room.keep_alive_s = plan.most, lodger.keep_alive_s
             self._rooms[name] = room
-        self._places = {lodger.place.name: lodger.place for lodger in plan.lodgers}
+        # Who stays keeps the place that his room knows.
+        former = self._places
+        places = (lodger.place for lodger in plan.lodgers)
+        self._places = {place.name: former.get(place.name, place) for place in places}
         self._former += before.values()
         self._state.models = {**self._routes(plan), **self._rooms, **dict(plan.cloud)}
         self._state.options = replace(self._state.options, aliases=plan.aliases)
@@ -73,7 +76,9 @@ class Exchange:
         self._house.tell()
 
     async def leave(self) -> None:
-        """What runs goes on: whoever comes after us finds it."""
+        """What runs goes on, also what is only starting: whoever comes after us finds it."""
+        for place in self._places.values():
+            place.leave()
         for room in (*self._rooms.values(), *self._former):
             if isinstance(room.held, Deployed):
                 await room.held.leave()

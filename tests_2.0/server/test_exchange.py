@@ -3,9 +3,10 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import aiohttp
 import orjson
 import pytest
-from offices import Front
+from offices import Front, Office
 from scripted import HELLO, Raw, Scripted
 
 from mlxk.chat.types import TextDelta
@@ -296,6 +297,22 @@ async def test_the_cloud_answers_last_and_by_its_own_names(front):
     assert orjson.loads(front.log[-1])["answered_by"] == "org/large"
     assert (await front.chat("small"))[0] == 503, "who is named is meant"
     assert (await front.chat("org/large"))[0] == 200
+
+
+async def test_what_is_only_starting_goes_on_when_the_gateway_ends(front):
+    office = await front.office("big", offered=True, delay_s=0.3)
+    await front.open()
+    front.offices["big"] = Office(front, "big", offered=True)
+    await front.arrange()
+    asked = asyncio.create_task(front.chat("big"))
+    await asyncio.sleep(0.1)
+    await front.exchange.leave()
+    loading = front.app[STATE].models["big"]
+    await loading.close()
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await asked
+    assert front.diary == ["start big"]
+    assert office.where() is None
 
 
 async def test_another_plan_disturbs_nobody_and_sends_the_former_away(front):

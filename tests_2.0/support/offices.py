@@ -52,6 +52,9 @@ class Office:
             await asyncio.sleep(self._delay_s)
             await self.die()
 
+    def leave(self):
+        self._offered = False
+
     async def die(self):
         running, self._running, self._where = self._running, None, None
         if running is not None:
