@@ -1,15 +1,15 @@
 """Sessions as branches that people see: how far each is, where it came from, whether it works."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from mlxk.agent.settings import from_meta
-from mlxk.agent.transcript import from_lines
 from mlxk.contract.errors import HistoryCorrupt
 from mlxk.contract.notes import note
-from mlxk.history import diff, worktree
+from mlxk.history import worktree
+from mlxk.history.distance import Distances
 from mlxk.history.liveness import is_held
-from mlxk.history.record import Record, records
+from mlxk.history.record import Record, Step
 from mlxk.history.store import Store
 from mlxk.system.clock import stamp
 
@@ -33,43 +33,69 @@ class Branch:
     last_activity: str
 
 
-def branches(store: Store) -> tuple[Branch, ...]:
-    """Newest first. One session that cannot be read does not hide the others: a warning."""
+@dataclass(frozen=True, slots=True)
+class StepInfo:
+    step: int
+    commit: str
+    session_commit: str
+    subject: str
+    time: str
+    files: tuple[str, ...]
+
+
+def branch_infos(store: Store, records: Iterable[Record]) -> tuple[Branch, ...]:
+    """A session that cannot be read is noted, and hides no other."""
+    distances = Distances(store)
     found = []
-    for record in records(store):
+    for record in records:
         try:
-            found.append(branch(store, record))
+            found.append(branch_info(record, distances))
         except HistoryCorrupt as e:
             note("damaged_session", f"{record.branch}: {e}")
     return tuple(found)
 
 
-def branch(store: Store, record: Record) -> Branch:
-    """HistoryCorrupt."""
-    steps = record.steps()
-    head = store.head()
-    apart = diff.divergence(store, record.code, head) if head else None
-    folder = worktree.places(store, record.id).folder
+def branch_info(record: Record, distances: Distances) -> Branch:
+    distance = distances.of(record)
+    folder = worktree.places(record.store, record.id).folder
     return Branch(
         name=record.branch,
         session=record.id,
-        model=from_meta(record.meta()).model,
+        model=_model(record),
         base=record.base,
         head=record.code,
-        steps=len(steps) - 1,
-        ahead=len({step.id for step in steps}) - 1,
-        behind=apart.behind if apart else None,
+        steps=record.step,
+        ahead=distance.ahead,
+        behind=distance.behind,
         parent=record.parent,
         fork_step=record.parent_step,
-        state="running" if is_held(store, record.id) else rest(record),
+        state="running" if is_held(record.store, record.id) else rest(record),
         worktree=str(folder) if folder.is_dir() else None,
-        last_activity=stamp(steps[-1].when),
+        last_activity=stamp(record.when),
+    )
+
+
+def step_info(step: Step) -> StepInfo:
+    files = tuple(change.path for change in step.files)
+    return StepInfo(
+        step.number, step.id, step.session_commit, step.subject, stamp(step.when), files
     )
 
 
 def rest(record: Record) -> Literal["idle", "interrupted"]:
     """A conversation whose last word is not the model's was cut off."""
-    messages = from_lines(record.lines())
-    last = messages[-1] if messages else None
-    done = last is None or (last.role == "assistant" and not last.tool_uses)
+    if (done := record.rests) is None:
+        from mlxk.agent.transcript import from_lines  # noqa: PLC0415 -- few sessions need it
+
+        messages = from_lines(record.lines())
+        last = messages[-1] if messages else None
+        done = last is None or (last.role == "assistant" and not last.tool_uses)
     return "idle" if done else "interrupted"
+
+
+def _model(record: Record) -> str:
+    if record.model is not None:
+        return record.model
+    from mlxk.agent.settings import from_meta  # noqa: PLC0415 -- few sessions need it
+
+    return from_meta(record.meta()).model

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from mlxk.agent import compose, config, turns
-from mlxk.agent.branches import Branch, branches
+from mlxk.agent.branches import Branch, branch_infos
 from mlxk.agent.desk_held import Made
 from mlxk.agent.desk_models import Models, ModelState, Opener
 from mlxk.agent.desk_tab import Closed, Tab
@@ -25,7 +25,7 @@ from mlxk.agent.job import Bounds
 from mlxk.agent.settings import Settings
 from mlxk.contract.errors import NotFound, UnmergedBranch, UsageError
 from mlxk.history import trash
-from mlxk.history.record import find
+from mlxk.history.record import find, records
 from mlxk.history.store import Store
 from mlxk.system import clock, paths
 from mlxk.system.clock import Clock
@@ -146,7 +146,7 @@ class Desk:
 
     async def branches(self) -> tuple[Branch, ...]:
         """Every session of the repository, newest first; those of our own tabs included."""
-        return await self.reading(branches)
+        return await self.reading(lambda store: branch_infos(store, records(store)))
 
     async def remove(self, spec: str, *, force: bool = False) -> str:
         """Put a session away into the trash; its branch's name. UnmergedBranch without `force`."""

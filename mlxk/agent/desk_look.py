@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from mlxk.agent import events
+from mlxk.agent import events, exporting
 from mlxk.agent.desk_news import Prompted
-from mlxk.agent.transcript import from_lines, to_lines
-from mlxk.chat.types import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
+from mlxk.agent.transcript import from_lines
+from mlxk.chat.types import Image, Message, Text, Thinking, ToolResult, ToolUse
 from mlxk.history import diff, trash
 from mlxk.history.diff import FileChange
 from mlxk.history.record import Place, Step
@@ -47,12 +47,9 @@ def is_unmerged(store: Store, place: Place) -> bool:
 
 
 def exported(place: Place, *, raw: bool) -> str:
-    """As Markdown for people, or `raw`: one message a line, as the history holds it."""
-    messages = from_lines(place.lines())
-    if raw:
-        return to_lines(messages).decode(errors="replace")
-    head = f"# {place.record.branch}\n\nSession `{place.record.id}`, step {place.step}.\n"
-    return "\n".join([head, *map(_section, messages)])
+    """As Markdown for people, or `raw`: NDJSON for programs."""
+    render = exporting.ndjson if raw else exporting.markdown
+    return render(place).decode()
 
 
 def replayed(messages: tuple[Message, ...]) -> list[Prompted | events.Payload]:
@@ -77,30 +74,3 @@ def _told(message: Message) -> list[Prompted | events.Payload]:
             case Image():
                 payloads.append(events.TextDelta("[image]"))
     return payloads
-
-
-def _section(message: Message) -> str:
-    parts = [_markdown(part) for part in message.parts]
-    return "\n\n".join([f"## {message.role}", *parts]) + "\n"
-
-
-def _markdown(part: Part) -> str:
-    match part:
-        case Text(text):
-            return text
-        case Thinking(text=text):
-            return "\n".join(f"> {line}" for line in text.splitlines())
-        case ToolUse(_, name, arguments):
-            return f"**{name}**\n\n{_fenced(arguments)}"
-        case ToolResult(_, text):
-            return _fenced(text)
-        case Image(media_type=kind):
-            return f"*[image {kind or ''}]*"
-
-
-def _fenced(text: str) -> str:
-    """A fence that is longer than any in the text."""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}\n{text}\n{fence}"

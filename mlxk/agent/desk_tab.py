@@ -226,7 +226,7 @@ class Tab:
         return await self._held.read(lambda _, place: desk_look.history(place))
 
     async def export(self, *, raw: bool = False) -> str:
-        """The session as Markdown, or as the lines that the history holds."""
+        """The session as Markdown, or as NDJSON."""
         return await self._held.read(lambda _, place: desk_look.exported(place, raw=raw))
 
     async def is_unmerged(self) -> bool:

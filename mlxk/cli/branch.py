@@ -9,12 +9,9 @@ import typer
 from mlxk.cli.registry import command, group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from mlxk.agent.branches import Branch, StepInfo
     from mlxk.chat.types import Message
     from mlxk.history.diff import FileChange
-    from mlxk.history.distance import Distances
-    from mlxk.history.record import Record, Step
     from mlxk.history.store import Store
 
 group("branch", "Sessions of the agent as branches of git.")
@@ -24,38 +21,9 @@ Rev = Annotated[str, typer.Argument(help="A session id, a branch, or a commit of
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
-    """`base` is the commit the session started from; `ahead` counts code commits since."""
-
-    name: str
-    session: str
-    model: str
-    base: str
-    head: str
-    steps: int
-    ahead: int
-    behind: int | None
-    parent: str | None
-    fork_step: int | None
-    state: Literal["running", "idle", "interrupted"]
-    worktree: str | None
-    last_activity: str
-
-
-@dataclass(frozen=True, slots=True)
 class Branches:
-    branches: tuple[Branch, ...]
+    branches: "tuple[Branch, ...]"
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class StepInfo:
-    step: int
-    commit: str
-    session_commit: str
-    subject: str
-    time: str
-    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +42,8 @@ class MessageInfo:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    branch: Branch
-    steps: tuple[StepInfo, ...]
+    branch: "Branch"
+    steps: "tuple[StepInfo, ...]"
     messages: tuple[MessageInfo, ...]
     files_changed: "tuple[FileChange, ...]"
     page: str | None  # with --web: the file
@@ -112,6 +80,7 @@ def branch_list() -> Branches:
 
     mlxk branch list --json | jq -r '.data.branches[].name'
     """
+    from mlxk.agent.branches import branch_infos
     from mlxk.history.record import records
 
     with open_store() as store:
@@ -119,31 +88,15 @@ def branch_list() -> Branches:
     return Branches(found, len(found))
 
 
-def branch_infos(store: "Store", records: "Iterable[Record]") -> tuple[Branch, ...]:
-    """A session that cannot be read is noted, and hides no other."""
-    from mlxk.contract.errors import HistoryCorrupt
-    from mlxk.contract.notes import note
-    from mlxk.history.distance import Distances
-
-    distances = Distances(store)
-    found = []
-    for record in records:
-        try:
-            found.append(branch_info(record, distances))
-        except HistoryCorrupt as e:
-            note("damaged_session", f"{record.branch}: {e}")
-    return tuple(found)
-
-
 def _show_text(value: Shown, _: dict[str, Any]) -> str:
-    from mlxk.cli.tables import file_changes
+    from mlxk.history.diff import listed
 
     if value.page is not None:
         return value.page
     branch = value.branch
     head = f"{branch.name}  session {branch.session}  {branch.model}  {branch.state}"
     said = [_said(message) for message in value.messages]
-    return "\n\n".join(filter(None, [head, *said, file_changes(value.files_changed)]))
+    return "\n\n".join(filter(None, [head, *said, listed(value.files_changed)]))
 
 
 @command("branch show", _show_text)
@@ -159,6 +112,7 @@ def branch_show(
 
     mlxk branch show create-a-file --json | jq '.data.messages[-1].text'
     """
+    from mlxk.agent.branches import branch_info, step_info
     from mlxk.agent.transcript import from_lines
     from mlxk.cli.web import write_page
     from mlxk.history import diff
@@ -216,58 +170,6 @@ def open_store() -> "Store":
     from mlxk.system import paths
 
     return Store.open(Path.cwd(), paths.home())
-
-
-def branch_info(record: "Record", distances: "Distances") -> Branch:
-    from mlxk.history import worktree
-    from mlxk.history.liveness import is_held
-    from mlxk.system.clock import stamp
-
-    distance = distances.of(record)
-    folder = worktree.places(record.store, record.id).folder
-    return Branch(
-        name=record.branch,
-        session=record.id,
-        model=_model(record),
-        base=record.base,
-        head=record.code,
-        steps=record.step,
-        ahead=distance.ahead,
-        behind=distance.behind,
-        parent=record.parent,
-        fork_step=record.parent_step,
-        state="running" if is_held(record.store, record.id) else _rest(record),
-        worktree=str(folder) if folder.is_dir() else None,
-        last_activity=stamp(record.when),
-    )
-
-
-def _model(record: "Record") -> str:
-    if record.model is not None:
-        return record.model
-    from mlxk.agent.settings import from_meta
-
-    return from_meta(record.meta()).model
-
-
-def _rest(record: "Record") -> Literal["idle", "interrupted"]:
-    """A conversation whose last word is not the model's was cut off."""
-    if (done := record.rests) is None:
-        from mlxk.agent.transcript import from_lines
-
-        messages = from_lines(record.lines())
-        last = messages[-1] if messages else None
-        done = last is None or (last.role == "assistant" and not last.tool_uses)
-    return "idle" if done else "interrupted"
-
-
-def step_info(step: "Step") -> StepInfo:
-    from mlxk.system.clock import stamp
-
-    files = tuple(change.path for change in step.files)
-    return StepInfo(
-        step.number, step.id, step.session_commit, step.subject, stamp(step.when), files
-    )
 
 
 def _message(message: "Message") -> MessageInfo:

@@ -1,8 +1,6 @@
 """`mlxk branch export`: a session as one file for other people and other programs. Only reads."""
 
-import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,10 +10,8 @@ from mlxk.cli.branch import Rev
 from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
-    from mlxk.chat.types import Message
     from mlxk.history.record import Place
 
-FORMAT = 1
 Format = Literal["ndjson", "markdown", "html"]
 _FORMATS: dict[str, Format] = {"ndjson": "ndjson", "markdown": "markdown", "html": "html"}
 _SUFFIXES: dict[str, Format] = {".md": "markdown", ".markdown": "markdown", ".html": "html"}
@@ -66,7 +62,7 @@ def branch_export(
 
     mlxk branch export create-a-file | jq -r 'select(.type == "message").role'
     """
-    from mlxk.agent.transcript import from_lines
+    from mlxk.agent import exporting
     from mlxk.cli.branch import open_store
     from mlxk.contract.errors import AlreadyExists
     from mlxk.history.record import find
@@ -77,9 +73,8 @@ def branch_export(
         raise AlreadyExists(f"{file} exists", path=str(file), hint="--force replaces it")
     with open_store() as store:
         place = find(store, rev)
-        said = {step: from_lines(lines) for step, lines in place.lines_by_step()}
-        render = {"ndjson": _ndjson, "markdown": _markdown, "html": _html}[chosen]
-        data = b"".join(render(place, said))
+        messages = sum(len(said) for said in exporting.said(place).values())
+        data = _html(place) if chosen == "html" else exporting.FORMS[chosen](place)
     if file is not None:
         write_atomic(file, data)
     return Exported(
@@ -87,14 +82,11 @@ def branch_export(
         session=place.record.id,
         step=place.step,
         format=chosen,
-        messages=sum(map(len, said.values())),
+        messages=messages,
         size_bytes=len(data),
         file=str(file) if file is not None else None,
         text=None if file is not None else data.decode(),
     )
-
-
-_Said = dict[int, "tuple[Message, ...]"]
 
 
 def _format(form: str | None, file: Path | None) -> Format:
@@ -107,81 +99,7 @@ def _format(form: str | None, file: Path | None) -> Format:
     return _FORMATS[form]
 
 
-def _ndjson(place: "Place", said: _Said) -> Iterator[bytes]:
-    """`session`, then of each step: `step`, and its `message`s as they were recorded."""
-    from mlxk.agent.transcript import to_lines
-    from mlxk.cli.branch import step_info
-    from mlxk.contract.encoding import dumps, loads
-
-    record = place.record
-    head = {
-        "type": "session",
-        "format": FORMAT,
-        "session": record.id,
-        "branch": record.branch,
-        "base": record.base,
-        "head": place.code,
-        "parent": record.parent,
-        "fork_step": record.parent_step,
-        "settings": loads(place.meta()),
-    }
-    yield dumps(head, newline=True)
-    for step in record.steps():
-        if step.number > place.step:
-            break
-        yield dumps({"type": "step", **asdict(step_info(step))}, newline=True)
-        for message in said.get(step.number, ()):
-            line = loads(to_lines((message,)))
-            yield dumps({"type": "message", "step": step.number, **line}, newline=True)
-
-
-def _html(place: "Place", _: _Said) -> Iterator[bytes]:
+def _html(place: "Place") -> bytes:
     from mlxk.web.rendered import rendered
 
-    yield rendered(place.record.store, place)
-
-
-def _markdown(place: "Place", said: _Said) -> Iterator[bytes]:
-    from mlxk.cli.tables import file_changes
-    from mlxk.contract.encoding import loads, valid
-    from mlxk.history.diff import changes
-    from mlxk.system.clock import stamp
-
-    record = place.record
-    settings = loads(place.meta())
-    facts = f"Session {record.id} with {settings.get('model')}, {stamp(record.when)}, "
-    facts += f"from {record.base[:12]} to {place.code[:12]}."
-    pieces = [f"# {record.branch}", facts]
-    for step in sorted(said):
-        for message in said[step]:
-            pieces += _said_in(message, step)
-    files = changes(record.store, record.base, place.code)
-    if files:
-        pieces += ["## Files", _fenced(file_changes(files))]
-    yield (valid("\n\n".join(pieces)) + "\n").encode()
-
-
-def _said_in(message: "Message", step: int) -> Iterator[str]:
-    from mlxk.chat.types import Text, Thinking, ToolResult, ToolUse
-
-    yield f"## {step}. {message.role}"
-    for part in message.parts:
-        match part:
-            case Text():
-                yield part.text
-            case Thinking():
-                yield "Thinking:\n\n" + _fenced(part.text)
-            case ToolUse():
-                yield f"Calls {part.name}:\n\n" + _fenced(part.arguments, "json")
-            case ToolResult():
-                failed = " failed" if part.is_error else ""
-                yield f"{part.name or 'The call'}{failed}:\n\n" + _fenced(part.text)
-            case _:
-                yield "(an image)"
-
-
-def _fenced(text: str, language: str = "") -> str:
-    """In a fence longer than any that the text holds."""
-    longest = max(map(len, re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+    return rendered(place.record.store, place)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlxk.cli.branch import Branch, StepInfo
 from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
+    from mlxk.agent.branches import Branch, StepInfo
     from mlxk.history.graph import EdgeKind, Graph, NodeKind
     from mlxk.history.record import Record
     from mlxk.history.store import Store
@@ -42,7 +42,7 @@ class Futures:
 
     nodes: tuple[NodeInfo, ...]
     edges: tuple[EdgeInfo, ...]
-    branches: tuple[Branch, ...]
+    branches: "tuple[Branch, ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Log:
 
     branch: str | None
     session: str | None
-    steps: tuple[StepInfo, ...]
+    steps: "tuple[StepInfo, ...]"
     graph: Futures | None
 
 
@@ -79,7 +79,8 @@ def branch_log(
 
     mlxk branch log create-a-file --json | jq -r '.data.steps[].commit'
     """
-    from mlxk.cli.branch import open_store, step_info
+    from mlxk.agent.branches import step_info
+    from mlxk.cli.branch import open_store
     from mlxk.history.graph import family
     from mlxk.history.record import find, records
 
@@ -96,13 +97,13 @@ def branch_log(
 
 
 def _futures(store: "Store", chosen: "tuple[Record, ...]") -> Futures:
-    from mlxk.cli.branch import branch_infos
+    from mlxk.agent.branches import branch_infos
     from mlxk.history import graph
 
     return _told(graph.of(store, chosen), branch_infos(store, chosen))
 
 
-def _told(graph: "Graph", branches: tuple[Branch, ...]) -> Futures:
+def _told(graph: "Graph", branches: "tuple[Branch, ...]") -> Futures:
     from mlxk.system.clock import stamp
 
     nodes = tuple(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from mlxk.cli.models import Health, Listing, Shown
     from mlxk.engine.convert import Converted
-    from mlxk.history.diff import FileChange
     from mlxk.hub.clone import Cloned
     from mlxk.hub.fleet import Progress
     from mlxk.hub.model import Model
@@ -40,13 +39,6 @@ def size(count: int | None) -> str:
     while number >= 999.95 and unit < len(_UNITS) - 1:
         number, unit = number / 1000, unit + 1
     return f"{count} B" if unit == 0 else f"{number:.1f} {_UNITS[unit]}"
-
-
-def file_changes(files: "Iterable[FileChange]") -> str:
-    """A line a file: `  M src/a.py (+12 -3)`."""
-    return "\n".join(
-        f"  {f.status[0].upper()} {f.path} (+{f.additions} -{f.deletions})" for f in files
-    )
 
 
 def models(value: "Listing", args: dict[str, Any]) -> str:

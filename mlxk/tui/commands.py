@@ -143,7 +143,7 @@ async def _history(face: Face, line: Line) -> None:
 
 async def _export(face: Face, line: Line) -> None:
     text = await face.tab.export(raw=line.has("--raw"))
-    suffix = "jsonl" if line.has("--raw") else "md"
+    suffix = "ndjson" if line.has("--raw") else "md"
     name = line.rest or f"{face.tab.status().name}.{suffix}"
     path = _written(face.desk.folder, name, text, replace=line.has("--force"))
     face.say(f"{face.tab.branch} is in {path}")

@@ -1,6 +1,7 @@
 """The desk: tabs that work at once, news for any number of listeners, nothing ever lost."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -356,8 +357,9 @@ async def test_an_export_reads_well(desk_of):
         await said(tab, "write it")
         text = await tab.export()
         assert text.startswith("# mlxk/write-it\n")
-        assert "## user\n\nwrite it" in text
-        assert (await tab.export(raw=True)).count("\n") == 4
+        assert "## 1. user\n\nwrite it" in text
+        raw = [json.loads(line) for line in (await tab.export(raw=True)).splitlines()]
+        assert [line["type"] for line in raw][:3] == ["session", "step", "step"]
 
 
 async def test_what_needs_a_session_says_so(desk_of):
