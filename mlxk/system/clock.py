@@ -9,6 +9,7 @@ from mlxk.contract.errors import InvalidValue
 
 Clock = Callable[[], datetime]
 _UNITS = {"": 1.0, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LIFE_S = 3e9
 _PART = r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|ms|h|m|s|)"
 
 
@@ -22,11 +23,15 @@ def stamp(when: datetime) -> str:
 
 
 def seconds(duration: str | float) -> float:
-    """By Ollama's grammar: `5m`, `1h30m`, a number of seconds; what is negative is for ever."""
+    """By Ollama's grammar: `5m`, `1h30m`, a number of seconds; what is negative is for ever.
+
+    So is what is longer than a human life: calendars end.
+    """
     text = str(duration).strip()
     if text.startswith("-") and text[1:2].isdigit():
         return inf
     parts = re.findall(_PART, text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise InvalidValue(f"{duration!r} is no duration", hint="5m, 1h30m, 90, or -1 for ever")
-    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return total if total < _LIFE_S else inf

@@ -171,8 +171,10 @@ async def test_a_request_says_how_long_its_model_stays(serve, name):
 
     assert (await ask_for("1h30m")).status == 200
     assert 5300 < model.expires_in_s <= 5400
-    assert (await ask_for(-1)).status == 200
-    assert model.expires_in_s is None
+    for ever in (-1, "999999999999h"):
+        assert (await ask_for(ever)).status == 200
+        assert model.expires_in_s is None
+        assert (await http.get("/api/ps")).status == 200
     wrong = await ask_for("soon")
     assert wrong.status == 400
     assert "soon" in (await wrong.json())["error"]["message"]

@@ -11,7 +11,8 @@ from mlxk.system.clock import seconds
 @pytest.mark.parametrize(
     ("text", "meant"),
     [("5m", 300), ("1h30m", 5400), ("90", 90), (90, 90), (0, 0), ("0", 0), ("1.5s", 1.5),
-     ("250ms", 0.25), (-1, inf), ("-1", inf), ("-1m", inf), (-0.5, inf)],
+     ("250ms", 0.25), (-1, inf), ("-1", inf), ("-1m", inf), (-0.5, inf), ("876000h", inf),
+     ("999999999999h", inf)],
 )  # fmt: skip
 def test_ollamas_grammar(text, meant):
     assert seconds(text) == pytest.approx(meant)
