@@ -7,6 +7,7 @@ import pytest
 from mlxk.advise.catalog import Wanted, load
 from mlxk.contract.errors import NotFound
 
+QUALITIES = ("overall", "coding", "reasoning", "instruction_following")
 GOOD = (
     load().find("qwen3-4b-instruct-2507").id,
     "qwen3-30b-a3b-instruct-2507",
@@ -42,7 +43,10 @@ def test_every_entry_is_a_community_repository_and_says_where_figures_come_from(
     for source in entry.sources.values():
         assert source.hf_repo.startswith("mlx-community/")
     assert all(bench.source for bench in entry.benchmarks.values())
-    assert entry.quality.overall is None or entry.quality.source
+    figures = (getattr(entry.quality, name) for name in QUALITIES)
+    assert entry.quality.source or not any(figure is not None for figure in figures)
+    named = re.search(r"(?<![\d.])(\d+(?:\.\d+)?)b(?![a-z])", entry.id)
+    assert named is None or abs(entry.params_b / float(named.group(1)) - 1) <= 0.25
     assert re.search(r"(?i)" + re.escape(entry.family[:4]), entry.name + entry.id)
 
 

@@ -154,6 +154,22 @@ def test_the_next_gateway_finds_what_the_killed_one_started(stack):
 
 
 @pytest.mark.slow
+def test_down_ends_it_in_good_order_also_while_something_starts(stack):
+    stack.add("never", "never", **ON_DEMAND)
+    stack.stack("never")
+    url = up()["endpoint"]
+    asked = Thread(target=lambda: pytest.raises(OSError, ask, url, "never"))
+    asked.start()
+    wait(lambda: service("never")["pid"])
+    pid = service("never")["pid"]
+    results = {r["name"]: r["graceful"] for r in mlxk("down")[0]["results"]}
+    asked.join()
+    assert results == {"gateway": True, "never": True}
+    assert gone([pid])
+    assert not list((stack.home / "run").iterdir())
+
+
+@pytest.mark.slow
 def test_one_that_never_starts_is_given_up(stack):
     stack.chats("bad", "exit", **ON_DEMAND, restart=QUICK)
     stack.stack("bad")
