@@ -6,6 +6,7 @@ of its own talk to the disk; a request that is being read back waits outside of 
 
 import itertools
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,8 @@ _OFFERED = 16
 # Between two pieces while there are answers to give.
 _PAUSE_S = 0.5
 _MOMENT_S = 0.02
+# How long the writer rests after a piece, in times of what that took, while answers are made.
+_REST = 9.0
 _SAMPLES = 16
 _SAMPLE_BYTES = 1 << 16
 
@@ -57,6 +60,7 @@ class Archive:
         self._on_their_way: set[str] = set()
         self._writer = ThreadPoolExecutor(1, "mlxk-archive-writer")
         self._reader = ThreadPoolExecutor(1, "mlxk-archive-reader")
+        self._calm = threading.Event()
         self._next = 0.0
 
     @property
@@ -80,6 +84,7 @@ class Archive:
 
     def advance(self) -> None:
         """Once a step."""
+        self._calm.clear()
         self._hand_over()
         if self._offered and time.monotonic() >= self._next:
             self._next = time.monotonic() + _PAUSE_S
@@ -87,6 +92,7 @@ class Archive:
 
     def tidy(self) -> bool:
         """With no answer to give: one more piece. False when nothing is left to do."""
+        self._calm.set()
         self._hand_over()
         if len(self._writing) > _WAITING:
             wait([self._writing[0]], timeout=_MOMENT_S)
@@ -140,12 +146,14 @@ class Archive:
             return None
 
     def _write(self, piece: Segment, taken: snapshot.Snapshot) -> None:
+        began = time.monotonic()
         try:
             self._segments.write(piece, taken.buffers())
         except (OSError, MlxkError) as e:
             log.warning("the prefix cache cannot be written: %s", e)
         finally:
             self._on_their_way.discard(piece.id)
+        self._calm.wait(_REST * (time.monotonic() - began))
 
     def _read(self, chain: list[Segment]) -> list[bytes] | None:
         """All or nothing: what follows a broken piece is given up with it, to be written anew."""
