@@ -74,7 +74,9 @@ class Crew(Child):
             self._server.close()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
-        return how if has_ended else f"one of {self._who.count} ranks ended"
+        # The launcher's own status is 0 whatever its ranks did.
+        was_killed = has_ended and how.startswith("killed")
+        return f"the launcher was {how}" if was_killed else f"one of {self._who.count} ranks ended"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._transport:
