@@ -4,10 +4,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mlxk.contract.errors import InvalidValue
+
 if TYPE_CHECKING:
     from mlxk.agent.desk import Desk
     from mlxk.agent.desk_look import Changes
     from mlxk.agent.desk_tab import Tab
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What was typed after the command: its options, and the rest as it stands."""
+
+    options: dict[str, str]
+    rest: str
+
+    def has(self, name: str) -> bool:
+        return name in self.options
+
+    def number(self, name: str) -> int | None:
+        text = self.options.get(name)
+        if text is None:
+            return None
+        if not text.isdecimal():
+            raise InvalidValue(f"{name} wants a number, not {text!r}")
+        return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +51,7 @@ class Face(Protocol):
     @property
     def tab(self) -> "Tab":
         """The one that is shown."""
+        ...
 
     def say(self, text: str) -> None:
         """A few words in the conversation."""
@@ -44,6 +66,7 @@ class Face(Protocol):
 
     async def confirm(self, question: str) -> bool:
         """Yes when nobody can be asked: nothing that is confirmed loses work."""
+        ...
 
     async def closed(self, tab: "Tab") -> None:
         """The tab is gone: show another, or leave when it was the last."""
