@@ -82,6 +82,8 @@ async def export(face: Face, line: Line) -> None:
 
 def _written(folder: Path, name: str, text: str, *, replace: bool) -> Path:
     path = folder / Path(name).expanduser()
+    if path.is_dir() or not path.parent.is_dir():
+        raise NotFound(f"{path} cannot be written", hint="name a file in a folder that exists")
     if path.exists() and not replace:
         raise AlreadyExists(f"{path} exists", hint="--force replaces it")
     with translated(path):

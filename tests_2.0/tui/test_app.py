@@ -77,6 +77,10 @@ class Screen:
         return "\n".join("".join(s.text for s in strip).rstrip() for strip in strips)
 
     @property
+    def told(self):
+        return [news.data.text for news in self.tab.feed.backlog() if news.type == "notice"]
+
+    @property
     def typed(self):
         return self.app.query_one(Editor).text
 
@@ -331,6 +335,9 @@ async def test_commands_reach_all_that_a_session_can(opened, repo):
         await screen.type("/export")
         await screen.sees("write-it.md")
         assert (repo / "write-it.md").read_text().startswith("# mlxk/write-it")
+        await screen.type("/export no/such/folder.md")
+        await screen.type("/export --force .")
+        await screen.until(lambda: sum("cannot be written" in e for e in screen.told) == 2)
         await screen.type("/check test -s n.txt")
         await screen.sees("✓ test -s n.txt")
         await screen.type("/undo")
