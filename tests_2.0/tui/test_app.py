@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 
@@ -390,3 +391,10 @@ async def test_light_and_dark(opened):
         dark = screen.app.theme
         await screen.pilot.press("f9")
         assert (dark, screen.app.theme) == ("mlxk-dark", "mlxk-light")
+
+
+def test_what_the_first_paint_does_not_need_is_not_imported():
+    late = ("dulwich", "aiohttp", "markdown_it", "mlxk.agent", "mlxk.history", "mlxk.chat.types")
+    probe = f"import sys, mlxk.tui.app; print([m for m in {late} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
