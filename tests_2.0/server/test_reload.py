@@ -80,6 +80,7 @@ def test_names_and_keys_change_and_the_model_stays(declared):
     assert declared.server.children() == children
 
 
+@pytest.mark.slow
 def test_what_was_reloaded_needs_no_restart(declared):
     declared.store.save(TINY | {"keep_alive": "5m"})
     declared.reload()
@@ -97,7 +98,12 @@ def test_what_needs_a_restart_is_said(declared):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"context": "long"}, {"auth": {"api_key_env": "MLXK_NO_SUCH_KEY"}}], ids=str
+    "fields",
+    [
+        {"context": "long"},
+        pytest.param({"auth": {"api_key_env": "MLXK_NO_SUCH_KEY"}}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_a_wrong_document_changes_nothing(declared, fields):
     path = declared.store.path("one")

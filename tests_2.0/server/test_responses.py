@@ -1,4 +1,4 @@
-"""The Responses API by the `openai` SDK, and litellm in front of three formats."""
+"""The Responses API by the `openai` SDK, also with litellm in front of it."""
 
 import os
 
@@ -142,16 +142,12 @@ async def test_a_failure_in_mid_stream_ends_the_response(ask):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    ("prefix", "path"), [("openai/", "/v1"), ("anthropic/", ""), ("openai/responses/", "/v1")]
-)
-async def test_litellm(serve, monkeypatch, prefix, path):
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-        monkeypatch.setitem(os.environ, name, "none")
+async def test_litellm(serve, monkeypatch):
+    monkeypatch.setitem(os.environ, "OPENAI_API_KEY", "none")
     http = await serve(Scripted(CALL))
     done = await litellm.acompletion(
-        model=f"{prefix}m",
-        api_base=str(http._base_url).rstrip("/") + path,
+        model="openai/responses/m",
+        api_base=str(http._base_url).rstrip("/") + "/v1",
         messages=[{"role": "user", "content": "hi"}],
         tools=[
             {"type": "function", "function": {"name": "Read", "parameters": {"type": "object"}}}

@@ -34,6 +34,8 @@ SDKS = NATIVE | {
     "litellm-anthropic": lambda url, **more: LiteLLM(url, "anthropic/", "", **more),
 }
 EVERY = pytest.mark.parametrize("name", SDKS)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in SDKS if name not in NATIVE]
+REAL = pytest.mark.parametrize("name", [*NATIVE, *SLOW])
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 THOUGHT = (
     Start("r1", "m"),
@@ -104,7 +106,7 @@ async def test_several_tool_calls(scripted, name, stream):
     assert (said.text, said.reason) == ("I write.", "tool_use")
 
 
-@EVERY
+@REAL
 async def test_a_forced_tool_is_called_by_the_real_model(tiny, sdk, name):
     text = "Create a file hello.txt containing Hello world"
     ask = Ask(text, "builtin:tiny", tools=True, forced=True)
@@ -113,7 +115,7 @@ async def test_a_forced_tool_is_called_by_the_real_model(tiny, sdk, name):
     assert said.reason == "tool_use"
 
 
-@EVERY
+@REAL
 async def test_structured_output_of_the_real_model(tiny, sdk, name):
     said = await sdk(name, tiny.url).ask(Ask(model="builtin:tiny", schema=True))
     value = orjson.loads(said.text)
@@ -122,7 +124,7 @@ async def test_structured_output_of_the_real_model(tiny, sdk, name):
     assert value["n"] in (1, 2, 3)
 
 
-@EVERY
+@REAL
 async def test_limits_of_the_real_model(tiny, sdk, name):
     client = sdk(name, tiny.url)
     short = await client.ask(Ask(model="builtin:tiny", max_tokens=16))
@@ -133,7 +135,7 @@ async def test_limits_of_the_real_model(tiny, sdk, name):
     assert "tiny" not in stopped.text
 
 
-@EVERY
+@REAL
 @pytest.mark.parametrize(
     ("ask", "status"),
     [
