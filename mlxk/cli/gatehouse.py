@@ -31,6 +31,7 @@ class Process:
         self.name = name
         self._host = host
         self._left = False
+        self._names: dict[str, str] = {}
 
     def where(self) -> Where | None:
         found = demand.find(self._host, self.name)
@@ -66,7 +67,12 @@ class Process:
         await _patiently(lambda: asyncio.to_thread(demand.end, self._host, self.name, reason))
 
     def _model(self, found: demand.Place) -> str:
-        return weigh.reference(found.deployment, self._host.store.home)
+        """Found once for each version of the document: the catalog may have to be read."""
+        known = self._names.get(found.deployment.digest)
+        if known is None:
+            known = weigh.reference(found.deployment, self._host.store.home)
+            self._names = {found.deployment.digest: known}
+        return known
 
 
 class Cloud:

@@ -41,7 +41,7 @@ def find(host: Host, name: str) -> Place | None:
     if known is None or known.desired == "stopped" or not known.is_alive():
         return None
     try:
-        deployment = host.store.load(name)
+        deployment = host.documents.load(name)
     except (InvalidDocument, NotFound):
         return None
     where = local.target(deployment, known, host.env)

@@ -20,7 +20,7 @@ from mlxk.deploy import engines, events, probe, record, weigh
 from mlxk.deploy.document import GATEWAY, Deployment
 from mlxk.deploy.probe import Answer, Target
 from mlxk.deploy.record import Owner, Record
-from mlxk.deploy.store import Store
+from mlxk.deploy.store import Documents, Store
 from mlxk.system import process
 from mlxk.system.network import free_port, is_free, reachable
 
@@ -54,6 +54,10 @@ class Host:
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     children: dict[int, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    documents: Documents = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.documents = Documents(self.store)
 
 
 def start(host: Host, deployment: Deployment, owner: Owner = "local") -> Record:

@@ -84,6 +84,30 @@ class Store:
                 self.save_stack({**value, "deployments": rest, "routes": routes})
 
 
+class Documents:
+    """Deployments, each read and checked again only when its file has changed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._read: dict[str, tuple[int, Deployment]] = {}
+
+    def load(self, name: str) -> Deployment:
+        try:
+            changed = self._file(name).stat().st_mtime_ns
+        except FileNotFoundError:
+            return self._store.load(name)
+        if name not in self._read or self._read[name][0] != changed:
+            self._read[name] = (changed, self._store.load(name))
+        return self._read[name][1]
+
+    def _file(self, name: str) -> Path:
+        """What the gateway is stands in its stack."""
+        store = self._store
+        if name == GATEWAY:
+            return store.stack_path(store.settings().stack or "")
+        return store.path(name)
+
+
 def checked(name: str) -> str:
     """A name is a file's name: nothing else may come in."""
     if not document.NAME.fullmatch(name):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from mlxk.contract.errors import InvalidDocument, InvalidValue, Locked, MlxkError, NotFound
 from mlxk.deploy import backoff, events, local, logs, probe, record
-from mlxk.deploy.document import GATEWAY, Deployment
+from mlxk.deploy.document import Deployment
 from mlxk.deploy.local import Host
 from mlxk.deploy.probe import Answer
 from mlxk.deploy.record import Record
@@ -33,7 +33,6 @@ class Supervisor:
         self._names = names
         self._misses: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
-        self._documents: dict[str, tuple[int, Deployment]] = {}
 
     def poll(self) -> list[Event]:
         """One look at each. A mutation that another process holds the lock for waits."""
@@ -163,15 +162,7 @@ class Supervisor:
         return [Event("rotated", name, None, known.pid if known else None)]
 
     def _document(self, name: str) -> Deployment | None:
-        """Read again only when the file changed."""
-        store = self._host.store
-        path = (
-            store.stack_path(store.settings().stack or "") if name == GATEWAY else store.path(name)
-        )
         try:
-            changed = path.stat().st_mtime_ns
-            if name not in self._documents or self._documents[name][0] != changed:
-                self._documents[name] = (changed, self._host.store.load(name))
-        except (FileNotFoundError, InvalidDocument, InvalidValue, NotFound):
+            return self._host.documents.load(name)
+        except (InvalidDocument, InvalidValue, NotFound):
             return None
-        return self._documents[name][1]
