@@ -12,9 +12,12 @@
     land(store, Order(place, "main", author, now()))   MergeConflict, DirtyMerge: nothing changed
     trash.discard(store, record, now())                trash.restore, trash.prune, trash.is_landed
 
+Where there is no git: `Store.without_git(folder, home)`, a bare store of our own (module own).
+
 Reading takes no lock: `records(store)` lists sessions, `find(store, spec)` gives a Place in one,
 `record.at(step)` another; both have `lines()` and `meta()`, a record also has `steps()`.
-`diff` compares code commits: `changes`, `patch`, `divergence`.
+`diff` compares code commits: `changes`, `patch`; `revisions.code` finds one by any name;
+`graph.of` draws sessions, forks and landings; `distance` says how far they are from HEAD.
 A store belongs to one thread: sessions that run at once have one each.
 Everything is imported from its own module: store, session, record, diff, land, trash, worktree.
 """

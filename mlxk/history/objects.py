@@ -110,7 +110,8 @@ class Writer:
             if len(left) >= _JOIN_AT:
                 for base in left:
                     if base not in self._small:
-                        self._small[base] = _loaded(base)
+                        with suppress(FileNotFoundError):  # git has just packed it anew
+                            self._small[base] = _loaded(base)
                 self.join()
                 left = [base for base in self._small if _there(base)]
             write_atomic(self._listing, _names(left), durable=False)

@@ -94,6 +94,7 @@ class Session:
         """
         place = record.find(store, spec)
         store.writer.sweep()
+        store.writer.tidy()
         with ledger.holding(store, place.record.id) as held:
             history = record.load(store, store.refs.read(SESSIONS + place.record.id) or "")
             if place.session_commit != place.record.head:

@@ -103,15 +103,13 @@ class Target:
         try:
             before = self._store.tree_of(begun.before) if begun.before else None
             after = self._store.tree_of(begun.commit)
-            pairs = tuple(diff.pairs(self._store, before, after))
-        except HistoryCorrupt:  # killed before its objects were written, so before any file was
-            at = None
-        if at == begun.commit:
-            self._finish(after, pairs)
-        elif at is not None and at == begun.before and before is not None:
-            self._finish(before, tuple((path, new, old) for path, old, new in pairs))
-        else:
-            self._lock.unlink()
+            if at == begun.commit:
+                self._finish(after, tuple(diff.pairs(self._store, before, after)))
+            elif at == begun.before and before is not None:
+                self._finish(before, tuple(diff.pairs(self._store, after, before)))
+        except HistoryCorrupt:
+            pass  # killed before its objects were written, so before any file was
+        self._lock.unlink(missing_ok=True)
         note("landing_mended", f"a landing in {self.root} that was killed has been cleared up")
 
     def _finish(self, tree: RawId, pairs: tuple[Pair, ...]) -> None:
