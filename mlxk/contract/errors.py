@@ -108,6 +108,7 @@ class RuntimeIncompatible(MlxkError):
     """Whole, but nothing installed here can run it (or write that repository format)."""
 
     type = "runtime_incompatible"
+    http_status = 422
 
 
 class EngineMissing(MlxkError):
@@ -121,18 +122,21 @@ class HarnessMissing(MlxkError):
     """The program that `--leash` names is not installed; the hint is the line that installs it."""
 
     type = "harness_missing"
+    http_status = 503
 
 
 class HarnessFailed(MlxkError):
     """The program on the leash ended badly; the message says what it said."""
 
     type = "harness_failed"
+    http_status = 502
 
 
 class ExtraMissing(MlxkError):
     """An optional part of mlxk is not installed; the hint is the line that installs it."""
 
     type = "extra_missing"
+    http_status = 503
 
 
 class EngineFailed(MlxkError):
@@ -295,12 +299,14 @@ class StartFailed(MlxkError):
     """A service ended before it was ready."""
 
     type = "start_failed"
+    http_status = 502
 
 
 class ServiceManagerUnavailable(MlxkError):
     """Neither launchd nor a systemd user manager can be reached."""
 
     type = "service_manager_unavailable"
+    http_status = 503
 
 
 class NotRunning(MlxkError):
@@ -323,12 +329,14 @@ class OverBudget(MlxkError):
     """The deployments need more memory than the budget allows."""
 
     type = "over_budget"
+    http_status = 409
 
 
 class NothingFits(MlxkError):
     """No model of the catalog fits this machine."""
 
     type = "nothing_fits"
+    http_status = 404
 
 
 class CorruptState(MlxkError):
@@ -341,12 +349,14 @@ class NotARepository(MlxkError):
     """The agent works in git repositories; this folder is in none."""
 
     type = "not_a_repository"
+    http_status = 409
 
 
 class DirtyMerge(MlxkError):
     """The checkout is in a merge with conflicts; finish or abort it first."""
 
     type = "dirty_merge"
+    http_status = 409
 
 
 class SessionNotFound(MlxkError):
@@ -381,24 +391,28 @@ class UnmergedBranch(MlxkError):
     """The branch holds work that has not landed; `--force` removes it."""
 
     type = "unmerged_branch"
+    http_status = 409
 
 
 class MergeConflict(MlxkError):
     """The branch does not merge cleanly; `details` lists the paths."""
 
     type = "merge_conflict"
+    http_status = 409
 
 
 class SigningFailed(MlxkError):
     """Your git configuration wants commits signed, and the program or key for it does not work."""
 
     type = "signing_failed"
+    http_status = 409
 
 
 class StaleBranch(MlxkError):
     """The branch moved, or the step is not its last."""
 
     type = "stale_branch"
+    http_status = 409
     retryable = True
 
 
@@ -413,6 +427,7 @@ class EmptyAnswer(MlxkError):
     """The model ended without saying or doing anything."""
 
     type = "empty_answer"
+    http_status = 502
     retryable = True
 
 
@@ -420,6 +435,7 @@ class LoopDetected(MlxkError):
     """The model repeated one call with one result."""
 
     type = "loop_detected"
+    http_status = 502
 
 
 class ProviderError(MlxkError):
@@ -457,6 +473,7 @@ class LimitReached(MlxkError):
 
     type = "limit_reached"
     exit_code = 4
+    http_status = 409
 
 
 class CheckFailed(MlxkError):
@@ -464,6 +481,7 @@ class CheckFailed(MlxkError):
 
     type = "check_failed"
     exit_code = 3
+    http_status = 422
 
 
 class ReplayDiffers(MlxkError):
@@ -471,6 +489,7 @@ class ReplayDiffers(MlxkError):
 
     type = "replay_differs"
     exit_code = 3
+    http_status = 409
 
 
 class SchemaMismatch(MlxkError):
@@ -478,6 +497,7 @@ class SchemaMismatch(MlxkError):
 
     type = "schema_mismatch"
     exit_code = 3
+    http_status = 422
 
 
 class Interrupted(MlxkError):
@@ -485,6 +505,7 @@ class Interrupted(MlxkError):
 
     type = "interrupted"
     exit_code = 130
+    http_status = 503
     retryable = True
 
 

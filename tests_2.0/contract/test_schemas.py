@@ -73,6 +73,11 @@ def test_error_types_are_unique():
     assert len(types) == len(set(types))
 
 
+def test_only_what_is_broken_here_answers_500():
+    broken = {"corrupt_state", "engine_failed", "history_corrupt", "internal_error"}
+    assert {c.type for c in error_classes() if c.http_status == 500} == {*broken, "model_unhealthy"}
+
+
 def test_a_success_needs_data_and_an_error_needs_its_reason():
     empty = {"status": "success", "command": "x", "data": None, "error": None, "warnings": []}
     assert problems("envelope", empty)
