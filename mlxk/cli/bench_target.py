@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from mlxk.contract.errors import InvalidValue, MlxkError, NotFound, NotRunning, UsageError
 from mlxk.system import hardware
 from mlxk.system.memory import resident_bytes
-from mlxk.system.network import is_loopback
+from mlxk.system.network import hostname, is_loopback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +105,7 @@ def _engine(wanted: Wanted) -> Target:
 def _server(wanted: Wanted) -> Target:
     row = _endpoint(wanted.target, wanted.api_key_env)
     model = wanted.model or _only_model(row)
-    is_here = is_loopback(urlsplit(row.base).hostname or "")
+    is_here = is_loopback(hostname(row.base))
     return Target("server", model, model, wanted.target, is_here, _remote(row, model, None))
 
 

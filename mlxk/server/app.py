@@ -1,7 +1,6 @@
 """HTTP over a mapping of names to chat models. Knows neither engine nor MLX."""
 
 import asyncio
-import errno
 import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -12,11 +11,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from mlxk.chat.model import ChatModel
-from mlxk.contract.errors import InvalidValue, PermissionDenied, PortConflict
 from mlxk.server import chat_routes, model_routes
 from mlxk.server.middleware import errors, guard
 from mlxk.server.record import name_response, recorded
 from mlxk.server.state import STATE, ServerOptions, ServerState
+from mlxk.system import network
 from mlxk.system.clock import Clock, now
 
 
@@ -52,7 +51,8 @@ async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, 
     )
     await runner.setup()
     try:
-        await _bind(web.TCPSite(runner, options.host, port, backlog=1024), port)
+        with network.translated(port):
+            await web.TCPSite(runner, options.host, port, backlog=1024).start()
         host, bound = runner.addresses[0][:2]
         yield Address(host, bound)
     finally:
@@ -78,15 +78,3 @@ def _log() -> logging.Logger:
 
 def _is_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-
-
-async def _bind(site: web.TCPSite, port: int) -> None:
-    try:
-        await site.start()
-    except OSError as e:
-        if e.errno == errno.EADDRINUSE:
-            hint = "--port auto takes a free one"
-            raise PortConflict(f"port {port} is in use", hint=hint, port=port) from e
-        if e.errno in (errno.EACCES, errno.EPERM):
-            raise PermissionDenied(f"port {port} needs more rights", port=port) from e
-        raise InvalidValue(f"cannot listen: {e.strerror or e}", port=port) from e

@@ -7,17 +7,13 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from mlxk.contract.errors import (
-    MlxkError,
-    PermissionDenied,
-    Unauthorized,
-)
+from mlxk.contract.errors import MlxkError, PermissionDenied, Unauthorized
 from mlxk.server.body import reply_json
 from mlxk.server.chat_routes import dialect
 from mlxk.server.failures import outcome
 from mlxk.server.outlet import OUTLET, Outlet
 from mlxk.server.state import STATE
-from mlxk.system.network import is_loopback
+from mlxk.system.network import hostname, is_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -45,7 +41,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     options = request.app[STATE].options
     local = is_loopback(options.host)
     host = request.headers.get("Host", "")
-    if local and host and not is_loopback(_name(f"//{host}")):
+    if local and host and not is_loopback(hostname(f"//{host}")):
         raise PermissionDenied(f"the host name {host!r} is not served on a loopback address")
     origin = request.headers.get("Origin")
     if origin is not None and not _trusted(origin, host):
@@ -57,16 +53,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _trusted(origin: str, host: str) -> bool:
     try:
-        return is_loopback(_name(origin)) or (bool(host) and urlsplit(origin).netloc == host)
+        return is_loopback(hostname(origin)) or (bool(host) and urlsplit(origin).netloc == host)
     except ValueError:  # `http://[` is no origin
         return False
-
-
-def _name(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def _check_key(http: web.Request, key: str) -> None:

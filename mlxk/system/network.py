@@ -1,8 +1,13 @@
 """Addresses and ports of this machine. Speaks no protocol."""
 
+import errno
 import socket
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from mlxk.contract.errors import InvalidValue, PermissionDenied, PortConflict
 
 
 def is_loopback(host: str) -> bool:
@@ -12,6 +17,14 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def hostname(url: str) -> str:
+    """Empty where there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def reachable(host: str) -> str:
@@ -38,3 +51,17 @@ def free_port(host: str) -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def translated(port: int) -> Iterator[None]:
+    """Turn what the system says about listening there into errors that users can act on."""
+    try:
+        yield
+    except OSError as e:
+        if e.errno == errno.EADDRINUSE:
+            hint = "--port auto takes a free one"
+            raise PortConflict(f"port {port} is in use", hint=hint, port=port) from e
+        if e.errno in (errno.EACCES, errno.EPERM):
+            raise PermissionDenied(f"port {port} needs more rights", port=port) from e
+        raise InvalidValue(f"cannot listen: {e.strerror or e}", port=port) from e

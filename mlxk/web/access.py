@@ -7,23 +7,15 @@ for one port, while they show the cookie to every server on this address.
 """
 
 import hmac
-import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from mlxk.contract import encoding
-from mlxk.contract.errors import (
-    InternalError,
-    InvalidValue,
-    MlxkError,
-    NotFound,
-    PermissionDenied,
-    Unauthorized,
-)
-from mlxk.system.network import is_loopback
+from mlxk.contract.errors import PermissionDenied, Unauthorized
+from mlxk.server.failures import outcome
+from mlxk.system.network import hostname, is_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -43,7 +35,6 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_log = logging.getLogger(__name__)
 
 
 class Access:
@@ -94,12 +85,10 @@ def is_open(path: str) -> bool:
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The one place where a failure becomes a status and a body."""
-    try:
-        return await handler(request)
-    except ConnectionError:
-        raise
-    except Exception as e:  # noqa: BLE001 -- the boundary: bugs get an error body too
-        error, status = _translated(e)
+    answer = await outcome(handler(request))
+    if isinstance(answer, web.StreamResponse):
+        return answer
+    error, status = answer
     return reply({"error": error.info()}, status=status)
 
 
@@ -136,7 +125,7 @@ def _keys(http: web.Request) -> list[str]:
 def _require_our_name(http: web.Request) -> None:
     """A foreign name that points here is not ours: its pages would count as our own."""
     hosts = http.headers.getall("Host", [])
-    if len(hosts) != 1 or not is_loopback(_hostname(f"//{hosts[0]}")):
+    if len(hosts) != 1 or not is_loopback(hostname(f"//{hosts[0]}")):
         raise PermissionDenied("this server answers to loopback names only")
 
 
@@ -158,28 +147,5 @@ def _is_visit(http: web.Request) -> bool:
     return document and http.method == "GET" and http.path in ("/", ENTRY)
 
 
-def _hostname(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
 def _equal(a: str, b: str) -> bool:
     return hmac.compare_digest(a.encode(errors="replace"), b.encode())
-
-
-def _translated(e: Exception) -> tuple[MlxkError, int]:
-    match e:
-        case InternalError():
-            return e, 500
-        case MlxkError():  # a failure that only commands meet has no status of its own
-            return e, 409 if e.http_status == 500 else e.http_status
-        case web.HTTPNotFound() | web.HTTPMethodNotAllowed():
-            return NotFound("nothing is served at this path"), e.status
-        case web.HTTPRequestEntityTooLarge():
-            return InvalidValue("the request is too large"), 413
-        case web.HTTPException():
-            return InvalidValue(e.reason), e.status
-    _log.error("a request met a bug", exc_info=e)
-    return InternalError(f"{type(e).__name__}: {e}"), 500

@@ -1,7 +1,6 @@
 """The server of the page: its routes and guards, on a loopback address. Composes nothing else."""
 
 import asyncio
-import errno
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import WSCloseCode, web
 
 from mlxk.agent.desk import Desk
-from mlxk.contract.errors import InvalidValue, PermissionDenied, PortConflict
+from mlxk.system import network
 from mlxk.web import acting, looking, pages
 from mlxk.web.access import ACCESS, ENTRY, Access, errors, guard, protect
 from mlxk.web.news import Watch
@@ -49,7 +48,8 @@ async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, 
     await runner.setup()
     behind = [asyncio.create_task(w) for w in (app[ROOM].watch.run(), app[ROOM].let_go())]
     try:
-        await _bind(web.TCPSite(runner, HOST, port), port)
+        with network.translated(port):
+            await web.TCPSite(runner, HOST, port).start()
         bound = runner.addresses[0][1]
         link = f"http://{HOST}:{bound}{ENTRY}?token={app[ACCESS].new_token()}"
         yield Address(bound, link)
@@ -57,18 +57,6 @@ async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, 
         for task in behind:
             task.cancel()
         await runner.cleanup()
-
-
-async def _bind(site: web.TCPSite, port: int) -> None:
-    try:
-        await site.start()
-    except OSError as e:
-        if e.errno == errno.EADDRINUSE:
-            hint = "--port auto takes a free one"
-            raise PortConflict(f"port {port} is in use", hint=hint, port=port) from e
-        if e.errno in (errno.EACCES, errno.EPERM):
-            raise PermissionDenied(f"port {port} needs more rights", port=port) from e
-        raise InvalidValue(f"cannot listen: {e.strerror or e}", port=port) from e
 
 
 async def _close_pages(app: web.Application) -> None:
