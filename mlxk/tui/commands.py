@@ -104,11 +104,12 @@ def _options(*names: str) -> frozenset[str]:
 COMMANDS = _table(
     Command(
         "/branch",
-        "[--step N | --turn N] [PROMPT]",
+        "[--from REV] [--step N | --turn N] [PROMPT]",
         "another future, in a tab of its own",
         deeds.branch,
-        values=_options("--step", "--turn", "--name"),
+        values=_options("--from", "--step", "--turn", "--name"),
     ),
+    Command("/futures", "N PROMPT", "as many at once, each in its tab", deeds.futures),
     Command("/new", "[PROMPT]", "an empty tab", deeds.new),
     Command("/open", "REV", "go on with a session: its branch, id or a commit", deeds.open),
     Command("/branches", "", "all sessions of this repository", deeds.branches),

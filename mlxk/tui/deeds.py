@@ -11,6 +11,8 @@ from mlxk.tui.face import Face, Line
 if TYPE_CHECKING:
     from mlxk.agent.desk_tab import Tab
 
+_MOST_FUTURES = 16
+
 
 async def new(face: Face, line: Line) -> None:
     tab = face.desk.new()
@@ -20,14 +22,28 @@ async def new(face: Face, line: Line) -> None:
 
 
 async def branch(face: Face, line: Line) -> None:
-    session = face.tab.session
-    if session is None:
-        raise UsageError("there is nothing to branch from yet", hint="/new opens an empty tab")
+    session = line.options.get("--from") or _session(face)
     step, turn, name = line.number("--step"), line.number("--turn"), line.options.get("--name")
     tab = await face.desk.fork(session, step=step, turn=turn, name=name)
     face.go(tab)
     if line.rest:
         tab.submit(line.rest)
+
+
+async def futures(face: Face, line: Line) -> None:
+    count, _, prompt = line.rest.partition(" ")
+    if not count.isdecimal() or not 1 <= int(count) <= _MOST_FUTURES or not prompt.strip():
+        raise UsageError("how many, and what for?", hint="/futures 3 make it faster")
+    tabs = await face.desk.futures(_session(face), int(count), prompt.strip())
+    for tab in reversed(tabs):
+        face.go(tab)
+
+
+def _session(face: Face) -> str:
+    session = face.tab.session
+    if session is None:
+        raise UsageError("there is nothing to branch from yet", hint="/new opens an empty tab")
+    return session
 
 
 async def open(face: Face, line: Line) -> None:

@@ -144,6 +144,19 @@ async def test_tabs_are_branches_that_work_at_once(opened):
         await screen.sees("there is no tab 9")
 
 
+async def test_several_futures_at_once_and_a_branch_of_another_session(opened):
+    async with opened("Hi.") as screen:
+        await screen.type("/futures 2 too early")
+        await screen.sees("nothing to branch from yet")
+        await screen.ask("greet")
+        await screen.type("/futures 2 in another way")
+        await screen.until(lambda: len(screen.desk.tabs) == 3)
+        await screen.until(lambda: not any(tab.is_running for tab in screen.desk.tabs))
+        assert screen.tab.branch == "mlxk/greet-2"
+        await screen.type("/branch --from greet-3 --name mine")
+        await screen.until(lambda: screen.tab.branch == "mlxk/mine")
+
+
 async def test_enter_sends_and_ctrl_j_breaks_the_line(opened):
     model = Scripted("Hi.")
     async with opened(model) as screen:
