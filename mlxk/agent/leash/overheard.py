@@ -71,17 +71,18 @@ class Overheard:
                     folded.feed(event)
                     if is_main:
                         self._tell(event, began)
+                    if folded.reply:
+                        # Before it goes out: with it the program may ask again, or end.
+                        await self._count(folded.reply)
+                        if is_main:
+                            self._keep(folded, began)
                     yield event
-            if folded.reply:
-                await self._count(folded.reply)
         except MlxkError as e:
             self._failed(e)
             raise
         finally:
-            if is_main:
-                self._is_busy = False
-                self.model_s += time.monotonic() - began
-                self._keep(folded)
+            if is_main and folded.reply is None:
+                self._keep(folded, began)
 
     def close(self) -> None:
         """Calls whose results never came are recorded as stopped, and what they wrote."""
@@ -129,8 +130,10 @@ class Overheard:
         if self.ttft_s is None:
             self.ttft_s = time.monotonic() - began
 
-    def _keep(self, folded: Fold) -> None:
+    def _keep(self, folded: Fold, began: float) -> None:
         """The answer as far as it came; calls only of a whole one, the others never ran."""
+        self._is_busy = False
+        self.model_s += time.monotonic() - began
         message = folded.message
         if folded.reply is None:
             parts = tuple(part for part in message.parts if isinstance(part, Text) and part.text)
