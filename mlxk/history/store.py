@@ -176,6 +176,7 @@ def _open(path: Path) -> Repo:
     except InvalidWorktreeConfiguration as e:
         raise NotARepository(f"git cannot use this repository either: {e}", path=str(path)) from e
     if repo.object_format.name != "sha1" or type(repo.refs).__name__ == "ReftableRefsContainer":
+        repo.close()
         raise RuntimeIncompatible(
             "this repository uses sha256 or reftable, which mlxk cannot write yet",
             path=str(path),
