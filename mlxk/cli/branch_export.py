@@ -64,11 +64,13 @@ def branch_export(
     """
     from mlxk.agent import exporting
     from mlxk.cli.branch import open_store
-    from mlxk.contract.errors import AlreadyExists
+    from mlxk.contract.errors import AlreadyExists, InvalidValue
     from mlxk.history.record import find
     from mlxk.system.files import write_atomic
 
     chosen = _format(form, file)
+    if file is not None and file.is_dir():
+        raise InvalidValue(f"{file} is a folder", hint="name a file")
     if file is not None and file.exists() and not force:
         raise AlreadyExists(f"{file} exists", path=str(file), hint="--force replaces it")
     with open_store() as store:
