@@ -6,8 +6,8 @@ from typing import Any
 
 from mlxk.chat.types import Image, Message, Part, Role, Text, Thinking, ToolResult, ToolUse
 from mlxk.contract import encoding
-from mlxk.contract.errors import InvalidDocument, InvalidValue
-from mlxk.wire.reading import unsupported_part
+from mlxk.contract.errors import InvalidValue
+from mlxk.wire.reading import arguments_of, unsupported_part
 
 UNSIGNED = "unsigned"
 # It changes with every request, says nothing to a model, and would spoil every cached prefix.
@@ -138,7 +138,7 @@ def _block(part: Part) -> dict[str, Any]:
         case Thinking(text, signature):
             return {"type": "thinking", "thinking": text, "signature": signature or UNSIGNED}
         case ToolUse(id, name, arguments):
-            return {"type": "tool_use", "id": id, "name": name, "input": _input(arguments)}
+            return {"type": "tool_use", "id": id, "name": name, "input": arguments_of(arguments)}
         case ToolResult(id, text, is_error):
             block = {"type": "tool_result", "tool_use_id": id, "content": text}
             return block | {"is_error": True} if is_error else block
@@ -148,12 +148,3 @@ def _block(part: Part) -> dict[str, Any]:
             source = {"type": "base64", "media_type": media_type, "data": data}
             return {"type": "image", "source": source}
     raise InvalidValue(f"a message holds no {type(part).__name__}")
-
-
-def _input(arguments: str) -> dict[str, Any]:
-    """The API wants an object even where a model wrote none."""
-    try:
-        value = encoding.loads(arguments or "{}")
-    except InvalidDocument:
-        return {"arguments": arguments}
-    return value if isinstance(value, dict) else {"arguments": arguments}

@@ -7,8 +7,8 @@ from typing import Any
 
 from mlxk.chat.types import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
 from mlxk.contract import encoding
-from mlxk.contract.errors import InvalidDocument, InvalidValue
-from mlxk.wire.reading import unsupported_part
+from mlxk.contract.errors import InvalidValue
+from mlxk.wire.reading import arguments_of, unsupported_part
 
 # What stands under these names belongs to tools and schemas: its names are not the API's.
 _OPAQUE = {
@@ -109,15 +109,6 @@ def encode_parts(
     parts: Sequence[Part], names: dict[str, str] | None = None
 ) -> list[dict[str, Any]]:
     return [_part_out(part, names or {}) for part in parts]
-
-
-def arguments_of(text: str) -> dict[str, Any]:
-    """The API wants an object even where a model wrote none."""
-    try:
-        value = encoding.loads(text or "{}")
-    except InvalidDocument:
-        return {"arguments": text}
-    return value if isinstance(value, dict) else {"arguments": text}
 
 
 def _part(part: dict[str, Any], at: str, numbers: Iterator[int] | None = None) -> Part:

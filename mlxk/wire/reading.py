@@ -1,11 +1,11 @@
-"""What the formats share when they read requests. Knows none of them."""
+"""What the formats share when they read and write. Knows none of them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlxk.chat.types import Image, Message, ToolResult
-from mlxk.contract import registry
-from mlxk.contract.errors import InvalidValue
+from mlxk.contract import encoding, registry
+from mlxk.contract.errors import InvalidDocument, InvalidValue
 from mlxk.contract.notes import note
 from mlxk.contract.validate import require
 from mlxk.system.clock import seconds
@@ -63,6 +63,15 @@ def image_url(picture: Image) -> str:
     if picture.url is not None:
         return picture.url
     return f"data:{picture.media_type or ''};base64,{picture.data or ''}"
+
+
+def arguments_of(text: str) -> dict[str, Any]:
+    """A call's arguments where the API wants an object, even where a model wrote none."""
+    try:
+        value = encoding.loads(text or "{}")
+    except InvalidDocument:
+        return {"arguments": text}
+    return value if isinstance(value, dict) else {"arguments": text}
 
 
 def shallow(value: Any, pointer: str, depth: int = _DEPTH) -> Any:
