@@ -10,7 +10,6 @@ from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
     from mlxk.deploy.installing import Installed
-    from mlxk.deploy.store import Store
 
 _MANAGER = typer.Option(help="launchd or systemd; default: this system's.")
 
@@ -45,11 +44,12 @@ def install(
 
     mlxk install --dry-run --manager launchd
     """
+    from mlxk.cli.deploy import open_store
     from mlxk.contract.errors import UsageError
     from mlxk.deploy import installing, managers
     from mlxk.deploy.services import SUPERVISOR
 
-    store = _store()
+    store = open_store()
     own = managers.manager(manager, os.environ)
     chosen = tuple(names) if names else store.names() if all else (SUPERVISOR,)
     wanted = installing.jobs(store, chosen, os.environ, sys.executable)
@@ -71,18 +71,12 @@ def uninstall(
 
     mlxk uninstall --all
     """
+    from mlxk.cli.deploy import open_store
     from mlxk.deploy import installing, managers
     from mlxk.deploy.services import SUPERVISOR
 
-    store = _store()
+    store = open_store()
     own = managers.manager(None, os.environ)
     here = tuple(sorted(managers.installed(os.environ)))
     chosen = tuple(names) if names else here if all else (SUPERVISOR,)
     return installing.uninstall(store, own, chosen)
-
-
-def _store() -> "Store":
-    from mlxk.deploy.store import Store
-    from mlxk.system import paths
-
-    return Store(paths.home())

@@ -92,9 +92,10 @@ def up(
 
     mlxk up --dry-run --json | jq -r '.data.plan[] | "\\(.action) \\(.name): \\(.reason)"'
     """
+    from mlxk.cli.deploy import open_store
     from mlxk.deploy.plan import Wish
 
-    store = _store()
+    store = open_store()
     chosen = _chosen(store, names, tier, all=all)
     wish = Wish(named=bool(names or tier), clear=clear, budget_gb=_budget(store, names, tier))
     return (yield from _raise(store, chosen, wish, dry_run=dry_run, wait=wait))
@@ -111,9 +112,10 @@ def restart(
 
     mlxk restart standard
     """
+    from mlxk.cli.deploy import open_store
     from mlxk.deploy.plan import Wish
 
-    store = _store()
+    store = open_store()
     chosen = _chosen(store, names, tier, all=all)
     wish = Wish(named=bool(names or tier), again=True, clear=True)
     return (yield from _raise(store, chosen, wish, dry_run=False, wait=wait))
@@ -132,10 +134,11 @@ def down(
 
     mlxk down --all --json | jq '.data.results[] | select(.graceful == false)'
     """
+    from mlxk.cli.deploy import open_store
     from mlxk.contract.errors import StartFailed
     from mlxk.deploy import apply, plan, status
 
-    store = _store()
+    store = open_store()
     chosen = (
         status.known_names(store) if all else _chosen(store, names, tier, all=False, running=True)
     )
@@ -165,10 +168,11 @@ def status(
     """
     import time
 
+    from mlxk.cli.deploy import open_store
     from mlxk.contract.errors import CheckFailed
     from mlxk.deploy import status as looking
 
-    store = _store()
+    store = open_store()
     for name in names or ():
         looking.require(store, name)
     chosen = tuple(names) if names else looking.known_names(store)
@@ -207,13 +211,6 @@ def _raise(
         hint = first.hint if first else None
         raise StartFailed(text, hint=hint, data=done, failed=[r.name for r in failed])
     return done
-
-
-def _store() -> "Store":
-    from mlxk.deploy.store import Store
-    from mlxk.system import paths
-
-    return Store(paths.home())
 
 
 def _host(store: "Store") -> "Host":

@@ -83,10 +83,11 @@ def watch(
     """
     import time
 
+    from mlxk.cli.deploy import open_store
     from mlxk.deploy import supervise
     from mlxk.deploy.local import Host
 
-    store = _store()
+    store = open_store()
     if until is not None:
         return _observe(store, names, until, timeout, interval)
     chosen = tuple(names) if names else None
@@ -120,9 +121,10 @@ def logs(
     """
     import time
 
+    from mlxk.cli.deploy import open_store
     from mlxk.deploy import logs as reading
 
-    store = _store()
+    store = open_store()
     if name is None:
         return Logged(reading.listing(store.home), None, truncated=False)
     store.path(name)
@@ -137,13 +139,6 @@ def logs(
         yield from lines
         yield from reading.follow(store.home, name, offset)
     return Logged(None, lines, truncated)
-
-
-def _store() -> "Store":
-    from mlxk.deploy.store import Store
-    from mlxk.system import paths
-
-    return Store(paths.home())
 
 
 def _only(store: "Store") -> Any:
