@@ -73,7 +73,7 @@ class Overview:
 
 
 class Overviews:
-    """Remembers what cannot change: the past of a commit."""
+    """Remembers what cannot change, the past of a commit, as long as a session ends with it."""
 
     def __init__(self) -> None:
         self._pasts: dict[str, Past] = {}
@@ -83,12 +83,14 @@ class Overviews:
         """`own`: the sessions that we hold ourselves, and whether they work."""
         gone = (Trashed(d.record.id, d.record.name, stamp(d.when)) for d in trash.discarded(store))
         heads = (ref.removeprefix("refs/heads/") for ref, _ in store.refs.under("refs/heads/"))
+        there = tuple(records(store))
+        self._forget_all_but({record.head for record in there})
         return Overview(
             repository=store.key.rpartition("-")[0],
             folder=str(store.root or store.common),
             checked_out=store.head_name(),
             branches=tuple(name for name in heads if not name.startswith("mlxk/")),
-            sessions=tuple(self._session(store, r, own.get(r.id)) for r in records(store)),
+            sessions=tuple(self._session(store, r, own.get(r.id)) for r in there),
             trash=tuple(gone),
         )
 
@@ -117,18 +119,24 @@ class Overviews:
             past=past,
         )
 
+    def _forget_all_but(self, heads: set[str]) -> None:
+        """Several threads look at once: what one of them forgets, another may read again."""
+        self._pasts = {head: past for head, past in tuple(self._pasts.items()) if head in heads}
+        landings = tuple(self._landings.items())
+        self._landings = {key: landed for key, landed in landings if key[0] in heads}
+
     def _past(self, record: Record) -> Past:
-        if record.head not in self._pasts:
-            self._pasts[record.head] = _read(record)
-        return self._pasts[record.head]
+        if (past := self._pasts.get(record.head)) is None:
+            past = self._pasts[record.head] = _read(record)
+        return past
 
     def _is_landed(self, store: Store, record: Record) -> bool:
         """Work that is in what is checked out; a session without work is none."""
         key = (record.head, onto := store.head())
-        if key not in self._landings:
+        if (landed := self._landings.get(key)) is None:
             changed = record.code != record.base
-            self._landings[key] = changed and trash.is_landed(store, record, onto)
-        return self._landings[key]
+            landed = self._landings[key] = changed and trash.is_landed(store, record, onto)
+        return landed
 
 
 def _read(record: Record) -> Past:
