@@ -1,12 +1,12 @@
 """The Lsp tool asks a real language server, and is not hurt by one that misbehaves."""
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 import orjson
 import pytest
+from waiting import happens
 
 from mlxk.agent import lsp
 from mlxk.agent.calls import Caller
@@ -117,5 +117,5 @@ async def test_a_server_ends_with_the_run(ask):
     await ask(
         about("diagnostics", "use.py"), named={".py": (sys.executable, "-c", program)}, timeout_s=1
     )
-    await asyncio.sleep(0.1)
-    assert subprocess.run(["pgrep", "-f", "time.sleep.40000"], check=False).returncode == 1
+    pattern = ["pgrep", "-f", "time.sleep.40000"]
+    await happens(lambda: subprocess.run(pattern, check=False).returncode == 1)

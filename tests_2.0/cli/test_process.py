@@ -1,14 +1,17 @@
 """The process boundary: one document on stdout whatever happens, and a true exit code."""
 
+import fcntl
 import os
 import signal
+import struct
 import subprocess
 import sys
-import time
+import termios
 
 import checkout
 import orjson
 import pytest
+from waiting import until
 
 from mlxk.cli.options import Options, take_options
 from mlxk.contract.validate import problems
@@ -102,6 +105,10 @@ def test_a_closed_stdout_causes_no_traceback(home):
     assert done.stderr == b""
 
 
+def unread(pipe):
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_with_an_envelope(number, code, home, tmp_path):
     fifo = tmp_path / "prompt"
@@ -110,7 +117,8 @@ def test_a_signal_ends_with_an_envelope(number, code, home, tmp_path):
     with subprocess.Popen(
         [*MLXK, "agent", "--json"], stdin=keeper, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:
-        time.sleep(1)
+        os.write(keeper, b"hello")
+        until(lambda: unread(keeper) == 0)
         child.send_signal(number)
         out, err = child.communicate(timeout=20)
     os.close(keeper)

@@ -10,6 +10,8 @@ from pathlib import Path
 import checkout
 import orjson
 import pytest
+import waiting
+from processes import gone
 
 from mlxk.contract.validate import problems
 
@@ -179,11 +181,11 @@ SLOW = f"run `touch made.txt; {NAP}`"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_a_command_keeps_the_work(repo, number, code):
+def test_a_signal_in_a_command_keeps_the_work(repo, home, number, code):
     before = checkout.fingerprint(repo)
     with start(repo, SLOW) as child:
         until(child, "tool.started")
-        time.sleep(0.5)
+        waiting.until(lambda: any(home.glob(".mlxk/worktrees/*/*/made.txt")))
         child.send_signal(number)
         began = time.monotonic()
         out, err = child.communicate(timeout=30)
@@ -196,11 +198,11 @@ def test_a_signal_in_a_command_keeps_the_work(repo, number, code):
     assert checkout.fingerprint(repo) == before
 
 
-def test_kill_9_loses_nothing_and_blocks_nobody(repo):
+def test_kill_9_loses_nothing_and_blocks_nobody(repo, home):
     before = checkout.fingerprint(repo)
     with start(repo, SLOW) as child:
         until(child, "tool.started")
-        time.sleep(0.5)
+        waiting.until(lambda: any(home.glob(".mlxk/worktrees/*/*/made.txt")))
         child.kill()
         child.communicate(timeout=30)
     _, code = run(repo, "agent", "--resume", "work", "Create b.txt containing second")
@@ -221,10 +223,7 @@ def test_the_engine_does_not_outlive_a_killed_run(repo):
         assert engines
         child.kill()
         child.communicate(timeout=30)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in engines):
-        time.sleep(0.1)
-    assert not [pid for pid in engines if Path(f"/proc/{pid}").exists()]
+    assert gone(engines)
 
 
 def children(pid):

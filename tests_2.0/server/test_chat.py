@@ -6,6 +6,7 @@ from io import BytesIO
 import orjson
 import pytest
 from scripted import CALL, HELLO, Scripted
+from waiting import happens
 
 from mlxk.chat.types import Start, TextDelta
 from mlxk.contract.errors import (
@@ -218,9 +219,9 @@ async def test_a_bug_is_a_500_and_the_next_request_works(serve, caplog):
 
 
 async def test_headers_and_heartbeats_come_while_the_model_is_silent(serve):
-    http = await serve(Scripted((0.4, *HELLO)), patience_s=0.05, heartbeat_s=0.05)
+    http = await serve(Scripted((1.0, *HELLO)), patience_s=0.05, heartbeat_s=0.05)
     response = await http.post(CHAT, json=HI | {"stream": True})
-    first = await asyncio.wait_for(response.content.readline(), 0.3)
+    first = await asyncio.wait_for(response.content.readline(), 0.9)
     assert first.startswith(b":")
     assert b"[DONE]" in await response.read()
 
@@ -230,7 +231,7 @@ async def test_leaving_closes_the_stream(serve, stream):
     model = Scripted((Start("r", "m"), TextDelta("a"), 30.0))
     http = await serve(model)
     asking = asyncio.create_task(http.post(CHAT, json=HI | {"stream": stream}))
-    await asyncio.sleep(0.1)
+    await happens(lambda: model.running)
     asking.cancel() if not stream else (await asking).close()
     await asyncio.wait_for(model.closed.wait(), 2)
     assert (await (await http.get("/health")).json())["active_sequences"] == 0
@@ -243,8 +244,7 @@ async def test_two_hundred_readers_that_leave_free_everything(serve, caplog):
     responses = [http.post(CHAT, json=HI | {"stream": True}) for _ in range(200)]
     for response in await asyncio.gather(*responses):
         response.close()
-    await asyncio.sleep(0.5)
-    assert model.running == 0
+    await happens(lambda: model.running == 0)
     assert not caplog.records
 
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from offices import Front, Office
 from scripted import HELLO, Raw, Scripted
+from waiting import happens
 
 from mlxk.chat.types import TextDelta
 from mlxk.contract.errors import ContextLengthExceeded, OutOfMemory, OverCapacity
@@ -161,8 +162,9 @@ async def test_the_queue_has_so_many_places_and_an_end(front):
     assert sum("2 requests wait" in message for _, message in said) == 2
     assert sum("within 0.3 s" in message for _, message in said) == 2
     assert {headers["Retry-After"] for _, _, headers in answers} == {"1"}
-    await asyncio.sleep(0.4)
+    await happens(lambda: front.offices["big"].where())
     assert (await front.chat("big"))[0] == 200, "the load went on"
+    assert front.diary == ["start big"]
 
 
 async def test_more_at_once_than_a_model_may_have_is_429(front):
@@ -182,7 +184,7 @@ async def test_room_is_made_by_who_was_idle_longest_and_never_by_the_busy(front)
     await front.chat("a")
     await front.chat("b")
     busy = asyncio.create_task(front.chat("a"))
-    await asyncio.sleep(0.1)
+    await happens(lambda: front.offices["a"].model.running)
     status, _, _ = await front.chat("c")
     assert (status, (await busy)[0]) == (200, 200)
     assert front.diary == ["start a", "start b", "stop b: evicted_for:c", "start c"]
@@ -205,7 +207,7 @@ async def test_one_that_others_use_directly_is_not_unloaded(front):
     body = {"messages": USER}
     url = f"{office.where().url}/v1/chat/completions"
     direct = asyncio.create_task(front.http.post(url, json=body))
-    await asyncio.sleep(0.1)
+    await happens(lambda: office.model.running)
     await front.exchange.look()
     asked = asyncio.create_task(front.chat("b"))
     assert (await direct).status == 200
@@ -305,7 +307,7 @@ async def test_what_is_only_starting_goes_on_when_the_gateway_ends(front):
     front.offices["big"] = Office(front, "big", offered=True)
     await front.arrange()
     asked = asyncio.create_task(front.chat("big"))
-    await asyncio.sleep(0.1)
+    await happens(lambda: front.diary)
     await front.exchange.leave()
     loading = front.app[STATE].models["big"]
     await loading.close()
@@ -320,7 +322,7 @@ async def test_another_plan_disturbs_nobody_and_sends_the_former_away(front):
     await front.office("stays", Scripted(SLOW), offered=True)
     await front.open()
     asked = [asyncio.create_task(front.chat(name)) for name in ("old", "stays")]
-    await asyncio.sleep(0.15)
+    await happens(lambda: all(each.model.running for each in front.offices.values()))
     stays = front.app[STATE].models["stays"]
     del front.offices["old"]
     await front.arrange()

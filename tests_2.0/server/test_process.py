@@ -12,7 +12,8 @@ import time
 import aiohttp
 import orjson
 import pytest
-from processes import MLXK, Server, gone
+from processes import MLXK, Server, descendants, gone
+from waiting import until
 
 from mlxk.contract.validate import problems
 from mlxk.hub import builtin
@@ -84,10 +85,7 @@ def test_a_second_sigint_does_not_wait(own, home):
     with own.post("/v1/chat/completions", LONG) as lines:
         next(lines)
         children = own.children()
-        own.send(signal.SIGINT)
-        time.sleep(0.3)
-        own.send(signal.SIGINT)
-        own.ended(within=3)
+        until(lambda: own.send(signal.SIGINT) or own.process.poll() is not None)
     assert gone(children)
 
 
@@ -193,7 +191,7 @@ def test_a_broken_model_is_refused_before_anything_starts(home, tmp_path):
 def test_ctrl_c_says_what_was_answered(home):
     argv = ["builtin:tiny", "hello", "--temperature", "2", "--max-tokens", "4000", "--json"]
     bias = subprocess.Popen([*MLXK, "run", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(0.7)
+    until(lambda: descendants(bias.pid))
     bias.send_signal(signal.SIGINT)
     out, err = bias.communicate(timeout=10)
     envelope = orjson.loads(out)
@@ -281,6 +279,9 @@ async def test_two_hundred_readers_that_leave_free_the_engine(tiny):
                 response.close()
 
         await asyncio.gather(*(glance() for _ in range(200)))
-    await asyncio.sleep(1)
-    health = tiny.get("/health")
-    assert (health["active_sequences"], health["queued"]) == (0, 0)
+
+    def is_idle():
+        health = tiny.get("/health")
+        return (health["active_sequences"], health["queued"]) == (0, 0)
+
+    until(is_idle)

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from processes import Server, gone
 from scripted import CALL, HELLO, Scripted
+from waiting import happens
 
 from mlxk.chat.types import Start, TextDelta
 from mlxk.contract.errors import EngineFailed, OverCapacity
@@ -182,7 +183,7 @@ async def test_each_answer_is_counted_and_logged(serve):
             await ws.send_str(orjson.dumps(HI).decode())
             while orjson.loads((await ws.receive()).data)["type"] != "response.completed":
                 pass
-    await asyncio.sleep(0.05)
+    await happens(lambda: len(lines) == 3)
     told = [orjson.loads(line) for line in lines]
     assert [(line["status"], line.get("completion_tokens")) for line in told] == [
         (200, 2),
