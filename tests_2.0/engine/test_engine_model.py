@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
+from processes import gone
 from waiting import happens
 
 from mlxk.chat.fold import gather
@@ -262,14 +262,4 @@ def test_a_process_dies_with_its_parent(tiny_model, home, moment):
         if moment == "ready":
             assert parent.stdout.readline() == "ready\n"
         parent.kill()
-    assert _is_gone(pid, within=3.0)
-
-
-def _is_gone(pid, within):
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        stat = Path(f"/proc/{pid}/stat")
-        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] in "ZX":
-            return True
-        time.sleep(0.02)
-    return False
+    assert gone([pid])

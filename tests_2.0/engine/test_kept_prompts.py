@@ -1,9 +1,8 @@
 """A server keeps what it has read on disk, without being told to."""
 
-import time
-
 import orjson
 from processes import Server
+from waiting import until
 
 
 def cached_tokens(server, text):
@@ -13,17 +12,11 @@ def cached_tokens(server, text):
     return usage["prompt_tokens_details"]["cached_tokens"]
 
 
-def wait_for_files(server):
-    end = time.monotonic() + 20
-    while not server.get("/health")["prefix_cache_files"] and time.monotonic() < end:
-        time.sleep(0.05)
-
-
 def test_a_killed_server_remembers_what_it_has_read(home):
     text = "Tell me about " + ", ".join(f"thing {n}" for n in range(60))
     first = Server("builtin:tiny", "--port", "auto").ready()
     assert cached_tokens(first, text) < 8
-    wait_for_files(first)
+    until(lambda: first.get("/health")["prefix_cache_files"])
     first.close()
     second = Server("builtin:tiny", "--port", "auto").ready()
     assert cached_tokens(second, text) > 100
