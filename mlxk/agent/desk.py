@@ -71,10 +71,12 @@ class Desk:
         await self.close()
 
     async def close(self) -> tuple[Closed, ...]:
-        """Close every tab and model. All work is kept."""
-        closed = await asyncio.gather(*(tab.close() for tab in list(self.tabs)))
+        """Close every tab and model, whatever cannot be told of one. All work is kept."""
+        closing = [asyncio.create_task(tab.close()) for tab in self.tabs]
+        if closing:
+            await asyncio.wait(closing)
         await self.models.close()
-        return tuple(closed)
+        return tuple(task.result() for task in closing)
 
     def new(
         self,

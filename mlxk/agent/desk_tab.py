@@ -264,11 +264,12 @@ class Tab:
     async def close(self) -> Closed:
         """Stop what runs and let go of the session: its work and conversation are kept."""
         await self.abort()
-        closed = Closed(self.branch, await self.is_unmerged())
-        await self._held.let_go()
-        self._work.to("closed")
-        await self._desk.forget(self)
-        return closed
+        try:
+            return Closed(self.branch, await self.is_unmerged())
+        finally:  # also when the repository cannot be read any more
+            await self._held.let_go()
+            self._work.to("closed")
+            await self._desk.forget(self)
 
     # For the desk
 

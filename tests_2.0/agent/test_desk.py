@@ -21,6 +21,7 @@ from mlxk.contract.errors import (
     ModelNotFound,
     NotFound,
     SessionBusy,
+    SessionNotFound,
     UnmergedBranch,
     UsageError,
 )
@@ -309,6 +310,16 @@ async def test_a_model_that_cannot_be_opened_is_told_and_tried_again(home, repo)
         assert tab.status().model.error == "no model gone"
         await said(tab, "greet")
         assert tab.state == "idle"
+
+
+async def test_a_session_that_cannot_be_read_any_more_is_let_go_of_all_the_same(desk_of, repo):
+    async with desk_of("Hm.") as desk:
+        tab = desk.new()
+        await said(tab, "one")
+        checkout.git(repo, "update-ref", "-d", f"refs/mlxk/sessions/{tab.session}")
+        with pytest.raises(SessionNotFound):
+            await tab.close()
+        assert (tab.state, tab.session, desk.tabs) == ("closed", None, [])
 
 
 async def test_another_model_takes_over_and_the_first_is_closed(home, repo):
