@@ -174,7 +174,7 @@ class LanguageServer:
                 self._take(message)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
-        except (InvalidDocument, ValueError, KeyError, AttributeError) as e:
+        except (InvalidDocument, ValueError, LookupError, TypeError, AttributeError) as e:
             end = ServerEnded(f"the language server said what is no JSON-RPC: {e}")
         finally:
             self._end = end

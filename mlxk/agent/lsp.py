@@ -76,6 +76,8 @@ class _Servers:
                 raise ToolError(f"the language server took longer than {seconds:g} s") from e
             except (ServerEnded, ServerRefused) as e:
                 raise ToolError(str(e)) from e
+            except (LookupError, TypeError, AttributeError) as e:
+                raise ToolError(f"the language server's answer cannot be read: {e}") from e
 
     async def _ask(self, arguments: dict[str, Any], context: Context) -> Result:
         workspace, name = context.workspace, arguments["path"]

@@ -20,6 +20,11 @@ from mlxk.system import clock
 
 BROKEN = "import sys; sys.stdin.readline(); print('hello', flush=True)"
 SILENT = "import sys; sys.stdin.read()"
+# An answer to the greeting that says nothing of what the server can do.
+EMPTY = """import sys
+answer = '{"jsonrpc": "2.0", "id": 1, "result": null}'
+print(f"Content-Length: {len(answer)}", "", answer, sep="\\r\\n", end="", flush=True)
+sys.stdin.read()"""
 
 
 @pytest.fixture
@@ -103,12 +108,14 @@ async def test_what_cannot_be_asked_is_said(ask, tree):
         (BROKEN, "the language server"),
         ("raise SystemExit(3)", "the language server has ended"),
         (SILENT, "took longer than 0.5 s"),
+        (EMPTY, "the language server's answer cannot be read"),
     ],
-    ids=["no protocol", "ends at once", "never answers"],
+    ids=["no protocol", "ends at once", "never answers", "answers nothing"],
 )
 async def test_a_bad_server_costs_its_call_only(ask, program, says):
     server = {".py": (sys.executable, "-c", program)}
-    (text,) = await ask(about("diagnostics", "use.py"), named=server, timeout_s=0.5)
+    seconds = 0.5 if program == SILENT else 20
+    (text,) = await ask(about("diagnostics", "use.py"), named=server, timeout_s=seconds)
     assert says in text
 
 
