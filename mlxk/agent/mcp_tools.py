@@ -48,7 +48,8 @@ async def opened(
 
     InvalidValue for a variable that is not set; StartFailed.
     """
-    connections = [_Connection(server, folder, server.variables(env)) for server in servers]
+    known = [server.variables(env) for server in servers]
+    connections = [_Connection(s, folder, v) for s, v in zip(servers, known, strict=True)]
     try:
         found = await asyncio.gather(*(connection.open() for connection in connections))
         yield tuple(tool for tools in found for tool in tools)
