@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from mlxk.contract.errors import InvalidValue, MlxkError, NotFound, NotRunning, UsageError
-from mlxk.system import hardware
+from mlxk.system import hardware, network
 from mlxk.system.memory import resident_bytes
-from mlxk.system.network import hostname, is_loopback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +104,7 @@ def _engine(wanted: Wanted) -> Target:
 def _server(wanted: Wanted) -> Target:
     row = _endpoint(wanted.target, wanted.api_key_env)
     model = wanted.model or _only_model(row)
-    is_here = is_loopback(hostname(row.base))
+    is_here = network.is_loopback(network.hostname(row.base))
     return Target("server", model, model, wanted.target, is_here, _remote(row, model, None))
 
 
@@ -117,7 +116,7 @@ def _deployment(wanted: Wanted, store: "Store") -> Target:
     if known is None or not known.is_alive():
         raise NotRunning(f"{name} is not running", hint=f"mlxk up {name}", name=name)
     where = local.target(declared, known, os.environ)
-    url = f"http://{f'[{where.host}]' if ':' in where.host else where.host}:{where.port}"
+    url = network.url(where.host, where.port)
     row = _endpoint(url, wanted.api_key_env or declared.api_key_env)
     model = wanted.model or declared.server.model_id or _only_model(row)
     known_as = weigh.reference(declared, store.home)
@@ -126,13 +125,14 @@ def _deployment(wanted: Wanted, store: "Store") -> Target:
 
 def _endpoint(url: str, variable: str | None) -> "Endpoint":
     """A server of OpenAI's format, under its address, with the key of that variable."""
+    from mlxk.cli.listen import key_of
     from mlxk.providers.endpoints import OWN_KEY, endpoint
 
     row = endpoint("openai", url)
     place = urlsplit(row.base).netloc
     if "@" in place:
         raise InvalidValue("a URL holds no password", hint="--api-key-env VAR")
-    key = _key(variable) if variable else row.key
+    key = key_of(variable) or row.key
     return replace(row, name=place, key=key, key_variable=variable or OWN_KEY)
 
 
@@ -205,12 +205,6 @@ def _get(row: "Endpoint", url: str) -> bytes:
         raise InvalidValue(message, hint="name the model: --model NAME") from e
     except (OSError, ValueError) as e:
         raise NotFound(f"no server answers at {row.base}", hint="mlxk serve", url=row.base) from e
-
-
-def _key(variable: str) -> str:
-    if key := os.environ.get(variable):
-        return key
-    raise InvalidValue(f"the environment variable {variable} is not set or empty")
 
 
 async def settled(opened: Opened) -> "Held | None":

@@ -18,6 +18,7 @@ from mlxk.providers.endpoints import ENDPOINTS
 from mlxk.server.deployed import Abroad
 from mlxk.server.exchange import Lodger, Plan
 from mlxk.server.line import Where
+from mlxk.system import network
 
 T = TypeVar("T")
 _UNLIMITED = 1 << 62
@@ -40,7 +41,7 @@ class Process:
         deployment = found.deployment
         own = deployment.engine.name == "mlxk"
         model = None if own else deployment.server.model_id or self._model(found)
-        url = gateway.url(found.host, found.port)
+        url = network.url(found.host, found.port)
         return Where(url, found.key, found.pid, model, own, found.is_stale)
 
     def absent(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from mlxk.deploy.document import Deployment
 from mlxk.deploy.engines import Launch
 from mlxk.deploy.stack import Stack
-from mlxk.system.network import reachable
+from mlxk.system.network import reachable, url
 
 
 def command_line(launch: Launch) -> str:
@@ -28,13 +28,13 @@ def litellm(deployments: tuple[Deployment, ...], stack: Stack | None) -> dict[st
 
 
 def _row(deployment: Deployment, route: str) -> dict[str, Any]:
-    host, port = reachable(deployment.server.host), deployment.server.port or 0
+    there = url(reachable(deployment.server.host), deployment.server.port or 0)
     key = deployment.api_key_env
     return {
         "model_name": route,
         "litellm_params": {
             "model": f"openai/{deployment.server.model_id or deployment.model}",
-            "api_base": f"http://{host}:{port}/v1",
+            "api_base": f"{there}/v1",
             "api_key": f"os.environ/{key}" if key else "none",
         },
     }

@@ -11,7 +11,7 @@ from mlxk.contract.errors import InvalidDocument, NotFound
 from mlxk.deploy import document, record
 from mlxk.deploy.document import GATEWAY, Deployment
 from mlxk.deploy.stack import Gateway, Stack
-from mlxk.system.network import reachable
+from mlxk.system.network import reachable, url
 
 if TYPE_CHECKING:
     from mlxk.deploy.store import Store
@@ -75,12 +75,7 @@ def endpoint(store: "Store") -> str | None:
     if known is None or known.port is None or not known.is_alive():
         return None
     host = stack.gateway.host if stack and stack.gateway else "127.0.0.1"
-    return url(host, known.port)
-
-
-def url(host: str, port: int) -> str:
-    name = reachable(host)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    return url(reachable(host), known.port)
 
 
 def converge(home: Path) -> None:

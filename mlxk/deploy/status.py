@@ -14,6 +14,7 @@ from mlxk.deploy.document import GATEWAY, Deployment
 from mlxk.deploy.record import Record
 from mlxk.deploy.stack import Stack
 from mlxk.deploy.store import Store
+from mlxk.system import network
 from mlxk.system.memory import resident_bytes
 
 State = Literal["healthy", "degraded", "down", "crashed", "stopped"]
@@ -158,7 +159,7 @@ def _front(stack: Stack | None, seen: Service) -> Gateway:
         name=seen.name,
         host=host,
         port=seen.port,
-        url=gateway.url(host, seen.port) if seen.port else None,
+        url=network.url(network.reachable(host), seen.port) if seen.port else None,
         state=seen.state,
         phase=seen.phase,
         desired=seen.desired,

@@ -26,8 +26,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return network.url(self.host, self.port)
 
 
 def make_app(

@@ -27,6 +27,10 @@ def hostname(url: str) -> str:
         return ""
 
 
+def url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def reachable(host: str) -> str:
     """Where a server that listens on `host` can be asked from here."""
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)

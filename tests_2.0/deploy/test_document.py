@@ -247,6 +247,12 @@ def test_groups_must_divide_the_head_dimension(store, hub_cache):
     assert [p.pointer for p in verdict.problems] == ["/kv_cache/group_size"]
 
 
+def test_litellm_is_told_an_address_of_ip_6_as_a_url():
+    one = document.parse({**TINY, "server": {"host": "::1", "port": 8001}})
+    (row,) = export.litellm((one,), None)["model_list"]
+    assert row["litellm_params"]["api_base"] == "http://[::1]:8001/v1"
+
+
 def test_litellm_gets_routes_and_fallbacks():
     one = document.parse({**TINY, "server": {"port": 8001, "model_id": "m"}})
     two = document.parse({"name": "two", "model": "a/b", "auth": {"api_key_env": "K"}})
