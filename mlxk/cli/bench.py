@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlxk.deploy.bench_gates import Gates, Verdict
 
 _MOST = 100
+_LONGEST = 2_000_000  # tokens: a typing error does not fill the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ def bench(
         str, typer.Argument(help="A model, the URL of a server, or the name of a deployment.")
     ],
     iterations: Annotated[int, typer.Option(min=1, max=1000, help="Measured rounds.")] = 3,
-    prompt_tokens: Annotated[int, typer.Option(min=1, help="Length of the prompts, about.")] = 512,
+    prompt_tokens: Annotated[
+        int, typer.Option(min=1, max=_LONGEST, help="Length of the prompts, about.")
+    ] = 512,
     max_tokens: Annotated[int, typer.Option(min=2, help="Length of the answers.")] = 128,
     concurrency: Annotated[
         str, typer.Option(help="Requests at once; several numbers are measured in turn.")
@@ -114,7 +117,9 @@ def bench(
 
         check(plot)
     if save and levels[0] != 1:
-        raise UsageError("what is saved is measured alone", hint="--concurrency 1,4,16 --save")
+        raise UsageError(
+            "--save wants the figures of one request alone", hint="--concurrency 1,4,16 --save"
+        )
     aim = found(Wanted(target, model, api_key_env, levels[-1]), paths.home())
     if save:
         _check_place(aim)

@@ -22,7 +22,7 @@ def benched(value: "Benched") -> str:
         ("Prompt", _rate(value.prompt_tps)),
         ("Generation", _rate(value.gen_tps)),
         ("First token", f"{value.ttft_s:.3f} s" if value.ttft_s is not None else "-"),
-        ("Gap", _times(value.gap_s)),
+        ("Gap", f"{_times(value.gap_s)} (median / 95 %)" if value.gap_s else "-"),
         ("Memory", f"{value.peak_memory_gb:.2f} GB" if value.peak_memory_gb else "unknown"),
     ]
     if value.tool_call is not None:
@@ -55,7 +55,8 @@ def _asked(value: "Benched") -> str:
     answered = sum(row.completion_tokens for row in value.iterations)
     requests = sum(row.concurrency - row.failed for row in value.iterations)
     length = f"{answered / requests:.0f}" if requests else "no"
-    return f"{rounds} rounds, prompts of {value.prompt_tokens}, answers of {length} tokens"
+    word = "round" if rounds == 1 else "rounds"
+    return f"{rounds} {word}, prompts of {value.prompt_tokens}, answers of {length} tokens"
 
 
 def _row(level: "Level") -> tuple[object, ...]:
