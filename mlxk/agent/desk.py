@@ -23,13 +23,14 @@ from mlxk.agent.desk_models import Models, ModelState, Opener
 from mlxk.agent.desk_tab import Closed, Tab
 from mlxk.agent.job import Bounds
 from mlxk.agent.settings import Settings
-from mlxk.contract.errors import NotFound, UnmergedBranch, UsageError
+from mlxk.contract.errors import InvalidValue, NotFound, UsageError
 from mlxk.history import trash
 from mlxk.history.record import find, records
 from mlxk.history.store import Store
 from mlxk.system import clock, paths
 from mlxk.system.clock import Clock
 
+_MOST_FUTURES = 16
 T = TypeVar("T")
 
 
@@ -134,6 +135,8 @@ class Desk:
 
     async def futures(self, spec: str, count: int, prompt: str) -> tuple[Tab, ...]:
         """So many forks of a session's last step, each with a seed of its own, all at work."""
+        if not 2 <= count <= _MOST_FUTURES:
+            raise InvalidValue(f"{count} futures are not between 2 and {_MOST_FUTURES}")
         tabs = tuple([await self.fork(spec) for _ in range(count)])
         for number, tab in enumerate(tabs):
             tab.adopt(tab.settings.varied(number), self.check, clean=None)
@@ -157,9 +160,8 @@ class Desk:
             record = find(store, spec).record
             if any(tab.session == record.id for tab in self.tabs):
                 raise UsageError(f"{record.branch} is open in a tab", hint="close the tab first")
-            if not force and not trash.is_landed(store, record, store.head()):
-                text = f"{record.branch} holds work that has not landed"
-                raise UnmergedBranch(text, hint="land it, or remove it with --force")
+            if not force:
+                trash.require_landed(store, record)
             trash.discard(store, record, self.now())
             return record.branch
 

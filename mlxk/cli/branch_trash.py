@@ -108,7 +108,6 @@ def branch_rm(
     mlxk branch rm --force first-try second-try
     """
     from mlxk.cli.branch import open_store
-    from mlxk.contract.errors import UnmergedBranch
     from mlxk.history import trash
     from mlxk.history.record import find
     from mlxk.system.clock import now
@@ -118,11 +117,8 @@ def branch_rm(
             {place.record.id: place.record for place in (find(store, n) for n in names)}.values()
         )
         for record in records:
-            if not force and not trash.is_landed(store, record, store.head()):
-                raise UnmergedBranch(
-                    f"{record.branch} holds work that has not landed",
-                    hint=f"mlxk branch land {record.name}, or rm --force",
-                )
+            if not force:
+                trash.require_landed(store, record)
         gone = tuple(_gone(trash.discard(store, record, now())) for record in records)
     return Removed(gone, f"mlxk branch restore {records[0].name}")
 

@@ -267,7 +267,6 @@ def described(files: tuple[FileChange, ...]) -> str:
     what = files[0].path
     if len(files) > 1:
         what = f"{len(files)} files: {', '.join(f.path for f in files[:3])}"
-        return f"{verb} {what} (+{added} -{deleted})"
     return f"{verb} {what} (+{added} -{deleted})"
 
 

@@ -7,7 +7,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mlxk.contract.errors import HistoryCorrupt, SessionBusy, SessionNotFound, StaleBranch
+from mlxk.contract.errors import (
+    HistoryCorrupt,
+    SessionBusy,
+    SessionNotFound,
+    StaleBranch,
+    UnmergedBranch,
+)
 from mlxk.contract.notes import note
 from mlxk.history import ledger, merge, record, worktree
 from mlxk.history.record import SESSIONS, Record
@@ -36,6 +42,15 @@ def is_landed(store: Store, history: Record, onto: str | None) -> bool:
     ours = store.tree_of(onto)
     merged = merge.trees(store, base, ours, code)
     return merged.tree == ours and not merged.conflicts
+
+
+def require_landed(store: Store, history: Record) -> None:
+    """UnmergedBranch for work that what is checked out does not have."""
+    if not is_landed(store, history, store.head()):
+        raise UnmergedBranch(
+            f"{history.branch} holds work that has not landed",
+            hint=f"mlxk branch land {history.name}, or remove it with --force",
+        )
 
 
 def discard(store: Store, history: Record, when: datetime) -> Discarded:

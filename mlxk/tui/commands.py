@@ -104,7 +104,7 @@ def _options(*names: str) -> frozenset[str]:
 COMMANDS = _table(
     Command(
         "/branch",
-        "[--from REV] [--step N | --turn N] [PROMPT]",
+        "[--from REV] [--step N | --turn N] [--name NAME] [PROMPT]",
         "another future, in a tab of its own",
         deeds.branch,
         values=_options("--from", "--step", "--turn", "--name"),

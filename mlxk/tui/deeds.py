@@ -11,8 +11,6 @@ from mlxk.tui.face import Face, Line
 if TYPE_CHECKING:
     from mlxk.agent.desk_tab import Tab
 
-_MOST_FUTURES = 16
-
 
 async def new(face: Face, line: Line) -> None:
     tab = face.desk.new()
@@ -32,7 +30,7 @@ async def branch(face: Face, line: Line) -> None:
 
 async def futures(face: Face, line: Line) -> None:
     count, _, prompt = line.rest.partition(" ")
-    if not count.isdecimal() or not 1 <= int(count) <= _MOST_FUTURES or not prompt.strip():
+    if not count.isdecimal() or not prompt.strip():
         raise UsageError("how many, and what for?", hint="/futures 3 make it faster")
     tabs = await face.desk.futures(_session(face), int(count), prompt.strip())
     for tab in reversed(tabs):

@@ -14,8 +14,6 @@ from mlxk.history.store import Store
 from mlxk.web.access import ACCESS, ENTRY, reply
 from mlxk.web.room import ROOM
 
-_FUTURES = 16
-
 
 def routes() -> list[web.RouteDef]:
     at = "/api/sessions/{session}"
@@ -65,8 +63,6 @@ async def futures(http: web.Request) -> web.Response:
     """Several branches from the last step work on one prompt at once."""
     given = await _body(http, prompt=str, count=int)
     words, count = _needed(given, "prompt"), given["count"] or 0
-    if not 2 <= count <= _FUTURES:
-        raise InvalidValue(f"{count} futures are not between 2 and {_FUTURES}")
     tabs = await http.app[ROOM].desk.futures(http.match_info["session"], count, words)
     return reply({"sessions": [tab.session for tab in tabs]})
 

@@ -148,7 +148,7 @@ def test_what_has_not_landed_is_not_removed_unasked(run, greet):
     error = run("branch", "rm", "greet")["error"]
     assert (error["type"], error["hint"]) == (
         "unmerged_branch",
-        "mlxk branch land greet, or rm --force",
+        "mlxk branch land greet, or remove it with --force",
     )
     run("branch", "land", "greet")
     assert run("branch", "rm", "greet")["status"] == "success"

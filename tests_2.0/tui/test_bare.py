@@ -55,7 +55,7 @@ async def test_commands_are_those_of_the_full_screen(told, repo):
     assert "[2] mlxk/write-it-2" in text
     assert "  1 write-it  idle\n* 2 write-it-2" in text
     assert "landed on main" in text
-    assert "/branch [--from REV] [--step N | --turn N] [PROMPT]" in text
+    assert "/branch [--from REV] [--step N | --turn N] [--name NAME] [PROMPT]" in text
     assert "usage_error: there is no command /nope" in text
     assert (repo / "n.txt").read_text() == "hi\n"
 
