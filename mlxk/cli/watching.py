@@ -84,10 +84,12 @@ def watch(
     import time
 
     from mlxk.cli.deploy import open_store
-    from mlxk.deploy import supervise
+    from mlxk.deploy import status, supervise
     from mlxk.deploy.local import Host
 
     store = open_store()
+    for name in names or ():
+        status.require(store, name)
     if until is not None:
         return _observe(store, names, until, timeout, interval)
     chosen = tuple(names) if names else None
@@ -169,8 +171,6 @@ def _observe(
     wanted = {"ready": ("healthy", "degraded"), "stopped": ("stopped",)}.get(until)
     if wanted is None:
         raise InvalidValue(f"cannot wait until {until!r}", hint="ready or stopped")
-    for name in names or ():
-        status.require(store, name)
     chosen = tuple(names) if names else status.known_names(store)
     end = time.monotonic() + timeout
     polls = 0

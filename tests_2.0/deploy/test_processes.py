@@ -311,6 +311,12 @@ def test_status_is_a_gate(stack, mode, code):
     assert done.returncode == code
 
 
+def test_a_supervisor_of_a_name_that_nobody_knows_ends_at_once(stack):
+    done = subprocess.run([*MLXK, "watch", "nobody", "--json"], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert orjson.loads(done.stdout)["error"]["type"] == "not_found"
+
+
 def test_a_supervisor_process_ends_in_good_order_and_is_alone(stack):
     stack.add("a")
     pid = stack.up("a")["a"].pid
