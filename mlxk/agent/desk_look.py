@@ -9,17 +9,22 @@ from mlxk.chat.types import Image, Message, Text, Thinking, ToolResult, ToolUse
 from mlxk.history import diff, trash
 from mlxk.history.diff import FileChange
 from mlxk.history.record import Place, Step
+from mlxk.history.sides import FileSides, sides
 from mlxk.history.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Between two commits; `patch` is a unified diff."""
+    """Between two commits; `patch` is a unified diff, and all of it."""
 
     old: str
     new: str
-    files: tuple[FileChange, ...]
+    sides: tuple[FileSides, ...]
     patch: str
+
+    @property
+    def files(self) -> tuple[FileChange, ...]:
+        return tuple(file.change for file in self.sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class History:
 
 def changes(store: Store, old: str, new: str) -> Changes:
     patch = diff.patch(store, old, new).decode(errors="replace")
-    return Changes(old, new, diff.changes(store, old, new), patch)
+    return Changes(old, new, sides(store, old, new), patch)
 
 
 def history(place: Place) -> History:

@@ -1,5 +1,6 @@
 """Long texts and changes over the whole screen, and a question that wants an answer."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import set_cell_size
@@ -11,13 +12,13 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from mlxk.tui import sides, words
+from mlxk.tui import words
 
 if TYPE_CHECKING:
     from mlxk.agent.desk_look import Changes
+    from mlxk.history.sides import FileSides, Row
 
 _MOST = 200_000
-_MOST_ROWS = 3_000
 _NARROW = 70  # columns; below, old and new do not fit side by side
 
 
@@ -75,11 +76,8 @@ class DiffPager(Pager):
         ]
         lines: list[Content] = [*files]
         half = (width - 3) // 2 if width >= _NARROW else 0
-        for number, row in enumerate(sides.rows(self._changes.patch)):
-            if number >= _MOST_ROWS:
-                lines.append(Content("… there is more: mlxk branch diff"))
-                break
-            lines.extend(_drawn(row, half))
+        for file in self._changes.sides:
+            lines.extend(_file(file, half))
         return Content("\n").join(lines)
 
 
@@ -100,27 +98,38 @@ class Confirm(ModalScreen[bool]):
         yield Static(Content(words.plain(self._question) + "\n\n") + Content.from_markup(keys))
 
 
-def _drawn(row: sides.Row, half: int) -> list[Content]:
-    if row.kind == "file":
-        return [Content(""), Content.styled(words.plain(row.title), "bold $primary")]
-    if row.kind == "hunk":
-        return [Content.styled(f"⋯ {words.plain(row.title)}", words.MUTED)]
-    is_change = row.kind == "changed"
+def _file(file: "FileSides", half: int) -> Iterator[Content]:
+    status = "" if file.change.status == "modified" else f"  {file.change.status}"
+    path = Content.styled(words.plain(file.change.path), "bold $primary")
+    yield Content("")
+    yield Content.assemble(path, (status.replace("_", " "), words.MUTED))
+    if file.change.binary:
+        yield Content.styled("a binary file", words.MUTED)
+    for hunk in file.hunks:
+        yield Content.styled("⋯", words.MUTED)
+        for row in hunk:
+            yield from _drawn(row, half)
+    if file.cut:
+        yield Content("… there is more: mlxk branch diff")
+
+
+def _drawn(row: "Row", half: int) -> list[Content]:
+    old, new, is_change = words.plain(row.old), words.plain(row.new), row.kind != "same"
     if half:
-        left = _side(row.old, half, "$error" if is_change else "")
-        right = _side(row.new, half, "$success" if is_change else "")
+        left = _side(row.old_line, old, half, "$error" if is_change else "")
+        right = _side(row.new_line, new, half, "$success" if is_change else "")
         return [Content.assemble(left, (" │ ", "$panel"), right)]
     if not is_change:
-        return [Content(f"  {words.plain(row.new.text)}")] if row.new else []
-    gone = [Content.styled(f"- {words.plain(row.old.text)}", "$text-error")] if row.old else []
-    come = [Content.styled(f"+ {words.plain(row.new.text)}", "$text-success")] if row.new else []
+        return [Content(f"  {new}")]
+    gone = [] if row.old_line is None else [Content.styled(f"- {old}", "$text-error")]
+    come = [] if row.new_line is None else [Content.styled(f"+ {new}", "$text-success")]
     return gone + come
 
 
-def _side(side: sides.Side | None, width: int, colour: str) -> Content:
+def _side(number: int | None, text: str, width: int, colour: str) -> Content:
     """One column: a number and as much of the line as fits."""
-    if side is None:
+    if number is None:
         return Content(" " * width)
-    text = set_cell_size(words.plain(side.text), max(0, width - 6))
+    fitting = set_cell_size(text, max(0, width - 6))
     style = f"on {colour} 18%" if colour else ""
-    return Content.assemble((f"{side.number:4}  ", words.MUTED), (text, style))
+    return Content.assemble((f"{number:4}  ", words.MUTED), (fitting, style))

@@ -1,38 +1,9 @@
-"""Words, columns and completion of the terminal."""
+"""Words and completion of the terminal."""
 
 import pytest
 
-from mlxk.tui import sides, words
+from mlxk.tui import words
 from mlxk.tui.complete import complete
-
-PATCH = """\
-diff --git a/a.txt b/a.txt
-index 1..2 100644
---- a/a.txt
-+++ b/a.txt
-@@ -1,4 +1,5 @@ def f
- same
--old 1
--old 2
-+new 1
-+new 2
-+new 3
- end
---- not a header
-diff --git a/gone b/gone
-deleted file mode 100644
-"""
-
-
-def test_deletions_stand_beside_the_additions_that_follow():
-    found = list(sides.rows(PATCH))
-    assert [row.kind for row in found[:3]] == ["file", "hunk", "same"]
-    pairs = [(r.old and r.old.text, r.new and r.new.text) for r in found if r.kind == "changed"]
-    assert pairs[:3] == [("old 1", "new 1"), ("old 2", "new 2"), (None, "new 3")]
-    assert pairs[3] == ("-- not a header", None)
-    numbers = [(r.old.number, r.new.number) for r in found if r.kind == "same"]
-    assert numbers == [(1, 1), (4, 5)]
-    assert [r.title for r in found if r.kind == "file"] == ["a.txt", "gone"]
 
 
 @pytest.mark.parametrize(
