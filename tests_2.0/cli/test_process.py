@@ -249,6 +249,7 @@ def test_a_folder_that_is_gone_is_named(home, tmp_path):
 
 
 @pytest.mark.parametrize("flag", ["--max-seconds", "--temperature", "--tool-timeout"])
-def test_not_a_number_is_refused(flag, home):
+def test_not_a_number_is_refused(flag, home, monkeypatch):
+    monkeypatch.chdir(home)
     value, code = envelope("agent", "hello", flag, "nan", "--json")
     assert (value["error"]["type"], code) in (("invalid_value", 2), ("usage_error", 2))

@@ -65,8 +65,7 @@ async def test_all_of_a_crowd_are_answered_or_told_to_come_back(serve, home):
         await model.ready()
         http = await serve(model)
         http.connector._limit = 0
-        names = [name for name in REQUESTS for _ in range(8)]
-        asked = (http.post(path, json=body) for path, body in map(REQUESTS.get, names))
+        asked = (http.post(path, json=body) for path, body in REQUESTS.values() for _ in range(8))
         answers = await asyncio.gather(*asked)
         statuses = {answer.status for answer in answers}
         assert statuses <= {200, 503}

@@ -271,14 +271,14 @@ class Google:
 
     async def ask(self, ask: Ask) -> Said:
         if ask.stream:
-            chunks = [
-                c async for c in await self.models.generate_content_stream(**self.request(ask))
-            ]
+            stream = await self.models.generate_content_stream(**self.request(ask))
+            chunks = [chunk async for chunk in stream]
         else:
             chunks = [await self.models.generate_content(**self.request(ask))]
         said = Said()
         for chunk in chunks:
-            (candidate,) = chunk.candidates
+            (candidate,) = chunk.candidates or [None]
+            assert candidate is not None
             for part in candidate.content.parts or ():
                 if part.function_call:
                     said.calls.append((part.function_call.name, part.function_call.args))
@@ -309,13 +309,14 @@ class LiteLLM:
         import litellm
 
         self.litellm = litellm
+        self.module: Any = litellm  # which does not say what it exports
         self.refusal, self.timeout = openai.APIError, openai.APITimeoutError
         self.where = {"api_base": f"{url}{path}", "api_key": "none", "num_retries": retries}
         self.prefix = prefix
 
     async def close(self):
         with suppress(AttributeError):
-            await self.litellm.close_litellm_async_clients()
+            await self.module.close_litellm_async_clients()
 
     def request(self, ask: Ask):
         body = chat_request(ask)
@@ -323,7 +324,7 @@ class LiteLLM:
 
     async def ask(self, ask: Ask) -> Said:
         if ask.stream:
-            stream = await self.litellm.acompletion(
+            stream: Any = await self.litellm.acompletion(
                 **self.request(ask), stream=True, stream_options={"include_usage": True}
             )
             chunks = [chunk async for chunk in stream]
