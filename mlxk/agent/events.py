@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
+from mlxk.chat.types import Usage
 from mlxk.system.clock import Clock, stamp
 
 StopReason = Literal[
@@ -117,6 +118,11 @@ class Used:
     cached_tokens: int
     context_used: int
     context_limit: int | None
+
+    @classmethod
+    def of(cls, usage: Usage, limit: int | None) -> Self:
+        parts = usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens
+        return cls(*parts, usage.total_tokens, limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,16 +114,8 @@ class Loop:
         reply = await self._ask(form)
         self.result = reply.message.text.strip() or self.result
         self._meter.add(reply.usage)
-        usage, limit = reply.usage, await context_limit(self._model)
-        self._sender.send(
-            events.Used(
-                usage.prompt_tokens,
-                usage.completion_tokens,
-                usage.cached_tokens,
-                usage.total_tokens,
-                limit,
-            )
-        )
+        limit = await context_limit(self._model)
+        self._sender.send(events.Used.of(reply.usage, limit))
         self._recorder.add(reply.message)
         for crossed in self._meter.crossed():
             self._sender.send(events.Budget(*crossed))

@@ -148,17 +148,9 @@ class Overheard:
             self._sender.send(events.ToolStarted(use.id, use.name, use.arguments))
 
     async def _count(self, reply: Reply) -> None:
-        usage, limit = reply.usage, await context_limit(self._model)
-        self._meter.add(usage)
-        self._sender.send(
-            events.Used(
-                usage.prompt_tokens,
-                usage.completion_tokens,
-                usage.cached_tokens,
-                usage.total_tokens,
-                limit,
-            )
-        )
+        limit = await context_limit(self._model)
+        self._meter.add(reply.usage)
+        self._sender.send(events.Used.of(reply.usage, limit))
         for crossed in self._meter.crossed():
             self._sender.send(events.Budget(*crossed))
 
