@@ -36,21 +36,23 @@ def summary(report: "Report | WebPage | Rehearsal", _: dict[str, Any]) -> str:
 
 def live(out: TextIO | None, err: TextIO) -> "Callable[[Event], None]":
     """People see the words on stdout and the calls on stderr; with --json nothing but stderr."""
+    from mlxk.system.terminal import shown
 
     def show(event: "Event") -> None:
         data: Any = event.data
         match event.type:
             case "text.delta" if out is not None:
-                out.write(data.text)
+                out.write(shown(data.text, out))
                 out.flush()
             case "tool.started":
                 if out is not None:
                     out.flush()
-                err.write(f"• {data.name} {data.arguments[:200]}\n")
+                err.write(shown(f"• {data.name} {data.arguments[:200]}\n", err))
             case "tool.finished" if not data.ok:
-                err.write(f"  {data.text.splitlines()[0][:200] if data.text else 'failed'}\n")
+                line = data.text.splitlines()[0][:200] if data.text else "failed"
+                err.write(shown(f"  {line}\n", err))
             case "retry":
-                err.write(f"  again in {data.wait_s:g} s: {data.reason}\n")
+                err.write(shown(f"  again in {data.wait_s:g} s: {data.reason}\n", err))
             case "run.finished" if out is not None:
                 out.write("\n")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mlxk.contract import encoding
 from mlxk.contract.errors import InvalidDocument
 from mlxk.system.lines import Lines
+from mlxk.system.terminal import plain
 
 if TYPE_CHECKING:
     from mlxk.agent.events import PermissionAsked
@@ -26,7 +27,7 @@ async def answers(source: str | None) -> AsyncGenerator["Answer | None", None]:
     async def answer(asked: "PermissionAsked") -> bool:
         while True:
             if source == "terminal":
-                sys.stderr.write(f"{asked.name} {asked.about}\nallow? [y/N] ")
+                sys.stderr.write(plain(f"{asked.name} {asked.about}\nallow? [y/N] "))
                 sys.stderr.flush()
             line = await lines.next()
             if not line:

@@ -27,6 +27,7 @@ from mlxk.contract.errors import (
 )
 from mlxk.contract.notes import collecting
 from mlxk.system.files import as_error
+from mlxk.system.terminal import shown
 
 Emit = Callable[[object], None]
 
@@ -197,13 +198,13 @@ def _tell(envelope: Envelope, call: Call | None) -> None:
     if call and envelope.data is not None:
         text = call.command.human(envelope.data, call.arguments)
         if text:
-            print(text)
+            print(shown(text, sys.stdout))
     for note in envelope.warnings:
-        print(f"warning: {note.message}", file=sys.stderr)
+        print(shown(f"warning: {note.message}", sys.stderr), file=sys.stderr)
     if envelope.error:
-        print(f"mlxk: {envelope.error.message}", file=sys.stderr)
+        print(shown(f"mlxk: {envelope.error.message}", sys.stderr), file=sys.stderr)
         if envelope.error.hint:
-            print(f"hint: {envelope.error.hint}", file=sys.stderr)
+            print(shown(f"hint: {envelope.error.hint}", sys.stderr), file=sys.stderr)
 
 
 def _bug(e: BaseException) -> InternalError:

@@ -50,9 +50,11 @@ def _answer_text(value: Answered, arguments: dict[str, Any]) -> str:
 
 
 def _live(out: TextIO | None, err: TextIO) -> "Callable[[Said], None]":
+    from mlxk.system.terminal import shown
+
     def show(event: Said) -> None:
         if out is not None and event.type == "text":
-            out.write(event.text)
+            out.write(shown(event.text, out))
             out.flush()
 
     return show

@@ -57,9 +57,13 @@ def _logged(value: Logged, _: dict[str, Any]) -> str:
 
 
 def _line(out: TextIO | None, err: TextIO) -> "Callable[[Line], None]":
+    from mlxk.system.terminal import shown
+
+    to = out or err
+
     def show(line: "Line") -> None:
-        (out or err).write(line.text + "\n")
-        (out or err).flush()
+        to.write(shown(line.text, to) + "\n")
+        to.flush()
 
     return show
 

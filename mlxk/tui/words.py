@@ -1,8 +1,9 @@
 """What is shown in words, the same in every face on a terminal. Knows no widgets."""
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
+
+from mlxk.system import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +18,6 @@ if TYPE_CHECKING:
 _SUBJECTS = ("command", "path", "pattern", "name", "prompt", "url")
 _SHOWN = 200
 MUTED = "$foreground 60%"  # a style of the full screen
-# Sequences that steer a terminal, other control characters, and those that turn the direction of
-# what follows: what a model or a tool writes must not paint over the rest.
-_STEERING = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b."
-    r"|\r(?=\n)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)
 _STATES = {
     "idle": "ready",
     "running": "working",
@@ -35,7 +30,7 @@ _STATES = {
 
 def plain(text: str) -> str:
     """`text` without what would steer the terminal. Tabs become spaces."""
-    return _STEERING.sub("", text).expandtabs(4)
+    return terminal.plain(text).expandtabs(4)
 
 
 def call(name: str, arguments: str) -> str:
