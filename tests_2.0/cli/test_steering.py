@@ -59,5 +59,6 @@ async def test_a_call_cannot_hide_what_it_asks_for(capsys, monkeypatch):
     monkeypatch.setattr("mlxk.cli.answers.Lines", lambda: Lines(reader))
     asked = events.PermissionAsked("1", "Bash", "rm -rf .\x1b[2K\rls")
     async with answers("terminal") as answer:
+        assert answer is not None
         assert await answer(asked) is False
     assert capsys.readouterr().err == "Bash rm -rf .ls\nallow? [y/N] "
