@@ -1,4 +1,7 @@
-"""A run as a log that people follow with `tail -f`: words as they come, a line for all else."""
+"""A run as a log that people follow with `tail -f`: words as they come, a line for all else.
+
+It is often read on a terminal: nothing in it steers one.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,6 +17,7 @@ from mlxk.contract.encoding import valid
 from mlxk.contract.errors import InvalidValue
 from mlxk.contract.notes import note
 from mlxk.system.files import translated
+from mlxk.system.terminal import plain
 
 _SHOWN = 4_000  # characters of what a tool said
 _SILENT = ("heartbeat", "tool.output", "file.changed")
@@ -33,9 +37,9 @@ class Logbook:
         self._first = self._first or event.session
         match event.data:
             case events.TextDelta(text):
-                self._say(event.session, "", _harmless(text))
+                self._say(event.session, "", plain(text))
             case events.ThinkingDelta(text):
-                self._say(event.session, "thinking: ", _harmless(text))
+                self._say(event.session, "thinking: ", plain(text))
             case _ if event.type not in _SILENT:
                 self._end_words(event.session)
                 self._line(event, _told(event.data, self._prompt))
@@ -142,13 +146,8 @@ def _plain(data: events.Payload) -> dict[str, Any]:
 
 def _cut(text: str, most: int) -> str:
     left = len(text) - most
-    kept = _harmless(text[:most])
+    kept = plain(text[:most])
     return f"{kept}\n… {left} more characters" if left > 0 else kept
-
-
-def _harmless(text: str) -> str:
-    """Without what a terminal would obey: a log is often read on one."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def _indented(text: str, mark: str = "  ") -> str:
