@@ -32,6 +32,8 @@ class Bare:
         self._left = False
         self._is_over = False  # the input
         self._asked = asyncio.Event()
+        self._present = asyncio.Event()  # cleared while the terminal is lent to a command
+        self._present.set()
         self._at_start = True  # of a line on the screen
         self._listening: dict[int, Subscription] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,14 +116,19 @@ class Bare:
         elif line.startswith("!"):
             await self.tab.command(line[1:].strip())
         elif line.startswith("$"):
-            self._interactive(line[1:].strip())
+            await self._interactive(line[1:].strip())
         elif line:
             self.tab.submit(line)
 
-    def _interactive(self, line: str) -> None:
-        """The command has the terminal to itself, as in the person's own shell."""
+    async def _interactive(self, line: str) -> None:
+        """The command has the terminal to itself; the agents go on meanwhile."""
+        folder = self.tab.folder
         self._out.flush()
-        subprocess.run(line, shell=True, cwd=self.tab.folder, check=False)
+        self._present.clear()
+        try:
+            await asyncio.to_thread(subprocess.run, line, shell=True, cwd=folder, check=False)
+        finally:
+            self._present.set()
         self.tab.record_files(f"$ {line}")
 
     async def _rest(self) -> None:
@@ -150,6 +157,8 @@ class Bare:
 
     def _stop(self) -> None:
         """Ctrl-C."""
+        if not self._present.is_set():
+            return  # it is meant for the command
         if self.tab.is_busy:
             self._tasks.add(asyncio.create_task(self._abort()))
         else:
@@ -169,6 +178,7 @@ class Bare:
     async def _follow(self, tab: "Tab", news: "Subscription") -> None:
         with news:
             async for one in news:
+                await self._present.wait()
                 self._show(tab, one)
 
     def _show(self, tab: "Tab", news: "News") -> None:

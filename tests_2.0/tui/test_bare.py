@@ -77,6 +77,17 @@ async def test_a_persons_command_is_shown(told):
     assert text == "ab\nexit code 3\n"
 
 
+async def test_the_agent_works_on_while_a_command_has_the_terminal(told, home, tmp_path):
+    there = (
+        f"until find '{home}' -name n.txt | grep -q .; do sleep 0.1; done; touch '{tmp_path}/seen'"
+    )
+    (tmp_path / "wait.sh").write_text(there)
+    lines = ["write it", f"$timeout 20 sh '{tmp_path}/wait.sh'"]
+    text = await told(lines, WRITE, "Done.", asks=True)
+    assert (tmp_path / "seen").exists()
+    assert "Done." in text
+
+
 async def test_a_failure_is_told_and_the_next_line_is_taken(told):
     text = await told(["greet", "again"], EngineFailed("it died", hint="once more"), "Here.")
     assert "error: engine_failed: it died\n  once more" in text
