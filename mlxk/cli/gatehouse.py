@@ -2,23 +2,26 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
 
 from mlxk.chat.model import ChatModel
 from mlxk.contract.errors import InvalidDocument, Locked, NotFound, NotRunning
 from mlxk.contract.notes import note
-from mlxk.deploy import apply, demand, gateway, weigh
+from mlxk.deploy import apply, demand, gateway, record, weigh
+from mlxk.deploy.document import GATEWAY
 from mlxk.deploy.local import Host
+from mlxk.deploy.record import Record
 from mlxk.deploy.stack import Stack
 from mlxk.providers.client import Patience, RemoteModel
 from mlxk.providers.endpoints import ENDPOINTS
 from mlxk.server.deployed import Abroad
 from mlxk.server.exchange import Lodger, Plan
 from mlxk.server.line import Where
-from mlxk.system import network
+from mlxk.system import network, process
 
 T = TypeVar("T")
 _UNLIMITED = 1 << 62
@@ -128,6 +131,24 @@ def plan(host: Host, stack: Stack, cloud: tuple[tuple[str, ChatModel], ...]) -> 
         cloud,
         stack.gateway.max_per_model,
     )
+
+
+@asynccontextmanager
+async def recorded(host: Host, port: int) -> AsyncIterator[None]:
+    """One that `up` did not start is known all the same; when it ends, it is forgotten."""
+    home = host.store.home
+    before = record.read(home, GATEWAY) or Record(GATEWAY)
+    if before.pid == os.getpid():
+        yield
+        return
+    digest, now = host.store.load(GATEWAY).digest, time.time()
+    own = before.of(process.identity())
+    own = replace(own, desired="running", held=False, port=port, config_digest=digest)
+    record.write(home, replace(own, started_at=now, ready_at=now))
+    try:
+        yield
+    finally:
+        record.forget(home, GATEWAY)
 
 
 def cloud_key(host: Host) -> str | None:

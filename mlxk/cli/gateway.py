@@ -10,8 +10,7 @@ from mlxk.cli.registry import Ongoing, command
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncGenerator, Callable
 
     from mlxk.cli.gatehouse import Cloud
     from mlxk.deploy.local import Host
@@ -91,7 +90,7 @@ async def _service(
     import signal
     from contextlib import AsyncExitStack
 
-    from mlxk.cli.gatehouse import Cloud
+    from mlxk.cli.gatehouse import Cloud, recorded
     from mlxk.contract.errors import Locked
     from mlxk.deploy import gateway as front
     from mlxk.server.app import drain, listening, make_app
@@ -118,7 +117,7 @@ async def _service(
         cloud = Cloud(opened)
         answers = await _arranged(host, stack, exchange, cloud)
         address = await opened.enter_async_context(listening(app, port))
-        await opened.enter_async_context(_recorded(host, address.port))
+        await opened.enter_async_context(recorded(host, address.port))
         models, may_leave = answers
         yield Opened(
             address.url, address.host, address.port, os.getpid(), stack.name, models, may_leave
@@ -179,36 +178,6 @@ async def _kept(
         except MlxkError as e:
             if tell is not None:
                 tell(_complaint(e))
-
-
-def _recorded(host: "Host", port: int) -> "AbstractAsyncContextManager[None]":
-    """One that `up` did not start is known all the same; when it ends, it is forgotten."""
-    import time
-    from contextlib import asynccontextmanager
-    from dataclasses import replace
-
-    from mlxk.deploy import record
-    from mlxk.deploy.document import GATEWAY
-    from mlxk.deploy.record import Record
-    from mlxk.system import process
-
-    @asynccontextmanager
-    async def known() -> "AsyncIterator[None]":
-        home = host.store.home
-        before = record.read(home, GATEWAY) or Record(GATEWAY)
-        if before.pid == os.getpid():
-            yield
-            return
-        digest, now = host.store.load(GATEWAY).digest, time.time()
-        own = before.of(process.identity())
-        record.write(home, replace(own, desired="running", port=port, config_digest=digest,
-                                   held=False, started_at=now, ready_at=now))  # fmt: skip
-        try:
-            yield
-        finally:
-            record.forget(home, GATEWAY)
-
-    return known()
 
 
 def _complaint(error: Exception) -> bytes:
