@@ -465,6 +465,7 @@ class ProviderRefused(ProviderError):
     """It understood us and said no: asking the same again will not help."""
 
     type = "provider_refused"
+    http_status = 400
     retryable = False
 
 
