@@ -9,6 +9,7 @@ from sessions import started
 from mlxk.contract.errors import InvalidValue
 from mlxk.contract.notes import collecting
 from mlxk.history import trash
+from mlxk.history.record import find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
 
@@ -73,7 +74,7 @@ def test_the_next_session_does_not_inherit_it(repo, home):
         session.carry([".env", "modules"])
         session.append(b"", when=WHEN, paths=None)
     with Store.open(repo.root, home / ".mlxk") as store:
-        trash.discard(store, session.record, WHEN)
+        trash.discard(store, find(store, session.id).record, WHEN)
         with Session.create(store, b"{}", name="next", when=WHEN) as after:
             names = sorted(p.name for p in after.worktree.iterdir())
             assert names == [".git", ".gitignore", "a"]
