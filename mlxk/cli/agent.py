@@ -114,7 +114,7 @@ def agent(
 
     mlxk agent
     """
-    from mlxk.cli.face import DeskWanted, for_people, has_screen, open_terminal
+    from mlxk.cli.face import DeskWanted, for_people, has_screen, open_terminal, wants_json
 
     if no_git:
         _without_git()
@@ -150,6 +150,7 @@ def agent(
         unfit: dict[str, object] = {"--futures": futures > 1, "--land": land, "--branch": branch}
         unfit |= {"--output-schema": output_schema, "--input-format": input_format}
         unfit |= {"--dry-run": dry_run, "--leash": leash, "--stream": stream}
+        unfit |= {"--bare": web and bare, "--json": bare and not web and wants_json()}
         first = for_people(unfit, prompt, more, web=web, bare=bare)
         if web:
             from mlxk.cli.web import Wanted, page

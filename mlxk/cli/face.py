@@ -48,10 +48,16 @@ def make_desk(wanted: DeskWanted) -> "Desk":
 def has_screen() -> bool:
     """Whether keys and a full screen are there, and nobody wants JSON."""
     from mlxk.cli import words
+
+    if wants_json():
+        return False
+    return words.is_terminal() and sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def wants_json() -> bool:
     from mlxk.cli.options import take_options
 
-    as_json = take_options(sys.argv[1:], os.environ)[0].json
-    return not as_json and words.is_terminal() and sys.stdout.isatty() and sys.stderr.isatty()
+    return take_options(sys.argv[1:], os.environ)[0].json
 
 
 def for_people(

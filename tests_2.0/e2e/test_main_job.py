@@ -101,6 +101,7 @@ def test_a_repository_without_commits_works(home, tmp_path):
         (["agent", ASK, "--model", "no/such"], "model_not_found", 1, "mlxk"),
         (["agent", ASK, "--frobnicate"], "usage_error", 2, "mlxk agent --help"),
         (["agent", "  "], "usage_error", 2, "mlxk agent"),
+        (["agent", "--bare"], "usage_error", 2, "mlxk agent"),
         (["agent", ASK, "--tools", "Read,Delete"], "invalid_value", 2, "Read, Write, Edit"),
         (["agent", ASK, "--resume", "nothing"], "session_not_found", 1, "mlxk branch list"),
         (["agent", ASK, "--branch", "../x"], "invalid_value", 2, "letters"),

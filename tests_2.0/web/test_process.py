@@ -101,7 +101,7 @@ def test_what_is_not_there_is_said_before_any_page(repo, flag, error):
     assert orjson.loads(wrong.stdout)["error"]["type"] == error
 
 
-@pytest.mark.parametrize("argv", [["--land"], ["--futures", "2"], ["--port", "x"]])
+@pytest.mark.parametrize("argv", [["--land"], ["--futures", "2"], ["--port", "x"], ["--bare"]])
 def test_what_does_not_go_with_a_page_is_refused(repo, argv):
     done = subprocess.run(
         [*MLXK, "agent", "--web", "--json", *argv],
