@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlxk.contract import encoding
-from mlxk.contract.errors import InvalidDocument
+from mlxk.contract.errors import InvalidDocument, MlxkError
+from mlxk.contract.notes import note
 from mlxk.system import files, paths, process
 from mlxk.system.process import Identity
 
@@ -37,20 +38,26 @@ class Running:
 def announced(running: Running) -> Iterator[Callable[[Running], None]]:
     """Known to others of this home as long as the block lasts, or the process.
 
-    What it gives says something new of the same server.
+    What it gives says something new of the same server. A home that cannot be written (full,
+    read-only) is no reason not to serve.
     """
     who = process.identity()
     path = _folder() / f"{os.getpid()}.json"
 
     def tell(now: Running) -> None:
         value = {"process": who, "server": now}
-        files.write_atomic(path, encoding.dumps(value, newline=True), mode=0o600, durable=False)
+        data = encoding.dumps(value, newline=True)
+        try:
+            files.write_atomic(path, data, mode=0o600, durable=False)
+        except (MlxkError, OSError) as e:
+            note("unannounced", f"mlxk run and agent will not find this server: {e}")
 
     tell(running)
     try:
         yield tell
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 def serving(folder: Path) -> tuple[Running, str] | None:
