@@ -23,6 +23,9 @@ _SECRETS = (
     ".claude.json", ".claude/.credentials.json", ".codex/auth.json", ".gemini/oauth_creds.json",
 )  # fmt: skip
 
+# Fresh and empty for each confined command.
+_EMPTY = ("/tmp", "/var/tmp", "/run")
+
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
@@ -52,7 +55,7 @@ class Confinement:
 
     def _bubblewrap(self) -> list[str]:
         argv = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-        argv += ["--tmpfs", "/tmp", "--tmpfs", "/var/tmp", "--tmpfs", "/run"]
+        argv += [word for place in _EMPTY for word in ("--tmpfs", place)]
         resolver = Path(os.path.realpath("/etc/resolv.conf"))
         if self.network and resolver.is_file():
             argv += ["--ro-bind", str(resolver), str(resolver)]
@@ -84,7 +87,14 @@ def confinement(
     kind = _kind()
     if kind == "none":
         note("unconfined", "no bubblewrap or sandbox-exec here: Bash commands run unconfined")
-    return Confinement(kind, root, visible, network, home or Path.home())
+    seen = (*visible, *_programs())
+    return Confinement(kind, root, seen, network, home or Path.home())
+
+
+def _programs() -> tuple[Path, ...]:
+    """The Python environment in use, when it lies where a confined command finds nothing."""
+    used = {Path(sys.prefix), Path(os.environ.get("VIRTUAL_ENV") or sys.prefix)}
+    return tuple(p for p in sorted(used) if p.is_dir() and any(map(p.is_relative_to, _EMPTY)))
 
 
 def leashed(argv: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import mlxk
@@ -43,12 +43,14 @@ class Child(asyncio.Protocol):
         return self._process.pid if self._process else None
 
     async def start(self, program: Sequence[str], log: Path, *, on_cpu: bool) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
+        with ExitStack() as stack:
+            ours, theirs = map(stack.enter_context, socket.socketpair())
             argv = [*program, str(theirs.fileno()), str(os.getpid())]
             self._process = spawn(argv, log, environment(on_cpu=on_cpu), fd=theirs.fileno())
-        loop = asyncio.get_running_loop()
-        await loop.create_unix_connection(lambda: self, sock=ours)
+            theirs.close()
+            loop = asyncio.get_running_loop()
+            await loop.create_unix_connection(lambda: self, sock=ours)
+            stack.pop_all()
 
     def send(self, command: Command) -> None:
         if self._transport and not self._transport.is_closing():

@@ -72,6 +72,7 @@ class Overheard:
                     if is_main:
                         self._tell(event, began)
                     if folded.reply:
+                        self.error = None
                         # Before it goes out: with it the program may ask again, or end.
                         await self._count(folded.reply)
                         if is_main:
