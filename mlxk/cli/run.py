@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
+from mlxk.cli import division
 from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
@@ -81,15 +82,9 @@ def run(
     image: Annotated[
         list[Path] | None, typer.Option(help="A picture that belongs to the question.")
     ] = None,
-    ranks: Annotated[
-        int | None, typer.Option(min=1, help="Divide the model among so many processes.")
-    ] = None,
-    hostfile: Annotated[
-        Path | None, typer.Option(help="The machines to divide it among, as mlx.launch wants them.")
-    ] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="How ranks speak: ring, jaccl, jaccl-ring or nccl.")
-    ] = None,
+    ranks: division.Ranks = None,
+    hostfile: division.Hostfile = None,
+    backend: division.Backend = None,
 ) -> "Generator[Said, None, Answered]":
     """Ask a model; without a question, on a terminal, chat with it.
 

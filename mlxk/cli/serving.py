@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlxk.cli import division
 from mlxk.cli.registry import Ongoing, command
 
 if TYPE_CHECKING:
@@ -58,15 +59,9 @@ def serve(
     prefix_cache_size: Annotated[
         float, typer.Option(min=0, help="Gigabytes that they may take on disk; 0 is none.")
     ] = 16,
-    ranks: Annotated[
-        int | None, typer.Option(min=1, help="Divide each model among so many processes.")
-    ] = None,
-    hostfile: Annotated[
-        Path | None, typer.Option(help="The machines to divide it among, as mlx.launch wants them.")
-    ] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="How ranks speak: ring, jaccl, jaccl-ring or nccl.")
-    ] = None,
+    ranks: division.Ranks = None,
+    hostfile: division.Hostfile = None,
+    backend: division.Backend = None,
     keep_alive: Annotated[
         str | None, typer.Option(help="Unload a model idle so long: 5m, 1h; -1 is never.")
     ] = None,
