@@ -38,12 +38,19 @@ def live(out: TextIO | None, err: TextIO) -> "Callable[[Event], None]":
     """People see the words on stdout and the calls on stderr; with --json nothing but stderr."""
     from mlxk.system.terminal import shown
 
+    is_line_open = False
+
     def show(event: "Event") -> None:
+        nonlocal is_line_open
         data: Any = event.data
         match event.type:
+            case "turn.started" if out is not None and is_line_open:
+                out.write("\n")
+                is_line_open = False
             case "text.delta" if out is not None:
                 out.write(shown(data.text, out))
                 out.flush()
+                is_line_open = not data.text.endswith("\n")
             case "tool.started":
                 if out is not None:
                     out.flush()
