@@ -78,7 +78,7 @@ def _label(number: int, status: "Status", here: bool) -> Content:
     mark, colour = _MARKS[status.state]
     ground = " on $panel" if here else ""
     style = f"bold $foreground{ground}" if here else words.MUTED
-    name = words.one_line(status.name, _LONGEST)
+    name = words.both_ends(status.name, _LONGEST)
     return Content.assemble(
         (f" {number} ", style), (mark, f"{colour}{ground}"), (f" {name} ", style), " "
     )

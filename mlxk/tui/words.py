@@ -50,6 +50,11 @@ def one_line(text: str, limit: int = _SHOWN) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def both_ends(name: str, limit: int) -> str:
+    """Names of futures differ at their ends."""
+    return name if len(name) <= limit else f"{name[: limit - 7]}…{name[-6:]}"
+
+
 def clipped(text: str, most: int) -> str:
     """The first lines, and how many more there are."""
     lines = text.rstrip("\n").split("\n", most)

@@ -47,3 +47,10 @@ def test_commands_options_and_paths_are_completed(tmp_path):
     assert complete("look at src/g", tmp_path) == ("look at src/gre", found)
     assert complete("nothing ", tmp_path) == ("nothing ", [])
     assert complete("nowhere/x", tmp_path) == ("nowhere/x", [])
+
+
+def test_a_long_name_of_a_tab_keeps_its_end():
+    assert words.both_ends("greet", 24) == "greet"
+    first, second = "create-a-file-hello-txt-containing", "create-a-file-hello-txt-containing-2"
+    shown = words.both_ends(first, 24), words.both_ends(second, 24)
+    assert shown == ("create-a-file-hel…aining", "create-a-file-hel…ning-2")
