@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 Format = Literal["ndjson", "markdown", "html"]
 _FORMATS: dict[str, Format] = {"ndjson": "ndjson", "markdown": "markdown", "html": "html"}
-_SUFFIXES: dict[str, Format] = {".md": "markdown", ".markdown": "markdown", ".html": "html"}
+_SUFFIXES: dict[str, Format] = {
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    "": "ndjson",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,11 @@ def _format(form: str | None, file: Path | None) -> Format:
     from mlxk.contract.errors import InvalidValue
 
     if form is None:
-        return _SUFFIXES.get(file.suffix.lower(), "ndjson") if file else "ndjson"
+        suffix = file.suffix.lower() if file else ""
+        if suffix not in _SUFFIXES:
+            known = ", ".join(filter(None, _SUFFIXES))
+            raise InvalidValue(f"no format ends in {suffix}", hint=f"{known}, or --format")
+        return _SUFFIXES[suffix]
     if form not in _FORMATS:
         raise InvalidValue(f"no format {form!r}", hint=f"one of {', '.join(_FORMATS)}")
     return _FORMATS[form]

@@ -149,6 +149,8 @@ async def _service(
 
     lodgers, first = residents(wanted)
     app = make_app({each.name: each for each in lodgers}, options)
+    for target in options.aliases.values():
+        app[STATE].pick(target)  # ModelNotFound now rather than at the first request
     if reload is not None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, reload, app[STATE], lodgers[0])

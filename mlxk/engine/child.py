@@ -10,10 +10,11 @@ import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import IO
 
 import mlxk
+from mlxk.contract.notes import note
 from mlxk.engine.protocol import Command, Decoder, Report, encode
-from mlxk.system.files import translated
 from mlxk.system.process import child_environment
 
 # What MLX and its back ends read. No token and no key is among them.
@@ -95,19 +96,27 @@ def spawn(
     stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """A session of its own, so that Ctrl-C at the terminal is ours alone to hear."""
-    with translated(log):
+    with _appended(log) as stderr:
+        return subprocess.Popen(
+            argv,
+            pass_fds=() if fd is None else (fd,),
+            env=env,
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
+
+
+def _appended(log: Path) -> IO[bytes]:
+    """Nowhere, with a warning, when the log cannot be written: the engine can do without."""
+    try:
         log.parent.mkdir(parents=True, exist_ok=True)
         is_long = log.exists() and log.stat().st_size > _LOG_BYTES
-        with log.open("wb" if is_long else "ab") as stderr:
-            return subprocess.Popen(
-                argv,
-                pass_fds=() if fd is None else (fd,),
-                env=env,
-                stdin=stdin,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                start_new_session=True,
-            )
+        return log.open("wb" if is_long else "ab")
+    except OSError as e:
+        note("no_log", f"the engine's log {log} cannot be written: {(e.strerror or '?').lower()}")
+        return Path(os.devnull).open("wb")
 
 
 def environment(*, on_cpu: bool) -> dict[str, str]:

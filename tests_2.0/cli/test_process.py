@@ -253,3 +253,16 @@ def test_not_a_number_is_refused(flag, home, monkeypatch):
     monkeypatch.chdir(home)
     value, code = envelope("agent", "hello", flag, "nan", "--json")
     assert (value["error"]["type"], code) in (("invalid_value", 2), ("usage_error", 2))
+
+
+def test_an_alias_of_nothing_is_refused_at_the_start(home):
+    value, code = envelope("serve", "builtin:tiny", "--port", "auto", "--alias", "x=no", "--json")
+    assert (value["error"]["type"], code) == ("model_not_found", 1)
+
+
+def test_a_home_that_cannot_be_written_is_enough_to_run_a_model(home, monkeypatch):
+    (home / "file").write_bytes(b"")
+    monkeypatch.setenv("MLXK_HOME", str(home / "file" / "home"))
+    value, code = envelope("run", "builtin:tiny", "hello", "--max-tokens", "2", "--json")
+    assert (value["status"], code) == ("success", 0)
+    assert "no_log" in {warning["code"] for warning in value["warnings"]}

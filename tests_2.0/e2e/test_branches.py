@@ -220,6 +220,7 @@ def test_an_export_for_reading_keeps_its_fences(run, repo, odd):
     assert "\n`````json\nlone" in (repo / "odd.md").read_text()
     assert run("branch", "export", "odd", "odd.md")["error"]["type"] == "already_exists"
     assert run("branch", "export", "odd", "--format", "pdf")["error"]["type"] == "invalid_value"
+    assert run("branch", "export", "odd", "odd.pdf")["error"]["type"] == "invalid_value"
     assert run("branch", "export", "odd", ".", "--force")["error"]["type"] == "invalid_value"
 
 
