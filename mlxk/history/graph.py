@@ -112,7 +112,7 @@ def of(store: Store, chosen: Sequence[Record]) -> Graph:
     """A session that is damaged is noted and left out."""
     drawing = _Drawing(store)
     starts: set[str] = set()
-    for record in sorted(chosen, key=lambda r: (r.when, r.id)):
+    for record in sorted(chosen, key=lambda r: (r.when, r.branch)):
         try:
             drawing.add(record)
             starts |= {found} if (found := origin(store, record.base)) else set()
