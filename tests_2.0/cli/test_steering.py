@@ -1,6 +1,7 @@
 """What a model writes is shown on a terminal, and does not steer it; a pipe gets it as it is."""
 
 import os
+import select
 from io import StringIO
 
 import pytest
@@ -24,7 +25,10 @@ def terminal():
 
         def seen():
             out.flush()
-            return screen.read(4096).decode()
+            read = b""
+            while select.select([screen], [], [], 0.2)[0]:
+                read += screen.read(4096)
+            return read.decode()
 
         seen.out = out
         yield seen
