@@ -11,8 +11,6 @@ from mlxk.agent.leash.gemini import GEMINI
 from mlxk.agent.leash.recipe import MODEL, Leash, Server, program_of
 from mlxk.chat.model import ChatModel
 from mlxk.contract.errors import InvalidValue, UsageError
-from mlxk.server.app import listening, make_app
-from mlxk.server.state import ServerOptions
 
 # Settings of our own agent: it has tools and a prompt of its own.
 _OURS = ("tools", "system", "skills", "mcp", "lsp")
@@ -43,6 +41,9 @@ def leash(name: str | None, given: Mapping[str, Any], unfit: Mapping[str, object
 @asynccontextmanager
 async def served(model: ChatModel) -> AsyncGenerator[Server, None]:
     """On the loopback, under whatever name it is asked for, to who has the key."""
+    from mlxk.server.app import listening, make_app
+    from mlxk.server.state import ServerOptions
+
     token = secrets.token_urlsafe(24)
     options = ServerOptions(api_key=token, aliases={"*": MODEL}, metrics=False)
     async with listening(make_app({MODEL: model}, options), 0) as address:
