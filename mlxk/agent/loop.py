@@ -15,6 +15,7 @@ from mlxk.agent.limits import Meter, spent
 from mlxk.agent.record import Recorder
 from mlxk.agent.redact import redacted
 from mlxk.agent.sizes import context_limit
+from mlxk.agent.structured import structured
 from mlxk.agent.tools.base import AgentTool
 from mlxk.chat import notices
 from mlxk.chat.fold import Fold, Reply
@@ -29,18 +30,13 @@ from mlxk.chat.types import (
     ThinkingDelta,
     ToolUse,
 )
-from mlxk.contract import encoding
 from mlxk.contract.errors import (
     ContextLengthExceeded,
     EmptyAnswer,
     MlxkError,
     ProviderError,
-    SchemaMismatch,
     ToolDenied,
 )
-from mlxk.contract.validate import parsed
-
-_TRIES = 3
 
 
 class Loop:
@@ -94,17 +90,14 @@ class Loop:
 
     async def structured(self, schema: dict[str, Any]) -> Any:
         """The result as a value that obeys `schema`; SchemaMismatch after three tries."""
-        complaint = ""
-        for _ in range(_TRIES):
-            words = f"{complaint}Give the result as one JSON value that obeys this JSON schema:\n"
-            text = words + encoding.dumps(schema).decode()
+        form = ResponseFormat("json_schema", schema=schema)
+
+        async def ask(text: str) -> str:
             self._recorder.add(Message("user", (Text(text),)))
-            reply = await self._turn(ResponseFormat("json_schema", schema=schema))
-            try:
-                return parsed(reply.message.text, schema)
-            except SchemaMismatch as e:
-                complaint = f"{e}. "
-        raise SchemaMismatch(f"no answer obeyed the schema. {complaint}".rstrip())
+            return (await self._turn(form)).message.text
+
+        request = "Give the result as one JSON value that obeys this JSON schema:"
+        return await structured(ask, request, schema)
 
     async def _turn(self, form: ResponseFormat | None = None) -> Reply:
         self._meter.check()

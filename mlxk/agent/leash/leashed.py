@@ -18,18 +18,15 @@ from mlxk.agent.limits import Meter, spent
 from mlxk.agent.record import Recorder
 from mlxk.agent.redact import redacted
 from mlxk.agent.sizes import context_limit
+from mlxk.agent.structured import structured
 from mlxk.chat.model import ChatModel
 from mlxk.chat.types import Message, Request, Text
-from mlxk.contract import encoding
 from mlxk.contract.errors import (
     ContextLengthExceeded,
     EmptyAnswer,
     HarnessFailed,
-    SchemaMismatch,
 )
-from mlxk.contract.validate import parsed
 
-_TRIES = 3
 _BEGUN = "begun"
 _KEPT_BYTES = 16 << 20
 _TAIL = 600
@@ -102,15 +99,13 @@ class Leashed:
 
     async def structured(self, schema: dict[str, Any]) -> Any:
         """The result as a value that obeys `schema`; SchemaMismatch after three tries."""
-        complaint = ""
-        for _ in range(_TRIES):
-            words = "Answer with nothing but one JSON value that obeys this JSON schema:\n"
-            await self.run(complaint + words + encoding.dumps(schema).decode())
-            try:
-                return parsed(self.result, schema)
-            except SchemaMismatch as e:
-                complaint = f"{e}. "
-        raise SchemaMismatch(f"no answer obeyed the schema. {complaint}".rstrip())
+
+        async def ask(text: str) -> str:
+            await self.run(text)
+            return self.result
+
+        request = "Answer with nothing but one JSON value that obeys this JSON schema:"
+        return await structured(ask, request, schema)
 
     async def _room(self) -> int | None:
         """The model's context; ContextLengthExceeded when the program's prompt alone fills it."""
