@@ -58,6 +58,15 @@ def hub_cache(home):
 
 
 @pytest.fixture
+def store(repo, home):
+    """The history of the test's own `repo`."""
+    from mlxk.history.store import Store
+
+    with Store.open(repo.root, home / ".mlxk") as store:
+        yield store
+
+
+@pytest.fixture
 async def serve():
     """Serve a model, or a mapping of them; gives a client session with the server as its base."""
     from serving import Servers, stack

@@ -211,12 +211,6 @@ def repo(request, tmp_path, home):
     return request.param(tmp_path / "repo")
 
 
-@pytest.fixture
-def store(repo, home):
-    with Store.open(repo.root, home / ".mlxk") as store:
-        yield store
-
-
 def test_nothing_of_the_user_changes(repo, home):
     before = repo.footprint()
     with started(repo, home) as session:

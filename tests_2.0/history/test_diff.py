@@ -5,18 +5,11 @@ from git_repository import GitRepository
 
 from mlxk.history import diff, packs
 from mlxk.history.diff import Divergence
-from mlxk.history.store import Store
 
 
 @pytest.fixture
 def repo(tmp_path, home):
     return GitRepository(tmp_path / "repo")
-
-
-@pytest.fixture
-def store(repo, home):
-    with Store.open(repo.root, home / ".mlxk") as store:
-        yield store
 
 
 def two_commits(repo):

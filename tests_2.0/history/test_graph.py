@@ -8,7 +8,6 @@ from mlxk.history import graph, trash
 from mlxk.history.land import Order, land
 from mlxk.history.record import records
 from mlxk.history.session import Session
-from mlxk.history.store import Store
 
 
 @pytest.fixture
@@ -17,12 +16,6 @@ def repo(tmp_path, home):
     repo.write("a", "one\n")
     repo.commit("first")
     return repo
-
-
-@pytest.fixture
-def store(repo, home):
-    with Store.open(repo.root, home / ".mlxk") as store:
-        yield store
 
 
 @pytest.fixture

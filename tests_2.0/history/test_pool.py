@@ -10,7 +10,6 @@ from git_repository import WHEN, GitRepository
 
 from mlxk.history import pool, trash
 from mlxk.history.session import Session
-from mlxk.history.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="who is in a folder: /proc")
 
@@ -26,12 +25,6 @@ def repo(tmp_path, home):
     (repo.root / "link").symlink_to("a")
     repo.commit("first")
     return repo
-
-
-@pytest.fixture
-def store(repo, home):
-    with Store.open(repo.root, home / ".mlxk") as store:
-        yield store
 
 
 def slots(store):

@@ -31,12 +31,6 @@ def repo(tmp_path, home):
 
 
 @pytest.fixture
-def store(repo, home):
-    with Store.open(repo.root, home / ".mlxk") as store:
-        yield store
-
-
-@pytest.fixture
 def session(store):
     with Session.create(store, b'{"model":"m"}', name="try", when=WHEN) as session:
         yield session

@@ -9,7 +9,6 @@ from mlxk.history import trash
 from mlxk.history.land import Order, land
 from mlxk.history.record import find, records
 from mlxk.history.session import Session
-from mlxk.history.store import Store
 from mlxk.history.worktree import places
 
 LATER = WHEN + timedelta(days=1)
@@ -21,12 +20,6 @@ def repo(tmp_path, home):
     repo.write("a", "one\n")
     repo.commit("first")
     return repo
-
-
-@pytest.fixture
-def store(repo, home):
-    with Store.open(repo.root, home / ".mlxk") as store:
-        yield store
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from sessions import started
 from mlxk.history import watch
 from mlxk.history.checkout import Checkout
 from mlxk.history.folders import Folder
-from mlxk.history.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 NAMES = ["a", "b", "c", "x.tmp", ".gitignore", "out", "out/a", "a/b", "a/b/c", "b/a", "c/x.tmp"]
@@ -28,12 +27,6 @@ def repo(tmp_path, home):
     repo.write("b/a", "one\n")
     repo.commit("first")
     return repo
-
-
-@pytest.fixture
-def store(repo, home):
-    with Store.open(repo.root, home / ".mlxk") as store:
-        yield store
 
 
 def clear(path, root):
