@@ -13,6 +13,7 @@ from mlxk.cli.registry import command
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from mlxk.hub.contents import Contents
     from mlxk.hub.fleet import Progress
     from mlxk.hub.inspect import Metadata
     from mlxk.hub.model import Model, Place, Verdict
@@ -95,10 +96,10 @@ def _known(places: "tuple[Place, ...]", *, thorough: bool) -> "list[Known]":
     """What is known about each; what is not remembered is found out."""
     from mlxk.hub.remembered import Known, Memory
 
-    def judge(place: "Place") -> Known:
+    def judge(place: "Place", contents: "Contents") -> Known:
         from mlxk.hub.describe import describe
 
-        report = describe(place, thorough=thorough)
+        report = describe(place, contents, thorough=thorough)
         return Known(report.model, report.verdict)
 
     with _uncollected():

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mlxk.hub import reading
+from mlxk.hub.contents import Contents
 from mlxk.hub.health import examine, verdict
 from mlxk.hub.inspect import Facts, facts, runs_on_mlx_lm
 from mlxk.hub.model import Model, Place, Verdict
@@ -21,9 +22,12 @@ class Report:
     verdict: Verdict
 
 
-def describe(place: Place, *, thorough: bool = False) -> Report:
-    """`thorough` reads large files whole; a listing looks at their ends."""
-    found = reading.read(place.folder, thorough=thorough)
+def describe(place: Place, contents: Contents | None = None, *, thorough: bool = False) -> Report:
+    """`contents` when they were looked at already.
+
+    `thorough` reads large files whole; a listing looks at their ends.
+    """
+    found = reading.read(place.folder, contents, thorough=thorough)
     about = facts(found, place.name)
     judged = verdict((place.problem,)) if place.problem else examine(found, about)
     obstacle = _obstacle(found, about)

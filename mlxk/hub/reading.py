@@ -54,8 +54,9 @@ class Reading:
         return self.contents.find(name) is not None
 
 
-def read(folder: Path, *, thorough: bool = True) -> Reading:
-    contents = scan(folder)
+def read(folder: Path, contents: Contents | None = None, *, thorough: bool = True) -> Reading:
+    """`contents` when the folder was looked at already."""
+    contents = contents or scan(folder)
     documents: dict[str, Document | str] = {}
     headers: dict[str, Header] = {}
     fronts: dict[str, Front] = {}

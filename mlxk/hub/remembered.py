@@ -39,7 +39,7 @@ class Memory:
     A memory that cannot be read is empty; one that cannot be written is lost, which harms nobody.
     """
 
-    def __init__(self, kind: str, judge: Callable[[Place], Known]) -> None:
+    def __init__(self, kind: str, judge: Callable[[Place, Contents], Known]) -> None:
         self._path = paths.home() / "remembered" / f"{kind}.json"
         self._judge = judge
         self._program = _program()
@@ -52,7 +52,7 @@ class Memory:
         entry = self._entries.get(str(place.folder))
         if entry and entry["state"] == state:
             return _known(entry)
-        known = self._judge(place)
+        known = self._judge(place, found)
         if place.problem is None and _is_settled(found):
             self._entries[str(place.folder)] = {"state": state, **asdict(known)}
             self._is_new = True

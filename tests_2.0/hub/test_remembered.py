@@ -8,6 +8,7 @@ import hub_cache as build
 import pytest
 
 from mlxk.hub import listing, remembered
+from mlxk.hub.contents import Contents
 from mlxk.hub.describe import describe
 from mlxk.hub.model import Place
 from mlxk.hub.remembered import Known, Memory
@@ -19,9 +20,9 @@ class Judge:
     def __init__(self) -> None:
         self.asked = 0
 
-    def __call__(self, place: Place) -> Known:
+    def __call__(self, place: Place, contents: Contents) -> Known:
         self.asked += 1
-        report = describe(place)
+        report = describe(place, contents)
         return Known(report.model, report.verdict)
 
 
