@@ -16,14 +16,16 @@ import asyncio
 import json
 import os
 import random
+import re
 import shlex
 import statistics
 import sys
 import tempfile
 import time
+from bisect import bisect_left
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +36,17 @@ from tokenizers import AddedToken, Tokenizer, decoders
 from mlxk.system.network import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
 OURS = "mlxk=" + sys.executable + " -m mlxk serve {model} --port {port} --log /dev/null"
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 END = "</s>"
 PREFIX, TAIL = 1500, 40
+EVENT = re.compile(rb"^data: (.*?)\r?\n", re.MULTILINE)
+HEAD = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+)
 QUIET = 0.75
 
 
@@ -47,7 +54,7 @@ QUIET = 0.75
 class Server:
     name: str
     pid: int
-    url: str
+    port: int
     model: str
 
 
@@ -99,14 +106,13 @@ async def running(named: str, folder: Path, home: Path) -> "AsyncGenerator[Serve
     process = await asyncio.create_subprocess_exec(
         *argv, stdout=log, stderr=log, env=env, start_new_session=True
     )
-    url = f"http://127.0.0.1:{port}"
     try:
         async with asyncio.timeout(300), aiohttp.ClientSession() as http:
-            while (model := await _model(http, url, folder)) is None:
+            while (model := await _model(http, port, folder)) is None:
                 if process.returncode is not None:
                     raise RuntimeError((home / f"{name}.log").read_text()[-2000:])
                 await asyncio.sleep(0.5)
-        yield Server(name, process.pid, url, model)
+        yield Server(name, process.pid, port, model)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -117,20 +123,43 @@ async def running(named: str, folder: Path, home: Path) -> "AsyncGenerator[Serve
                 await process.wait()
 
 
-async def _model(http: aiohttp.ClientSession, url: str, folder: Path) -> str | None:
+async def _model(http: aiohttp.ClientSession, port: int, folder: Path) -> str | None:
     """The name to ask for, as soon as a token can be made."""
     try:
-        async with http.get(f"{url}/v1/models") as reply:
+        async with http.get(f"http://127.0.0.1:{port}/v1/models") as reply:
             told = await reply.json() if reply.status == 200 else None
         rows = (told or {}).get("data") or []
         name = next((row["id"] for row in rows if folder.name in row["id"]), str(folder))
-        await ask(http, Server("", 0, url, name), "w1 w2", 2)
-    except (aiohttp.ClientError, RuntimeError, ValueError):
+        await ask(Server("", 0, port, name), "w1 w2", 2)
+    except (aiohttp.ClientError, OSError, RuntimeError, ValueError):
         return None
     return name
 
 
-async def ask(http: aiohttp.ClientSession, server: Server, text: str, tokens: int) -> Answer:
+class Listener(asyncio.Protocol):
+    """Notes when bytes came and looks at them afterwards: what a client does with each of them
+    is time that the servers lack.
+    """
+
+    def __init__(self) -> None:
+        self.came: list[tuple[float, bytes]] = []
+        self.is_over = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self.came.append((time.perf_counter(), data))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_over.set_result(error)
+
+    def events(self) -> "Iterator[tuple[float, bytes]]":
+        """Server-sent events, and when their last byte was there."""
+        text = b"".join(data for _, data in self.came)
+        ends = list(accumulate(len(data) for _, data in self.came))
+        for found in EVENT.finditer(text):
+            yield self.came[bisect_left(ends, found.end())][0], found[1]
+
+
+async def ask(server: Server, text: str, tokens: int) -> Answer:
     body = {
         "model": server.model,
         "messages": [{"role": "user", "content": text}],
@@ -139,31 +168,31 @@ async def ask(http: aiohttp.ClientSession, server: Server, text: str, tokens: in
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    data = json.dumps(body).encode()
+    loop = asyncio.get_running_loop()
     began = time.perf_counter()
+    transport, listener = await loop.create_connection(Listener, "127.0.0.1", server.port)
+    transport.write(HEAD % (server.port, len(data)) + data)
+    await listener.is_over
     moments: list[float] = []
     made = 0
-    async with http.post(f"{server.url}/v1/chat/completions", json=body) as reply:
-        if reply.status != 200:
-            raise RuntimeError(f"{server.name} answers {reply.status}: {await reply.text()}")
-        async for line in reply.content:
-            if b'"content"' in line and b'"content":""' not in line.replace(b" ", b""):
-                moments.append(time.perf_counter() - began)
-            if b'"completion_tokens"' in line:
-                usage = json.loads(line.removeprefix(b"data: ")).get("usage") or {}
-                made = usage.get("completion_tokens", 0)
+    for moment, event in listener.events():
+        if b'"content"' in event and b'"content":""' not in event.replace(b" ", b""):
+            moments.append(moment - began)
+        if b'"completion_tokens"' in event:
+            usage = json.loads(event).get("usage") or {}
+            made = usage.get("completion_tokens", 0)
     if not moments:
-        raise RuntimeError(f"{server.name} said nothing")
+        raise RuntimeError(f"{server.name} answers {listener.came[:1]}")
     return Answer(tuple(moments), made)
 
 
-async def together(
-    http: aiohttp.ClientSession, server: Server, clients: int, options: argparse.Namespace
-) -> Round:
+async def together(server: Server, clients: int, options: argparse.Namespace) -> Round:
     dice = random.Random(time.time_ns())
     texts = [words(options.prompt, dice) for _ in range(clients)]
     idle = await quiet(options.patience)
     spent, began = cpu_s(server.pid), time.perf_counter()
-    asked = (ask(http, server, text, options.tokens) for text in texts)
+    asked = (ask(server, text, options.tokens) for text in texts)
     answers = await asyncio.gather(*asked)
     seconds, spent = time.perf_counter() - began, cpu_s(server.pid) - spent
     made = sum(answer.tokens for answer in answers)
@@ -179,16 +208,14 @@ async def together(
     )
 
 
-async def reuse(
-    http: aiohttp.ClientSession, server: Server, options: argparse.Namespace
-) -> tuple[float, float]:
+async def reuse(server: Server, options: argparse.Namespace) -> tuple[float, float]:
     """The first token of a new prompt, and of one that begins like it."""
     dice = random.Random(time.time_ns())
     prefix = words(PREFIX, dice)
     await quiet(options.patience)
-    cold = await ask(http, server, prefix, 2)
+    cold = await ask(server, prefix, 2)
     await asyncio.sleep(0.5)
-    warm = await ask(http, server, f"{prefix} {words(TAIL, dice)}", 2)
+    warm = await ask(server, f"{prefix} {words(TAIL, dice)}", 2)
     return cold.moments[0], warm.moments[0]
 
 
@@ -222,17 +249,14 @@ async def measure(folder: Path, home: Path, options: argparse.Namespace) -> dict
     async with AsyncExitStack() as stack:
         names = [OURS, *options.server]
         servers = [await stack.enter_async_context(running(n, folder, home)) for n in names]
-        http = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        )
         for turn in range(options.rounds + 1):
             for clients in options.clients:
                 for server in random.sample(servers, len(servers)):
-                    found = await together(http, server, clients, options)
+                    found = await together(server, clients, options)
                     if turn:  # the first round warms up
                         rounds.setdefault((clients, server.name), []).append(found)
             for server in random.sample(servers, len(servers)):
-                pair = await reuse(http, server, options)
+                pair = await reuse(server, options)
                 if turn:
                     firsts.setdefault(server.name, []).append(pair)
             print(f"round {turn} of {options.rounds}", file=sys.stderr, flush=True)

@@ -63,11 +63,13 @@ class BatchRunner:
         self._grammars = grammars
         self._can_merge = caches.can_merge(make())
         self._pace = Pace(limits.step_tokens, limits.least_tokens)
-        self._prompts = Prefill(self._forward, self._prefixes, can_merge=self._can_merge)
+        self._prompts = Prefill(
+            self._forward, self._prefixes, limits.step_tokens, can_merge=self._can_merge
+        )
         self._groups: list[Group] = []
         self._steps = 0
         self._chunk = 0
-        self._read_at: float | None = None
+        self._began: float | None = None
 
     def has_room(self, job: Job) -> bool:
         rows = self._rows()
@@ -114,13 +116,16 @@ class BatchRunner:
 
     def step(self) -> Sequence[Step]:
         steps: list[Step] = []
+        is_answering = bool(self._groups)
         for group in self._groups:
             steps += group.step()
             ended = {step.uid for step in steps if step.ended}
             self._leave(group, [row for row in group.rows if row.job.uid in ended])
         self._groups = [group for group in self._groups if group.rows]
-        self._note_time()
-        self._chunk = self._prefill()
+        self._note_time(is_answering=is_answering)
+        self._chunk += self._prefill()
+        if not (self._groups or self._prompts.rows):
+            self._began, self._chunk = None, 0
         self._prefixes.advance()
         self._steps += 1
         if self._steps % _STEPS_PER_CLEARING == 0:
@@ -161,17 +166,22 @@ class BatchRunner:
     def _rows(self) -> list[Row]:
         return [*self._prompts.rows, *(row for group in self._groups for row in group.rows)]
 
-    def _note_time(self) -> None:
+    def _note_time(self, *, is_answering: bool) -> None:
+        """What is read while nobody answers is waited for by the first who does."""
         now = time.monotonic()
-        if self._groups and self._read_at is not None:
-            self._pace.note(now - self._read_at, self._chunk)
-        self._read_at = now if self._groups else None
+        if is_answering and self._began is not None:
+            self._pace.note(now - self._began, self._chunk)
+        if is_answering or not self._chunk:
+            self._began, self._chunk = now, 0
 
     def _prefill(self) -> int:
         """Spend this step's share of tokens on the prompts; how many it was."""
-        share = self._pace.share(is_decoding=bool(self._groups))
-        if self._groups and self._prompts.rows:
-            (share,) = self._forward.shard.numbers([share])
+        if not self._prompts.rows:
+            return 0
+        answering = sum(len(group.rows) for group in self._groups)
+        (share,) = self._forward.shard.numbers(
+            [self._pace.share(len(self._prompts.rows), answering)]
+        )
         count, arrived = self._prompts.advance(share, self._groups)
         for group in arrived:
             if self._can_merge and self._groups:

@@ -1,8 +1,11 @@
-"""How much of a prompt may be read between two decode steps, so that nobody notices. No device."""
+"""How much of the prompts may be read between two decode steps, so that few notice. No device."""
 
+_BURST_S = 0.5
 _STALL_S = 0.03
 _PATIENCE = 3.0
 _WEIGHT = 0.3
+_FADING = 0.9
+_QUICKEST_S = 1e-5
 
 
 class Pace:
@@ -12,24 +15,32 @@ class Pace:
         self._most = step_tokens
         self._least = min(least, step_tokens)
         self._quiet_s: float | None = None
-        self._token_s: float | None = None
+        self._seconds = 0.0  # that so many tokens took; both fade
+        self._tokens = 0.0
+        self._is_after = False
 
     def note(self, step_s: float, chunk: int) -> None:
-        """A step took this long, with a chunk of so many tokens before it."""
-        if not chunk:
+        """A step took this long, with a chunk of so many tokens before it.
+
+        The device may still be busy with that chunk in the step after it.
+        """
+        if not (chunk or self._is_after):
             self._quiet_s = _blend(self._quiet_s, step_s)
             return
-        extra = max(step_s - (self._quiet_s or 0.0), 1e-6) / chunk
-        self._token_s = _blend(self._token_s, extra)
+        self._is_after = bool(chunk)
+        self._seconds = _FADING * self._seconds + max(step_s - (self._quiet_s or 0.0), 0.0)
+        self._tokens = _FADING * self._tokens + chunk
 
-    def share(self, *, is_decoding: bool) -> int:
-        """Tokens for this step: all that fit when nobody waits for a next token."""
-        if not is_decoding:
-            return self._most
-        if self._token_s is None:
-            return min(self._least * 2, self._most)
-        stall_s = max(_STALL_S, _PATIENCE * (self._quiet_s or 0.0))
-        return max(min(int(stall_s / self._token_s), self._most), self._least)
+    def share(self, waiting: int, answering: int) -> int:
+        """Tokens for this step. The more wait for each that answers, the longer those may pause."""
+        if not self._tokens:
+            return min(self._least * 2, self._most) if answering else self._most
+        token_s = max(self._seconds / self._tokens, _QUICKEST_S)
+        if not answering:
+            return max(int(_BURST_S / token_s), self._most)
+        crowd = max(waiting / answering, 1.0)
+        stall_s = crowd * max(_STALL_S, _PATIENCE * (self._quiet_s or 0.0))
+        return max(min(int(stall_s / token_s), int(crowd * self._most)), self._least)
 
 
 def _blend(before: float | None, now: float) -> float:

@@ -15,12 +15,15 @@ _TOGETHER = 16
 
 
 class Prefill:
-    """`rows` have not been read to their end; what has been leaves as groups."""
+    """`rows` have not been read to their end; what has been leaves as groups. One forward pass
+    reads at most `most` tokens.
+    """
 
-    def __init__(self, forward: Forward, prefixes: Prefixes, *, can_merge: bool) -> None:
+    def __init__(self, forward: Forward, prefixes: Prefixes, most: int, *, can_merge: bool) -> None:
         self.rows: list[Row] = []
         self._forward = forward
         self._prefixes = prefixes
+        self._most = most
         self._can_merge = can_merge
         self._turn = 0
 
@@ -31,15 +34,22 @@ class Prefill:
             self._prefixes.keep(row.read, row.caches)
 
     def advance(self, share: int, groups: Sequence[Group]) -> tuple[int, list[Group]]:
-        """Spend `share` tokens; how many were read, and who is ready to answer."""
+        """Spend `share` tokens; how many were read, and who is ready to answer.
+
+        A prompt of several passes gets one of them: whoever came meanwhile is looked at first.
+        """
         left = share
         arrived: list[Group] = []
         self._turn += 1
         while left > 0 and (ready := self._ready([*groups, *arrived])):
-            if len(rows := self._alike(ready, left)) > 1:
+            most = min(left, self._most)
+            if len(rows := self._alike(ready, most)) > 1:
                 left -= self._read_together(rows, arrived)
-            else:
-                left -= self._read_on(self._choose(ready), left, arrived)
+                continue
+            row = self._choose(ready)
+            left -= self._read_on(row, most, arrived)
+            if row in self.rows:
+                break
         if self.rows and not (groups or arrived) and left == share:
             self._prefixes.wait(self.rows)
         return share - left, arrived
