@@ -13,6 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from mlxk.history.session import Session
 from mlxk.history.store import Store
 
 ROUNDS = 21
+LIBRARY = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+TEXT = b"".join(path.read_bytes() for path in LIBRARY)
 LINES = b'{"role":"assistant","content":"%s"}\n' % (b"x" * 600)
 
 
@@ -97,10 +100,12 @@ def _edit(root: Path, paths: list[str], turn: int) -> None:
 
 
 def make_repository(root: Path, files: int) -> Path:
+    """Files of 2 to 10 kB, as source files are, from Python's own library."""
     for number in range(files):
         path = root / _path(number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"line {number} {n}\n" for n in range(30)))
+        at, size = number * 7919 % (len(TEXT) - 10_000), 2_000 + number * 37 % 8_000
+        path.write_bytes(b"# %d\n" % number + TEXT[at : at + size] + b"\n")
     git(root, "init", "-q")
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "first")

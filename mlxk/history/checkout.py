@@ -41,6 +41,7 @@ class Checkout:
         self._watch: Watch | None = None
         self._followed = 0  # scans in a row that were not full
         self._linked = False  # a file was met that has other names
+        self.is_as_created = True
         self.root = root
         self.known = known
         self._store = store
@@ -49,6 +50,7 @@ class Checkout:
 
     def scan(self) -> Found:
         """Everything that differs from what was known."""
+        self.is_as_created = False
         touched = self._watch.touched() if self._watch else None
         if self._linked or self._followed >= _FOLLOWED:
             touched = None
@@ -123,6 +125,7 @@ class Checkout:
 
     def look(self, paths: Iterable[str]) -> Found:
         """What differs at these paths only; a folder among them means a full scan."""
+        self.is_as_created = False
         self._found = {}
         with translated(self.root):
             for path in paths:

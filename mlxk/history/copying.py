@@ -3,26 +3,35 @@
 Knows no sessions.
 """
 
+import marshal
 import os
+import subprocess
+import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from mlxk.contract.errors import UnsafePath
 from mlxk.contract.notes import note
+from mlxk.history import cloning
 from mlxk.history.attributes import Attributes
 from mlxk.history.checkout import shown
+from mlxk.history.cloning import LARGEST, File, Folderful, Outcome, Signature, signature
 from mlxk.history.disk import write_all
-from mlxk.history.folders import NEVER, Folder, Known, signature
+from mlxk.history.folders import NEVER, Folder, Known
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
-from mlxk.history.trees import EXECUTABLE, FOLDER, LINK, SUBMODULE, Entry
+from mlxk.history.trees import EXECUTABLE, FILE, FOLDER, LINK, SUBMODULE, Entry
 from mlxk.system.files import reflink, translated
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOTHING = Folder()
+_WORTH_A_PROCESS = 2000  # files
+_MOST = 4
 _TICK = 0.05  # longer than any file system's clock stands still
-_WORTH_CLONING = 1 << 16
 
 
 class Copying:
@@ -35,13 +44,16 @@ class Copying:
         self._known = known
         self._attributes = Attributes(self._attributes_file, store.common, store.config)
         self._filters = self._attributes.may_filter
+        self._clean: list[tuple[Folder, Folderful]] = []
 
     def into(self, target: Path) -> Folder:
         """Write every file below the new folder `target`; what is then known of it."""
         result = Folder()
         with translated(target):
             target.mkdir(parents=True, mode=0o777)
-            self._folder(self._tree, os.fsencode(target) + b"/", b"", result, self._known)
+            top = os.fsencode(target) + b"/"
+            self._folder(self._tree, top, b"", result, self._known)
+            self._copy_clean(top)
         if not self._filters:
             result.distrust_recent(lambda _: False)
             return result
@@ -72,6 +84,9 @@ class Copying:
     def _folder(
         self, tree: RawId, target: bytes, prefix: bytes, result: Folder, known: Folder | None
     ) -> None:
+        """All folders, and the files that are not copied as they are."""
+        known = known or _NOTHING
+        clean: list[File] = []
         for name, entry in self._store.trees.entries(tree).items():
             _check(prefix, name)
             path = prefix + name
@@ -80,12 +95,33 @@ class Copying:
             if entry[0] == FOLDER:
                 with suppress(FileExistsError):
                     os.mkdir(target + path)  # noqa: PTH102
-                below = known.folders.get(name) if known else None
                 inner = result.folders[name] = Folder()
-                self._folder(entry[1], target, path + b"/", inner, below)
+                self._folder(entry[1], target, path + b"/", inner, known.folders.get(name))
+                continue
+            source = known.files.get(name)
+            if looked := self._clean_look(entry, source):
+                clean.append((name, looked, entry[0] == EXECUTABLE))
+                result.files[name] = Known(NEVER, entry)
             else:
-                source = known.files.get(name) if known else None
                 result.files[name] = self._file(target + path, path, entry, source)
+        if clean:
+            self._clean.append((result, (prefix, clean)))
+
+    def _clean_look(self, entry: Entry, source: Known | None) -> Signature | None:
+        """Of a small file that the checkout had when somebody last looked."""
+        if self._source is None or source is None or source.entry != entry:
+            return None
+        looked = source.signature if entry[0] in (FILE, EXECUTABLE) else None
+        return looked if looked and 0 <= looked[2] < LARGEST else None
+
+    def _copy_clean(self, target: bytes) -> None:
+        found = _cloned(self._source or b"", target, [each for _, each in self._clean])
+        for (folder, (prefix, files)), copied in zip(self._clean, found, strict=True):
+            for (name, *_), looks in zip(files, copied, strict=True):
+                entry, path = folder.files[name].entry or (FILE, b""), prefix + name
+                folder.files[name] = (
+                    Known(looks, entry) if looks else self._file(target + path, path, entry, None)
+                )
 
     def _file(self, target: bytes, path: bytes, entry: Entry, source: Known | None) -> Known:
         mode, raw = entry
@@ -127,7 +163,7 @@ class Copying:
             info = os.fstat(inner)
             if signature(info) != source.signature:
                 return False
-            if info.st_size < _WORTH_CLONING or not reflink(inner, fd):
+            if info.st_size < LARGEST or not reflink(inner, fd):
                 _pour(inner, fd, info.st_size)
             if signature(os.fstat(inner)) == source.signature:
                 return True
@@ -140,6 +176,52 @@ class Copying:
     def _attributes_file(self, path: bytes) -> bytes | None:
         entry = self._store.trees.find(self._tree, path)
         return self._store.read_blob(entry[1]) if entry and entry[0] not in (FOLDER, LINK) else None
+
+
+def _cloned(source: bytes, target: bytes, folders: list[Folderful]) -> Outcome:
+    """Shared with other processes when it is much."""
+    workers = max(min(sum(len(files) for _, files in folders) // _WORTH_A_PROCESS, _MOST), 1)
+    workers = min(workers, os.cpu_count() or 1)
+    shares = [folders[n::workers] for n in range(workers)]
+    found: Outcome = [[] for _ in folders]
+    with ExitStack() as helpers:
+        started = [helpers.enter_context(_helping(source, target, share)) for share in shares[1:]]
+        found[::workers] = cloning.clone(source, target, shares[0])
+        for n, helper in enumerate(started, 1):
+            found[n::workers] = _outcome(helper) or _again(source, target, shares[n])
+    return found
+
+
+@contextmanager
+def _helping(
+    source: bytes, target: bytes, share: list[Folderful]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    with TemporaryFile() as jobs:
+        marshal.dump((source, target, share), jobs)
+        jobs.seek(0)
+        argv = [sys.executable, "-I", "-S", cloning.__file__]
+        with subprocess.Popen(argv, stdin=jobs, stdout=subprocess.PIPE, env={}) as helper:
+            try:
+                yield helper
+            finally:
+                helper.kill()
+
+
+def _outcome(helper: "subprocess.Popen[bytes]") -> Outcome | None:
+    """None when it was killed or could not start."""
+    data, _ = helper.communicate()
+    found = marshal.loads(data) if helper.returncode == 0 and data else None
+    if isinstance(found, tuple):
+        raise OSError(*found)
+    return found
+
+
+def _again(source: bytes, target: bytes, share: list[Folderful]) -> Outcome:
+    for prefix, files in share:
+        for name, *_ in files:
+            with suppress(FileNotFoundError):
+                os.unlink(target + prefix + name)  # noqa: PTH108
+    return cloning.clone(source, target, share)
 
 
 def delete(root: Path, path: bytes) -> None:

@@ -5,14 +5,12 @@ Knows no git history.
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from mlxk.history.cloning import Signature, signature
 from mlxk.history.trees import Entry
 
-Signature = tuple[
-    int, int, int, int
-]  # mtime, ctime (ns), size, inode (32 bits, as git's index has it)
 NEVER = (-1, -1, -1, -1)
 _TICK = 50_000_000  # a file system's clock may stand still this long (ns)
 _SECOND = 1_000_000_000
@@ -34,6 +32,18 @@ class Folder:
         self.files: dict[bytes, Known] = {}
         self.folders: dict[bytes, Folder] = {}
         self.seen = -1
+
+    @staticmethod
+    def of(entries: Iterable[tuple[bytes, Known]]) -> "Folder":
+        """Quick when the paths are in order."""
+        top = folder = Folder()
+        last = b""
+        for path, known in entries:
+            prefix, _, name = path.rpartition(b"/")
+            if prefix != last:
+                folder, last = top.at(prefix.split(b"/")) if prefix else top, prefix
+            folder.files[name] = known
+        return top
 
     def put(self, path: bytes, known: Known) -> None:
         *folders, name = path.split(b"/")
@@ -58,8 +68,11 @@ class Folder:
 
     def distrust_recent(self, unless: Callable[[bytes], bool], prefix: bytes = b"") -> None:
         """The next scan reads the files that were written a moment ago."""
-        for name, (signature, entry) in self.files.items():
-            if signature and is_recent(max(signature[:2])) and not unless(prefix + name):
+        before = time.time_ns() - _SECOND * 2
+        for name, (looks, entry) in self.files.items():
+            if not looks or looks[1] < before:  # nothing is younger than its ctime
+                continue
+            if is_recent(max(looks[:2])) and not unless(prefix + name):
                 self.files[name] = Known(NEVER, entry)
         for name, folder in self.folders.items():
             folder.distrust_recent(unless, prefix + name + b"/")
@@ -69,10 +82,6 @@ class Folder:
             yield prefix + name, known
         for name, folder in self.folders.items():
             yield from folder.walk(prefix + name + b"/")
-
-
-def signature(info: os.stat_result) -> Signature:
-    return info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino & 0xFFFFFFFF
 
 
 def trusted(info: os.stat_result) -> Signature:

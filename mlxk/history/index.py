@@ -12,7 +12,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from mlxk.contract.errors import CorruptState, RuntimeIncompatible
-from mlxk.history.folders import NEVER, Known, Signature
+from mlxk.history.cloning import Signature
+from mlxk.history.folders import NEVER, Known
 from mlxk.history.trees import FOLDER
 from mlxk.system.files import translated, write_atomic
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from mlxk.contract.errors import HistoryCorrupt, UnsafePath
 from mlxk.history import diff
+from mlxk.history.cloning import signature
 from mlxk.history.copying import Copying, delete
 from mlxk.history.disk import scrap
-from mlxk.history.folders import NEVER, Folder, Known, signature
+from mlxk.history.folders import NEVER, Folder, Known
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
 from mlxk.history.trees import SUBMODULE, Entry
@@ -177,12 +178,12 @@ def _remove(name: bytes, fd: int) -> None:
 def _is_busy(slot: Path) -> bool:
     """Whether a process of ours stands in it or has a file of it open."""
     inside = f"{slot}/"
-    for process in Path("/proc").glob("[0-9]*"):
+    for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
         with suppress(OSError):  # it has ended, or is not ours
-            places = [process / "cwd", *(process / "fd").iterdir()]
-            for place in places:
+            own = f"/proc/{pid}"
+            for place in (f"{own}/cwd", *(f"{own}/fd/{n}" for n in os.listdir(f"{own}/fd"))):  # noqa: PTH208
                 with suppress(OSError):
-                    if f"{place.readlink()}/".startswith(inside):
+                    if f"{os.readlink(place)}/".startswith(inside):  # noqa: PTH115
                         return True
     return False
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from dulwich.index import read_submodule_head
 
 from mlxk.history.attributes import Attributes
-from mlxk.history.folders import NEVER, Known, signature, trusted
+from mlxk.history.cloning import signature
+from mlxk.history.folders import NEVER, Known, trusted
 from mlxk.history.packs import RawId, object_id
 from mlxk.history.store import Store
 from mlxk.history.trees import EXECUTABLE, FILE, LINK, SUBMODULE, Entry

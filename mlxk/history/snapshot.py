@@ -3,6 +3,7 @@
 Reads the checkout, writes only objects.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +14,10 @@ from mlxk.history.checkout import Checkout, Found, shown
 from mlxk.history.folders import Folder
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
-from mlxk.history.trees import SUBMODULE
+from mlxk.history.trees import FOLDER, SUBMODULE, Entry
+
+_NOTHING = Folder()
+_MISSING = (0, b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,7 @@ def take(store: Store, *, clean: bool, when: datetime) -> Start:
     tree = base
     if store.root is not None:
         staged = index.read(store.control / "index")
-        known = Folder()
-        for path, entry in staged.entries.items():
-            known.put(path, entry)
+        known = Folder.of(staged.entries.items())
         if not clean:
             tree = _with_changes(store, base, staged, known)
     if tree is None:
@@ -70,21 +72,28 @@ def _with_changes(
         )
     if store.root is None:
         return base
-    changes = _staged(store, base, staged)
+    changes: Found = dict(_staged(store, base, known))
     changes.update(Checkout(store.root, known, store).scan())
     return store.trees.updated(base, changes) if changes else base
 
 
-def _staged(store: Store, base: RawId | None, staged: index.Index) -> Found:
+def _staged(
+    store: Store, tree: RawId | None, folder: Folder, prefix: bytes = b""
+) -> Iterator[tuple[bytes, Entry | None]]:
     """How the index differs from HEAD."""
-    committed = dict(store.trees.walk(base)) if base else {}
-    changes: Found = {
-        path: known.entry
-        for path, known in staged.entries.items()
-        if committed.get(path) != known.entry
-    }
-    changes.update({path: None for path in committed if path not in staged.entries})
-    return changes
+    committed = store.trees.entries(tree) if tree else {}
+    for name, known in folder.files.items():
+        if committed.get(name) != known.entry:
+            yield prefix + name, known.entry
+    for name, (mode, raw) in committed.items():
+        if mode == FOLDER:
+            below = folder.folders.get(name, _NOTHING)
+            yield from _staged(store, raw, below, prefix + name + b"/")
+        elif name not in folder.files:
+            yield prefix + name, None
+    for name, below in folder.folders.items():
+        if committed.get(name, _MISSING)[0] != FOLDER:
+            yield from _staged(store, None, below, prefix + name + b"/")
 
 
 def _commit(store: Store, tree: RawId, head: str | None, when: datetime) -> str:

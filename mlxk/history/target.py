@@ -172,9 +172,7 @@ class Target:
     def _refuse_dirty(self, old: RawId | None) -> None:
         committed = dict(self._store.trees.walk(old)) if old else {}
         entries = self._saved.entries
-        known = Folder()
-        for path, entry in entries.items():
-            known.put(path, entry)
+        known = Folder.of(entries.items())
         found = Checkout(self.root, known, self._store, keep=False).scan()
         dirty = {path for path in found if path in entries} | set(self._saved.conflicts)
         dirty |= {p for p in committed.keys() | entries.keys() if _staged(entries, committed, p)}

@@ -17,6 +17,7 @@ from mlxk.history.disk import scrap
 from mlxk.history.folders import NEVER, Folder, Known
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
+from mlxk.history.trees import Entry
 from mlxk.system.files import translated, write_atomic
 
 
@@ -113,6 +114,8 @@ def save_index(store: Store, session: str, checkout: Checkout) -> None:
     """For people who run git in the worktree, and for the next run, which then reads only what
     changed.
     """
+    if checkout.is_as_created:
+        return
     index.write(places(store, session).admin / "index", checkout.known.walk())
 
 
@@ -166,19 +169,16 @@ def _is_registered(at: Places) -> bool:
 
 def _known(store: Store, tree: RawId, saved: index.Index) -> Folder:
     """What `tree` says files hold, trusted where the saved signature was for the same bytes."""
-    known = Folder()
-    for path, entry in store.trees.walk(tree):
+
+    def believed(path: bytes, entry: Entry) -> Known:
         was = saved.entries.get(path)
-        signature = was.signature if was and was.entry == entry else NEVER
-        known.put(path, Known(signature, entry))
-    return known
+        return Known(was.signature if was and was.entry == entry else NEVER, entry)
+
+    return Folder.of((path, believed(path, entry)) for path, entry in store.trees.walk(tree))
 
 
 def users_files(store: Store) -> Folder | None:
     """The user's clean files, by their index alone; each is checked again when it is copied."""
     if store.root is None:
         return None
-    known = Folder()
-    for path, entry in index.read(store.control / "index").entries.items():
-        known.put(path, entry)
-    return known
+    return Folder.of(index.read(store.control / "index").entries.items())
