@@ -143,6 +143,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Start:
+    """`id` is bare: each wire format writes a prefix of its own before it."""
+
     id: str
     model: str
 

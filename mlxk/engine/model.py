@@ -143,7 +143,7 @@ class EngineModel:
         await self._supervisor.ready()
         ticket = self._supervisor.submit(job)
         try:
-            yield Start(self._new_id("msg"), self.name)
+            yield Start(secrets.token_hex(12), self.name)
             async for event in answer(Question(request, prompt, text), ticket, self._new_id):
                 yield event
         finally:

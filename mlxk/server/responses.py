@@ -39,9 +39,10 @@ class Responses:
         asked_ = asked.request.messages[1:] if asked.instructed else asked.request.messages
         messages = (*asked_, reply.message) if reply.message.parts else asked_
         kept = Kept(messages, body, _LEAST_BYTES + _size(messages) + _size([reply.message]))
-        if reply.id in self._kept:
-            self._drop(reply.id)
-        self._kept[reply.id] = kept
+        id = body["id"]
+        if id in self._kept:
+            self._drop(id)
+        self._kept[id] = kept
         self.bytes += kept.bytes
         while len(self._kept) > self._limit or self.bytes > self._limit_bytes:
             self._drop(next(iter(self._kept)))

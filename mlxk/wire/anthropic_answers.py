@@ -20,7 +20,9 @@ from mlxk.contract.errors import ContextLengthExceeded, MlxkError, ProviderError
 from mlxk.wire.anthropic_messages import UNSIGNED, decode_content, encode_content, signature_of
 from mlxk.wire.frames import Asked, Frame
 from mlxk.wire.openai import message_of
+from mlxk.wire.reading import bare_id
 
+_ID = "msg_"
 _STOP: dict[FinishReason, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -45,7 +47,7 @@ _TYPES = {
 def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict[str, Any]:
     reply = replies[0]
     return {
-        "id": reply.id,
+        "id": f"{_ID}{reply.id}",
         "type": "message",
         "role": "assistant",
         "model": reply.model,
@@ -60,7 +62,7 @@ def decode_reply(body: Any) -> Reply:
     message = decode_content("assistant", body["content"])
     reason = _REASON.get(body.get("stop_reason"), "stop")
     usage = _usage(body.get("usage") or {})
-    return Reply(body.get("id") or "", body.get("model") or "", message, reason, usage, stop)
+    return Reply(bare_id(body, _ID), body.get("model") or "", message, reason, usage, stop)
 
 
 def encode_error(error: MlxkError, status: int) -> dict[str, Any]:
@@ -138,7 +140,7 @@ class Decoder:
             case "message_start":
                 message = data["message"]
                 self._count(message)
-                return [Start(message.get("id") or "", message.get("model") or "")]
+                return [Start(bare_id(message, _ID), message.get("model") or "")]
             case "content_block_start":
                 return list(_block(data["content_block"]))
             case "content_block_delta":
@@ -189,7 +191,7 @@ def _piece(delta: dict[str, Any]) -> Iterator[Event]:
 
 def _opening(id: str, model: str) -> dict[str, Any]:
     return {
-        "id": id,
+        "id": f"{_ID}{id}",
         "type": "message",
         "role": "assistant",
         "model": model,

@@ -32,9 +32,10 @@ from mlxk.wire.openai_tools import (
     encode_tool,
     encode_tool_choice,
 )
-from mlxk.wire.reading import checked, in_call_order, keep_alive, refuse
+from mlxk.wire.reading import bare_id, checked, in_call_order, keep_alive, refuse
 
 _SCHEMA = "wire/openai_chat"
+_ID = "chatcmpl-"
 _FINISH: dict[FinishReason, str] = {
     "stop": "stop",
     "length": "length",
@@ -119,7 +120,7 @@ def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict
         for i, reply in enumerate(replies)
     ]
     return {
-        "id": replies[0].id,
+        "id": f"{_ID}{replies[0].id}",
         "object": "chat.completion",
         "created": created,
         "model": replies[0].model,
@@ -134,7 +135,7 @@ def decode_reply(body: Any) -> Reply:
     usage = openai.decode_usage(body.get("usage") or {})
     reason = _reason(choice.get("finish_reason") or "stop", bool(message.tool_uses))
     return Reply(
-        body.get("id") or "",
+        bare_id(body, _ID),
         body.get("model") or "",
         message,
         reason,
@@ -158,8 +159,8 @@ class Encoder(ChunkEncoder):
                 return [self._chunk(choice, {"reasoning_content": text})] if text else []
             case Start(id, model):
                 kind = "chat.completion.chunk"
-                head = {"id": id, "model": model, "object": kind, "created": self._created}
-                self._head = self._head or head
+                head = {"id": f"{_ID}{id}", "model": model, "object": kind}
+                self._head = self._head or head | {"created": self._created}
                 return [self._chunk(choice, {"role": "assistant", "content": ""})]
             case ToolUseStart(id, name):
                 self._calls[choice] += 1
@@ -192,6 +193,8 @@ class Encoder(ChunkEncoder):
 
 class Decoder(ChunkDecoder):
     """What a client receives: feed it frames, take the events of the first choice."""
+
+    prefix = _ID
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from mlxk.chat.types import Event, Finish, FinishReason, Start, Usage
 from mlxk.contract.errors import MlxkError, ProviderError
 from mlxk.wire import openai
 from mlxk.wire.frames import DONE, KEEP_ALIVE, Asked, Frame
+from mlxk.wire.reading import bare_id
 
 
 class ChunkEncoder:
@@ -35,7 +36,12 @@ class ChunkEncoder:
 
 
 class ChunkDecoder:
-    """The first choice only: its start, its reason to finish, the usage, failures."""
+    """The first choice only: its start, its reason to finish, the usage, failures.
+
+    `prefix` is what the format writes before the id of an answer.
+    """
+
+    prefix: str
 
     def __init__(self) -> None:
         self._started = False
@@ -67,7 +73,7 @@ class ChunkDecoder:
         if self._started:
             return []
         self._started = True
-        return [Start(chunk.get("id") or "", chunk.get("model") or "")]
+        return [Start(bare_id(chunk, self.prefix), chunk.get("model") or "")]
 
     @abstractmethod
     def _told(self, choice: dict[str, Any]) -> Iterable[Event]:

@@ -19,9 +19,10 @@ from mlxk.chat.types import (
 from mlxk.wire import logprobs, openai
 from mlxk.wire.frames import Asked, Format, Frame
 from mlxk.wire.openai_chunks import ChunkDecoder, ChunkEncoder
-from mlxk.wire.reading import checked, keep_alive, refuse
+from mlxk.wire.reading import bare_id, checked, keep_alive, refuse
 
 _SCHEMA = "wire/openai_completions"
+_ID = "cmpl-"
 _DEFAULT_MAX_TOKENS = 16
 _FINISH: dict[FinishReason, str] = {
     "stop": "stop",
@@ -99,7 +100,7 @@ def decode_reply(body: Any) -> Reply:
     usage = openai.decode_usage(body.get("usage") or {})
     reason = _reason(choice.get("finish_reason"))
     return Reply(
-        body.get("id") or "",
+        bare_id(body, _ID),
         body.get("model") or "",
         Message("assistant", parts),
         reason,
@@ -142,6 +143,8 @@ class Encoder(ChunkEncoder):
 class Decoder(ChunkDecoder):
     """What a client receives: feed it frames, take the events of the first choice."""
 
+    prefix = _ID
+
     def _meant(self, reason: str) -> FinishReason:
         return _reason(reason)
 
@@ -169,7 +172,7 @@ def _reason(wire: str | None) -> FinishReason:
 
 
 def _head(id: str, model: str, created: int) -> dict[str, Any]:
-    return {"id": id, "object": "text_completion", "created": created, "model": model}
+    return {"id": f"{_ID}{id}", "object": "text_completion", "created": created, "model": model}
 
 
 def _choice(

@@ -9,7 +9,9 @@ from mlxk.contract.errors import ProviderError
 from mlxk.wire import logprobs, openai
 from mlxk.wire.frames import Asked
 from mlxk.wire.openai_items import decode_output, output_item
+from mlxk.wire.reading import bare_id
 
+PREFIX = "resp_"
 _CUT: dict[FinishReason, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -32,7 +34,7 @@ def decode_reply(body: Any) -> Reply:
     reason = reason_of(body, bool(message.tool_uses))
     usage = decode_usage(body.get("usage") or {})
     return Reply(
-        body.get("id") or "",
+        bare_id(body, PREFIX),
         body.get("model") or "",
         message,
         reason,
@@ -63,7 +65,7 @@ def reason_of(response: dict[str, Any], called: bool) -> FinishReason:
 def opening(id: str, model: str, asked: Asked, created: int) -> dict[str, Any]:
     request = asked.request
     return {
-        "id": id,
+        "id": f"{PREFIX}{id}",
         "object": "response",
         "created_at": created,
         "status": "in_progress",

@@ -22,6 +22,7 @@ from mlxk.wire import logprobs, openai
 from mlxk.wire.frames import KEEP_ALIVE, Asked, Frame, ToolKind
 from mlxk.wire.openai_items import custom_input, decode_output, flat, output_item
 from mlxk.wire.openai_response import (
+    PREFIX,
     decode_usage,
     encode_usage,
     ended,
@@ -30,6 +31,7 @@ from mlxk.wire.openai_response import (
     raise_failed,
     reason_of,
 )
+from mlxk.wire.reading import bare_id
 
 _RETRIED = {429: "rate_limit_exceeded", 503: "server_error"}
 _TEXT, _THOUGHT = Text(""), Thinking("")
@@ -42,6 +44,7 @@ class Encoder:
         self._asked = asked
         self._created = created
         self._number = -1
+        self._answer = ""
         self._head: dict[str, Any] = {}
         self._items: list[dict[str, Any]] = []
         self._open: Part | None = None
@@ -75,7 +78,7 @@ class Encoder:
             case ToolUseDelta(arguments):
                 return self._argued(arguments)
             case Start(id, model):
-                self._head = opening(id, model, self._asked, self._created)
+                self._answer, self._head = id, opening(id, model, self._asked, self._created)
                 names = ("response.created", "response.in_progress")
                 return [self._frame(name, response=self._head) for name in names]
             case Finish(reason, usage):
@@ -104,7 +107,7 @@ class Encoder:
 
     def _opened(self, part: Part) -> Iterator[Frame]:
         self._open, self._texts, self._signature, self._measured = part, [], None, []
-        item = output_item(part, f"{self._head['id']}_{self._index}", self._asked.kinds)
+        item = output_item(part, f"{self._answer}_{self._index}", self._asked.kinds)
         self._id = item["id"]
         begun = item | {"status": "in_progress"}
         if isinstance(part, ToolUse):
@@ -129,7 +132,7 @@ class Encoder:
         if self._open is None:
             return []
         part = _filled(self._open, "".join(self._texts), self._signature)
-        id = f"{self._head['id']}_{self._index}"
+        id = f"{self._answer}_{self._index}"
         item = output_item(part, id, self._asked.kinds, self._measured)
         frames = list(self._told(item, part))
         done = self._frame("response.output_item.done", item=item, output_index=self._index)
@@ -190,7 +193,7 @@ class Decoder:
         match data.get("type"):
             case "response.created":
                 response = data["response"]
-                return [Start(response.get("id") or "", response.get("model") or "")]
+                return [Start(bare_id(response, PREFIX), response.get("model") or "")]
             case "response.output_item.added":
                 return self._added(data["item"])
             case "response.output_item.done":

@@ -37,6 +37,11 @@ def refuse(body: dict[str, Any], reasons: dict[str, str]) -> None:
             raise InvalidValue(f"{name}: {reason}", pointer=f"/{name}")
 
 
+def bare_id(holder: dict[str, Any], prefix: str) -> str:
+    """The id of an answer without what a format writes before every one."""
+    return str(holder.get("id") or "").removeprefix(prefix)
+
+
 def keep_alive(body: dict[str, Any], name: str = "keep_alive") -> float | None:
     """How long the model is to stay after this request, as Ollama's clients say it."""
     if (given := body.get(name)) is None:

@@ -5,7 +5,7 @@ from io import BytesIO
 
 import orjson
 import pytest
-from scripted import CALL, HELLO, Scripted
+from scripted import CALL, HELLO, Raw, Scripted
 from waiting import happens
 
 from mlxk.chat.types import Start, TextDelta
@@ -47,6 +47,24 @@ async def test_a_streamed_answer(serve, turn):
     response = await http.post(CHAT, json=asked)
     assert response.headers["Content-Type"] == "text/event-stream"
     assert await events_of(response) == list(turn)
+
+
+IDS = {
+    CHAT: (HI, "chatcmpl-r1"),
+    "/v1/completions": ({"prompt": "Hi"}, "cmpl-r1"),
+    "/v1/responses": ({"input": "Hi"}, "resp_r1"),
+    "/v1/messages": ({"messages": HI["messages"], "max_tokens": 9}, "msg_r1"),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("path", IDS)
+async def test_an_answer_has_an_id_of_its_apis_kind(serve, path, stream):
+    http = await serve(Raw(CALL))
+    asked, id = IDS[path]
+    told = await (await http.post(path, json=asked | {"model": "m", "stream": stream})).text()
+    assert f'"id":"{id}"' in told
+    assert ('"id":"fc_r1_0"' in told) == (path == "/v1/responses")
 
 
 async def test_usage_is_streamed_only_when_it_was_asked_for(serve):

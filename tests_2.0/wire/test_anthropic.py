@@ -91,7 +91,7 @@ def told(stream):
 
 def test_a_stream_as_documented():
     assert told(TOOL_USE) == [
-        Start("msg_1", "claude-x"),
+        Start("1", "claude-x"),
         ThinkingDelta("Hm."),
         ThinkingDelta("", "EqQ"),
         TextDelta("Okay"),

@@ -88,7 +88,7 @@ def told(stream):
 
 def test_text_as_documented():
     assert told(TEXT) == [
-        Start("chatcmpl-1", "gpt-x"),
+        Start("1", "gpt-x"),
         TextDelta("Hello"),
         Finish("stop", Usage(19, 10, 12)),
     ]

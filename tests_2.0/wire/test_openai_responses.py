@@ -92,7 +92,7 @@ def told(stream):
 
 def test_a_stream_as_documented():
     assert told(STREAM) == [
-        Start("resp_1", "gpt-x"),
+        Start("1", "gpt-x"),
         ThinkingDelta("Hm."),
         ThinkingDelta("", "gAA"),
         TextDelta("Hi"),
