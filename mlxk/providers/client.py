@@ -22,6 +22,8 @@ from mlxk.wire import sse
 
 T = TypeVar("T")
 _MISREAD = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+_ERROR_BYTES = 64 << 10
+_ANSWER_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +159,17 @@ class RemoteModel:
 
     async def _whole(self, response: aiohttp.ClientResponse) -> Any:
         """A server that does not stream: its answer comes in one piece."""
-        data = await response.read()
+        data = await _beginning(response, _ANSWER_BYTES + 1)
+        if len(data) > _ANSWER_BYTES:
+            raise ProviderError(f"{self._endpoint.name}: the answer is larger than 64 MiB")
         return self._read(
             lambda value: self._endpoint.format.decode_reply(encoding.loads(value, "the answer")),
             data,
         )
 
     async def _refused(self, response: aiohttp.ClientResponse) -> None:
-        own, body = response.headers.get(OWN_ERROR), await response.read()
+        own = response.headers.get(OWN_ERROR)
+        body = await _beginning(response, _ERROR_BYTES)
         error, again = refusal(self._endpoint, response.status, body, own)
         if not again:
             raise error
@@ -194,6 +199,15 @@ class _Passing(Exception):
         super().__init__(str(error))
         self.error = error
         self.after = after
+
+
+async def _beginning(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """So many bytes of a body, or all: what others send may have no end."""
+    pieces, left = list[bytes](), most
+    while left and (piece := await response.content.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 def _seconds(value: str | None) -> float | None:

@@ -4,6 +4,8 @@ from mlxk.contract import encoding
 from mlxk.contract.errors import InvalidDocument, ProviderError
 from mlxk.wire.frames import DONE, Frame
 
+_LARGEST = 16 << 20
+
 
 def encode(frame: Frame) -> bytes:
     if frame.comment is not None:
@@ -29,6 +31,8 @@ class Decoder:
                 self._field(line)
             elif frame := self._take():
                 frames.append(frame)
+        if len(self._rest) + sum(map(len, self._data)) > _LARGEST:
+            raise ProviderError("a stream event is larger than 16 MiB")
         return frames
 
     def _lines(self, piece: bytes) -> list[bytes]:

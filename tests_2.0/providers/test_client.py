@@ -1,6 +1,7 @@
 """A remote API as a ChatModel: what it says, what it refuses, when it is asked again."""
 
 import asyncio
+import gzip
 from dataclasses import replace
 
 import pytest
@@ -193,6 +194,33 @@ async def test_a_refusal_has_a_name_and_is_not_tried_again(ask, status, body, er
     with pytest.raises(error) as e:
         await ask(api, {"MLXK_API_KEY": "sesame"})
     assert "sesame" not in str(e.value)
+
+
+class Flood(Api):
+    """Refuses with 32 MiB of words; `sent` is how much of them was taken."""
+
+    async def answer(self, request):
+        self.sent = 0
+        response = web.StreamResponse(status=400)
+        await response.prepare(request)
+        for _ in range(512):
+            await response.write(b"no! " * (16 << 10))
+            self.sent += 64 << 10
+        return response
+
+
+async def test_a_refusal_without_end_is_not_read_to_its_end(ask):
+    api = Flood()
+    with pytest.raises(ProviderRefused, match="no! no!") as e:
+        await ask(api)
+    assert len(str(e.value)) < 3000
+    assert api.sent < 16 << 20
+
+
+async def test_an_answer_that_would_fill_the_memory_is_refused(ask):
+    packed = gzip.compress(b" " * (65 << 20), 1)
+    with pytest.raises(ProviderError, match="larger than 64 MiB"):
+        await ask(Api((200, packed, {"Content-Encoding": "gzip"})))
 
 
 async def test_a_stream_that_is_cut_after_words_is_an_error(ask):

@@ -42,6 +42,12 @@ def test_an_unfinished_frame_is_not_told():
     assert read(b'data: {"a": 1}\n', 5) == []
 
 
+@pytest.mark.parametrize("line", [b"x" * (1 << 20), b"data: " + b"x" * (1 << 20) + b"\n"])
+def test_a_frame_without_end_is_not_kept(line):
+    with pytest.raises(ProviderError, match="larger than 16 MiB"):
+        read(line * 20, 1 << 20)
+
+
 @pytest.mark.parametrize("data", [b"data: {nonsense\n\n", b"data: 5\n\n"])
 def test_a_frame_that_is_no_object_is_the_providers_fault(data):
     with pytest.raises(ProviderError):
