@@ -8,9 +8,8 @@ import asyncio
 import logging
 import os
 import re
-import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -37,6 +36,7 @@ _START_S = 30.0
 _END_S = 8.0
 _MOST_PAGES = 20
 _LONGEST_DESCRIPTION = 1000
+_WORDS_BYTES = 16 << 10
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -67,7 +67,7 @@ class _Connection:
         self._over = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._listed: asyncio.Future[list[types.Tool]] = asyncio.Future()
-        self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 -- see close
+        self._stderr = _LastWords()
 
     async def open(self) -> list[AgentTool]:
         self._task = asyncio.create_task(self._hold())
@@ -90,7 +90,7 @@ class _Connection:
 
     async def _hold(self) -> None:
         async with AsyncExitStack() as stack:
-            opening = _client(self._server, self._folder, self._secrets, stack, self._stderr)
+            opening = _client(self._server, self._folder, self._secrets, stack, self._stderr.file)
             self._client = await opening
             self._listed.set_result(await _all_tools(self._client))
             await self._over.wait()
@@ -98,9 +98,7 @@ class _Connection:
     def _end(self) -> str:
         """Why it is no more: its last words, else what the SDK says."""
         error = self._task.exception() if self._task else None
-        self._stderr.seek(0)
-        said = [line.strip() for line in self._stderr if line.strip()]
-        last = said[-1] if said else str(_cause(error) if error else "")
+        last = self._stderr.line() or str(_cause(error) if error else "")
         return self._without_secrets(last) or "it ended"
 
     def _offered(self, listed: types.Tool) -> AgentTool | None:
@@ -148,6 +146,32 @@ class _Connection:
         for value in self._secrets.values():
             text = text.replace(value, "[redacted]")
         return redacted(text)
+
+
+class _LastWords:
+    """What a server said last on stderr: the pipe is emptied as it fills, and no more is kept."""
+
+    def __init__(self) -> None:
+        self._read_end, write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
+        self.file = os.fdopen(write_end, "w")
+        self._said = b""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._read_end, self._take)
+
+    def line(self) -> str:
+        self._take()
+        lines = self._said.decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._read_end)
+        os.close(self._read_end)
+        self.file.close()
+
+    def _take(self) -> None:
+        with suppress(BlockingIOError):
+            self._said = (self._said + os.read(self._read_end, 1 << 16))[-_WORDS_BYTES:]
 
 
 async def _client(

@@ -4,6 +4,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlxk.cli.face import DeskWanted, make_desk
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from mlxk.history.record import Place
     from mlxk.history.store import Store
+
+_PAGES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,20 @@ def write_page(store: "Store", place: "Place") -> str:
 
     file = paths.home() / "pages" / store.key / f"{place.record.name}-{place.step}.html"
     write_atomic(file, rendered(store, place), durable=False)
+    _forget_old(paths.home() / "pages")
     if _has_screen():
         webbrowser.open(file.as_uri())
     return str(file)
+
+
+def _forget_old(folder: Path) -> None:
+    """A page can be written again at any time: only the newest are kept."""
+    ages = dict[Path, float]()
+    for page in folder.glob("*/*.html"):
+        with suppress(FileNotFoundError):  # another process forgot it
+            ages[page] = page.stat().st_mtime
+    for page in sorted(ages, key=ages.__getitem__)[:-_PAGES]:
+        page.unlink(missing_ok=True)
 
 
 async def _service(wanted: Wanted, port: int) -> "AsyncGenerator[WebPage, None]":

@@ -101,6 +101,11 @@ async def test_what_a_tool_cannot_do_is_a_result(calls):
     assert [outcome.record.ok for outcome in calls.outcomes] == [False, False, True]
 
 
+async def test_what_a_server_says_on_stderr_fills_no_disk(calls):
+    (kept,) = await calls(LOCAL, ("shout", {}))
+    assert int(kept) < 1 << 20
+
+
 async def test_a_server_that_dies_costs_its_calls_only(calls):
     began = time.monotonic()
     texts = await calls(LOCAL, ("die", {}), ("echo", {"text": "anyone?"}))

@@ -54,6 +54,14 @@ def breed(seconds: int) -> str:
 
 
 @server.tool()
+def shout() -> str:
+    """Say 20 MiB on stderr; how much of it was kept where it went."""
+    for _ in range(20):
+        print("x" * (1 << 20), file=sys.stderr)
+    return str(os.fstat(2).st_size)
+
+
+@server.tool()
 def die() -> str:
     """End the server in the middle of a call."""
     os._exit(3)

@@ -1,6 +1,7 @@
 """A session as a file: whole, closed in itself, and nothing in it runs."""
 
 import json
+import os
 from html.parser import HTMLParser
 
 import browser as support
@@ -10,6 +11,7 @@ import pytest
 from mlxk.agent import Agent
 from mlxk.chat.scripted import Scripted, call
 from mlxk.chat.types import Text, Thinking
+from mlxk.cli.web import write_page
 from mlxk.history.record import find
 from mlxk.history.store import Store
 from mlxk.web.markup import el
@@ -32,14 +34,20 @@ class Outline(HTMLParser):
 
 
 @pytest.fixture
-async def page(home, tmp_path):
+async def found(home, tmp_path):
+    """A store, and the place of a session that said hostile things."""
     repo = checkout.make(tmp_path / "repo")
     write = call("Write", json.dumps({"path": "a.txt", "content": f"two\n{HOSTILE}\n"}))
     missing = call("Read", '{"path": "b.txt"}', "call_2")
     model = Scripted([Thinking(HOSTILE), Text(HOSTILE), write, missing], f"Done.\ud800 {HOSTILE}")
     report = await Agent(model=model, folder=repo).run(f"do {HOSTILE}")
     with Store.open(repo, home / ".mlxk") as store:
-        return rendered(store, find(store, report.session)).decode()
+        yield store, find(store, report.session)
+
+
+@pytest.fixture
+def page(found):
+    return rendered(*found).decode()
 
 
 def test_all_that_was_said_called_and_changed_is_there(page):
@@ -54,6 +62,18 @@ def test_it_holds_no_script_and_nothing_from_elsewhere(page):
     tags = {tag for tag, _ in Outline(page).tags}
     assert not tags & {"script", "img", "iframe", "link", "object", "form", "a"}
     assert "default-src 'none'" in Outline(page).tags[3][1]["content"]
+
+
+def test_of_the_pages_that_were_written_the_newest_are_kept(found, home):
+    folder = home / ".mlxk" / "pages" / "other"
+    folder.mkdir(parents=True)
+    for number in range(60):
+        page = folder / f"p-{number}.html"
+        page.touch()
+        os.utime(page, (number, number))
+    new = write_page(*found)
+    kept = sorted(str(page) for page in folder.parent.glob("*/*"))
+    assert kept == sorted([new, *(str(folder / f"p-{n}.html") for n in range(11, 60))])
 
 
 def test_text_and_attributes_are_escaped():
