@@ -156,14 +156,17 @@ class Deployed:
     async def _reached(self) -> Line:
         """The line to the process that runs now: it may be another than at the last request."""
         where = self._place.where()
-        if where is None:
+        if where is None or self._is_outdated(where):
             async with self._queue(), self._turn:
-                where = self._place.where() or await self._place.start()
-        elif where.is_stale and not self._active:
-            async with self._queue(), self._turn:
-                await self._place.stop("document_changed")
-                where = await self._place.start()
+                where = self._place.where()
+                if where is not None and self._is_outdated(where):
+                    await self._place.stop("document_changed")
+                    where = None
+                where = where or await self._place.start()
         return await self._reach(where)
+
+    def _is_outdated(self, where: Where) -> bool:
+        return where.is_stale and not self._active
 
     async def _reach(self, where: Where) -> Line:
         """One line a process: the one before leads nowhere any more."""

@@ -153,6 +153,16 @@ async def test_one_that_died_is_started_again(front):
     assert front.diary == ["start big", "start big"]
 
 
+async def test_one_whose_document_changed_is_started_again_once_for_all_who_ask(front):
+    office = await front.office("big", offered=True, delay_s=0.1)
+    await front.open()
+    await front.chat("big")
+    office.edit()
+    answers = await asyncio.gather(*(front.chat("big") for _ in range(5)))
+    assert {status for status, _, _ in answers} == {200}
+    assert front.diary == ["start big", "stop big: document_changed", "start big"]
+
+
 async def test_the_queue_has_so_many_places_and_an_end(front):
     await front.office("big", offered=True, delay_s=0.6)
     await front.open(places=2, wait_s=0.3)

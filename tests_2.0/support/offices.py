@@ -1,6 +1,7 @@
 """Deployments whose processes are servers in this one, and an exchange in front of them."""
 
 import asyncio
+from dataclasses import replace
 
 import aiohttp
 from scripted import Raw
@@ -45,6 +46,9 @@ class Office:
         self._front.opened.push_async_callback(self.die)
         self._where = Where(address.url, self._key, next(_pids))
         return self._where
+
+    def edit(self):
+        self._where = replace(self._where, is_stale=True)
 
     async def stop(self, reason):
         if self._offered:
