@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mlxk.contract.errors import StartFailed
 from mlxk.engine.child import Child, environment, settings, spawn
 from mlxk.engine.protocol import Beat, Command, Ready, Report
 from mlxk.engine.ranks import Ranks, launching
@@ -39,11 +40,22 @@ class Crew(Child):
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self, program: Sequence[str], log: Path, *, on_cpu: bool) -> None:
+        try:
+            await self._begin(log, on_cpu=on_cpu)
+        except BaseException:
+            await self.end()
+            raise
+
+    async def _begin(self, log: Path, *, on_cpu: bool) -> None:
         # For its owner only, as everything that tempfile makes.
         self._folder = Path(tempfile.mkdtemp(prefix="mlxk-"))
         path = self._folder / "rank0"
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: self, str(path))
+        try:
+            self._server = await loop.create_unix_server(lambda: self, str(path))
+        except OSError as e:
+            message = f"no socket can be made in {self._folder}: {e.strerror or e}"
+            raise StartFailed(message, hint="TMPDIR may name a shorter path") from e
         env = environment(on_cpu=on_cpu) | _FAST | {"TMPDIR": str(self._folder)}
         if self._who.hostfile:
             env |= {name: os.environ[name] for name in _FOR_SSH if name in os.environ}

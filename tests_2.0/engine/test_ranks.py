@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import aclosing
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from processes import descendants, gone
 
 from mlxk.chat.fold import gather
 from mlxk.chat.types import Message, Request, Sampling, Text
-from mlxk.contract.errors import InvalidDocument, InvalidValue, NotFound, RuntimeIncompatible
+from mlxk.contract.errors import (
+    InvalidDocument,
+    InvalidValue,
+    NotFound,
+    RuntimeIncompatible,
+    StartFailed,
+)
 from mlxk.engine.model import EngineModel
 from mlxk.engine.options import EngineOptions
 from mlxk.engine.ranks import Ranks, divided, launching
@@ -120,6 +127,20 @@ def test_no_rank_outlives_whoever_started_it(tiny_model, home, tmp_path, when):
         process.kill()
         assert gone(children, within=20)
         assert not list(scratch.iterdir())
+
+
+@pytest.mark.parametrize("trouble", ["no program", "no socket"])
+async def test_a_launcher_that_cannot_be_started_leaves_nothing(
+    engine, tmp_path, monkeypatch, trouble
+):
+    scratch = tmp_path / ("x" * 99 if trouble == "no socket" else "scratch")
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    if trouble == "no program":
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises((OSError, StartFailed), match=r"python|too long"):
+        await engine(who=TWO).open()
+    assert not list(scratch.iterdir())
 
 
 def test_the_launcher_gets_the_ports_and_no_secret(tmp_path):
