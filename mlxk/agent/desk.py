@@ -189,7 +189,7 @@ class Desk:
     # For tabs
 
     async def forget(self, tab: Tab) -> None:
-        self.tabs.remove(tab)
+        self.tabs = [other for other in self.tabs if other is not tab]
         await self.tidy()
 
     async def tidy(self) -> None:

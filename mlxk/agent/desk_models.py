@@ -92,9 +92,9 @@ class Models:
 
     async def keep(self, used: list[Settings]) -> None:
         """Close every model that none of `used` names."""
-        wanted = {_key(settings) for settings in used}
-        for key in [key for key in self._known if key not in wanted]:
-            await self._known.pop(key).close()
+        left = self._known.keys() - {_key(settings) for settings in used}
+        closing = [self._known.pop(key) for key in left]
+        await asyncio.gather(*(known.close() for known in closing))
 
     async def close(self) -> None:
         await self.keep([])

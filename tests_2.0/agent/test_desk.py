@@ -11,6 +11,7 @@ import pytest
 
 from mlxk.agent.compose import Model
 from mlxk.agent.desk import Desk
+from mlxk.agent.desk_models import Models
 from mlxk.agent.desk_news import Feed, Notice
 from mlxk.agent.permissions import Permissions
 from mlxk.agent.settings import Settings
@@ -345,6 +346,31 @@ async def test_another_model_takes_over_and_the_first_is_closed(home, repo):
         await tab.set_model("a")
         assert open_now == {"a"}
     assert open_now == set()
+
+
+async def test_a_tab_that_is_closed_twice_at_once_is_closed_once(desk_of):
+    """As a double click does."""
+    async with desk_of("Hi.") as desk:
+        tab = desk.new()
+        await said(tab, "greet")
+        await asyncio.gather(tab.close(), tab.close())
+        assert desk.tabs == []
+
+
+async def test_models_that_two_let_go_of_at_once_are_closed_once():
+    closed = []
+
+    @asynccontextmanager
+    async def opener(settings):
+        yield Model(Scripted("Hi."))
+        await asyncio.sleep(0.01)
+        closed.append(settings.model)
+
+    models = Models(opener)
+    for name in ("a", "b"):
+        await models.get(Settings(name))
+    await asyncio.gather(models.keep([]), models.keep([]))
+    assert sorted(closed) == ["a", "b"]
 
 
 async def test_clear_lets_the_session_go_and_takes_another_configuration(desk_of, repo):
