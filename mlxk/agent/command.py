@@ -44,16 +44,16 @@ async def run_command(
     output = _Output(keep_bytes, emit)
     timed_out = False
     async with _pipe() as (stream, write_end):
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            cwd=cwd,
-            env=child_environment() | {**env},
-            stdin=stdin,
-            stdout=write_end,
-            stderr=write_end,
-            start_new_session=True,
-        )
-        os.close(write_end)
+        with write_end:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                cwd=cwd,
+                env=child_environment() | {**env},
+                stdin=stdin,
+                stdout=write_end,
+                stderr=write_end,
+                start_new_session=True,
+            )
         try:
             async with asyncio.timeout(timeout_s):
                 await _finish(process, output.read(stream))
@@ -66,7 +66,7 @@ async def run_command(
 
 
 @asynccontextmanager
-async def _pipe() -> AsyncGenerator[tuple[asyncio.StreamReader, int], None]:
+async def _pipe() -> AsyncGenerator[tuple[asyncio.StreamReader, IO[bytes]], None]:
     """A pipe of our own: asyncio's `wait()` would wait for the pipe it makes as well."""
     read_end, write_end = os.pipe()
     stream = asyncio.StreamReader()
@@ -74,7 +74,7 @@ async def _pipe() -> AsyncGenerator[tuple[asyncio.StreamReader, int], None]:
         lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read_end, "rb", 0)
     )
     try:
-        yield stream, write_end
+        yield stream, os.fdopen(write_end, "wb", 0)
     finally:
         transport.close()
 

@@ -5,12 +5,14 @@ import os
 import subprocess
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import checkout
 import pytest
 from aiohttp import web
 
 from mlxk.agent import transcript
+from mlxk.agent.command import run_command
 from mlxk.agent.job import Bounds, Job, Order
 from mlxk.agent.limits import Budgets
 from mlxk.agent.settings import Settings, to_meta
@@ -118,6 +120,18 @@ async def test_a_command_that_ignores_signals_ends_within_a_second(run, session)
     assert ended.report.commits[-1].files == ("made",)
     assert subprocess.run(["pgrep", "-f", f"^{nap}$"], check=False).returncode == 1
     assert is_valid(session)
+
+
+async def test_a_command_that_cannot_begin_leaves_no_open_pipe(tmp_path):
+    async def fail():
+        with pytest.raises(FileNotFoundError):
+            await run_command(["true"], cwd=tmp_path / "gone", timeout_s=1, keep_bytes=1)
+        await asyncio.sleep(0)
+
+    await fail()
+    before = len([*Path("/dev/fd").iterdir()])
+    await fail()
+    assert len([*Path("/dev/fd").iterdir()]) == before
 
 
 async def test_the_time_of_a_run_ends_a_command(run, session):
