@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
+from textual.worker import WorkerFailed
 
 from mlxk.contract.errors import MlxkError, SessionBusy, UsageError
 from mlxk.tui import bars, words
@@ -39,7 +40,7 @@ _WELCOME = (
 
 
 class Terminal(App[None]):
-    """A Face. `failure` is why it could not begin."""
+    """A Face. `failure` is why it could not begin, or the bug that ended it."""
 
     CSS = CSS
     ENABLE_COMMAND_PALETTE = False
@@ -68,7 +69,7 @@ class Terminal(App[None]):
         for digit in "123456789":
             sequences.pop(f"\x1b{digit}", None)
         self._opening = opening
-        self.failure: MlxkError | None = None
+        self.failure: BaseException | None = None
         self._desk: Desk | None = None
         self._tab: Tab | None = None
         self._waiting: list[str] = []  # sent before the desk was there
@@ -190,6 +191,15 @@ class Terminal(App[None]):
                 await view.show(batch)
                 self._refresh()
                 await asyncio.sleep(_FRAME_S)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """The command line tells of a bug when the terminal is its own again."""
+        self.failure = self.failure or (error.error if isinstance(error, WorkerFailed) else error)
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """No traceback with the values of all variables."""
+        self._close_messages_no_wait()
 
     # What is typed
 

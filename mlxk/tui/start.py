@@ -40,10 +40,12 @@ def full_screen(opening: "Opening") -> None:
 
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, end, number)
-        await app.run_async()
+        try:
+            await app.run_async()
+        finally:
+            closed = await app.desk.close() if app.has_begun else ()
         if app.failure is not None:
             raise app.failure
-        closed = await app.desk.close() if app.has_begun else ()
         if ended:
             code = 128 + ended[0]
             raise Interrupted("terminated; the work so far is kept", exit_code=code)

@@ -1,5 +1,6 @@
 """The full screen, driven by keys, over a scripted model."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -18,7 +19,7 @@ from mlxk.contract.errors import EngineFailed, ExtraMissing
 from mlxk.history.session import Session
 from mlxk.history.store import Store
 from mlxk.system import clock
-from mlxk.tui import start
+from mlxk.tui import app, start
 from mlxk.tui.app import Terminal
 from mlxk.tui.editor import Editor
 from mlxk.tui.face import Opening
@@ -389,6 +390,44 @@ async def test_the_mouse_folds_switches_and_leaves_the_keys_to_the_editor(opened
         await screen.until(lambda: len(screen.desk.tabs) == 2)
         await screen.pilot.click("#tabs", offset=(3, 0))
         assert screen.tab is screen.desk.tabs[0]
+
+
+@pytest.fixture
+def headless(home, repo, monkeypatch):
+    """`headless(broken)`: the whole face without a terminal; when its desk is there, `broken(it)`
+    is called in it. Gives the desk."""
+
+    def open_(broken):
+        desk = desks.scripted(repo, home, "Hi.")
+
+        class Broken(Terminal):
+            async def run_async(self):
+                face = asyncio.create_task(super().run_async(headless=True))
+                while self._tab is None:
+                    await asyncio.sleep(0.01)
+                broken(self)
+                await face
+
+        monkeypatch.setattr(app, "Terminal", Broken)
+        with pytest.raises(ArithmeticError, match="broken"):
+            start.full_screen(Opening(lambda: desk))
+        return desk
+
+    return open_
+
+
+def gone(_):
+    raise ArithmeticError("broken: the terminal is gone")
+
+
+def failing(face):
+    face.call_later(gone, face)
+
+
+@pytest.mark.parametrize("broken", [gone, failing], ids=["terminal", "handler"])
+def test_a_face_that_breaks_closes_its_desk_and_shows_no_traceback(headless, capfd, broken):
+    assert headless(broken).tabs == []
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_without_textual_the_line_that_installs_it_is_said(monkeypatch):
