@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from mlxk.contract.errors import InvalidValue, MlxkError, NotFound, NotRunning, UsageError
@@ -180,31 +180,19 @@ def _gauge(row: "Endpoint", model: str) -> int | None:
 
 
 def _get(row: "Endpoint", url: str) -> bytes:
-    from urllib.error import HTTPError
-    from urllib.request import HTTPRedirectHandler, Request, build_opener
-
     from mlxk.contract.errors import ProviderAuth
-
-    class Stay(HTTPRedirectHandler):
-        """A key goes to the server that was named, nowhere else."""
-
-        def redirect_request(
-            self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-        ) -> None:
-            return None
+    from mlxk.system import asking
 
     try:
-        with build_opener(Stay).open(Request(url, headers=row.headers()), timeout=5) as response:
-            data: bytes = response.read()
-            return data
-    except HTTPError as e:
-        if e.code in (401, 403):
-            hint = f"export {row.key_variable}=…, or --api-key-env VAR"
-            raise ProviderAuth(f"{url} asks for a key", hint=hint) from e
-        message = f"{url} answers {e.code}"
-        raise InvalidValue(message, hint="name the model: --model NAME") from e
-    except (OSError, ValueError) as e:
+        status, data = asking.get(url, row.headers(), timeout_s=5)
+    except OSError as e:
         raise NotFound(f"no server answers at {row.base}", hint="mlxk serve", url=row.base) from e
+    if status in (401, 403):
+        hint = f"export {row.key_variable}=…, or --api-key-env VAR"
+        raise ProviderAuth(f"{url} asks for a key", hint=hint)
+    if status != 200:
+        raise InvalidValue(f"{url} answers {status}", hint="name the model: --model NAME")
+    return data
 
 
 async def settled(opened: Opened) -> "Held | None":

@@ -53,29 +53,36 @@ def ps(
     mlxk ps http://127.0.0.1:8001 --json | jq -r '.data.models[].name'
     """
     base = url.rstrip("/").removesuffix("/v1")
-    rows = _asked(f"{base}/api/ps", os.environ.get(api_key_env) if api_key_env else None)
-    names = LoadedModel.__slots__
-    return Loaded(base, tuple(LoadedModel(**{name: row[name] for name in names}) for row in rows))
+    data = _asked(f"{base}/api/ps", os.environ.get(api_key_env) if api_key_env else None)
+    return Loaded(base, _models(base, data))
 
 
-def _asked(url: str, key: str | None) -> list[dict[str, Any]]:
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
-
-    from mlxk.contract.encoding import loads
+def _asked(url: str, key: str | None) -> bytes:
     from mlxk.contract.errors import InvalidValue, NotFound, Unauthorized
+    from mlxk.system import asking
 
     if not url.startswith(("http://", "https://")):
         raise InvalidValue(f"{url!r} is not an http URL", hint=f"mlxk ps {_DEFAULT_URL}")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        with urlopen(Request(url, headers=headers), timeout=5) as response:
-            data = response.read()
-    except HTTPError as e:
-        if e.code == 401:
-            raise Unauthorized(f"{url} asks for a key", hint="--api-key-env VAR") from e
-        raise NotFound(f"{url} answers {e.code}: it is no mlxk server", url=url) from e
+        status, data = asking.get(url, headers, timeout_s=5)
     except OSError as e:
         raise NotFound(f"no server answers at {url}", hint="mlxk serve", url=url) from e
-    rows: list[dict[str, Any]] = loads(data, "the answer")["models"]
-    return rows
+    if status == 401:
+        raise Unauthorized(f"{url} asks for a key", hint="--api-key-env VAR")
+    if status != 200:
+        raise NotFound(f"{url} answers {status}: it is no mlxk server", url=url)
+    return data
+
+
+def _models(url: str, data: bytes) -> tuple[LoadedModel, ...]:
+    """Ollama has the path, too, and other rows."""
+    from mlxk.contract.encoding import loads
+    from mlxk.contract.errors import InvalidDocument, NotFound
+
+    names = LoadedModel.__slots__
+    try:
+        rows = loads(data, "the answer")["models"]
+        return tuple(LoadedModel(**{name: row[name] for name in names}) for row in rows)
+    except (InvalidDocument, KeyError, TypeError) as e:
+        raise NotFound(f"{url} is no mlxk server", hint="mlxk serve", url=url) from e

@@ -81,12 +81,12 @@ def _announced() -> Iterator[Running]:
 
 
 def _is_well(running: Running) -> bool:
-    from urllib.request import urlopen  # noqa: PLC0415 -- only who finds a server pays for it
+    from mlxk.system import asking  # noqa: PLC0415 -- only who finds a server pays for it
 
     if running.key_env and not running.key:
         return False
-    with suppress(OSError), urlopen(f"{running.url}/health", timeout=_PATIENCE_S) as response:
-        return bool(response.status == 200)
+    with suppress(OSError):
+        return asking.get(f"{running.url}/health", timeout_s=_PATIENCE_S)[0] == 200
     return False
 
 

@@ -12,6 +12,7 @@ import time
 import aiohttp
 import orjson
 import pytest
+from answering import answering
 from processes import MLXK, Server, descendants, gone
 from waiting import until
 
@@ -267,6 +268,14 @@ def test_ps_shows_what_a_server_has_loaded(tiny):
 )
 def test_ps_without_a_server_says_so(url, type_):
     assert ps(url)["error"]["type"] == type_
+
+
+@pytest.mark.parametrize("body", [b'{"models": [{"name": "llama3"}]}', b"[]", b"hello"], ids=repr)
+def test_ps_knows_a_stranger(body):
+    """Ollama has the path, too."""
+    with answering({"/api/ps": (200, {}, body)}) as (url, _):
+        error = ps(url)["error"]
+    assert (error["type"], error["message"]) == ("not_found", f"{url} is no mlxk server")
 
 
 async def test_two_hundred_readers_that_leave_free_the_engine(tiny):
