@@ -156,7 +156,7 @@ def _settle(pid: int) -> None:
     """A signal is only sent: wait until the kernel says that the process stands."""
     for _ in range(50):
         with suppress(OSError, IndexError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt":
+            if Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in b"Tt":
                 return
         time.sleep(0.001)
 

@@ -76,9 +76,11 @@ def boot_id() -> str:
 
 def _started(pid: int) -> str | None:
     if sys.platform == "darwin":
-        return _output(["ps", "-o", "lstart=", "-p", str(pid)]) or None
+        told = _output(["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)])
+        state, _, since = told.partition(" ")
+        return None if state.startswith("Z") else since.strip() or None
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
     # The command name may hold spaces and brackets: fields are counted after the last ")".
@@ -91,6 +93,9 @@ def _sysctl(name: str) -> str:
 
 
 def _output(argv: list[str]) -> str:
+    """The same words whoever asks: a service has another language and time zone than a terminal."""
     import subprocess  # noqa: PLC0415 -- 10 ms that only macOS pays
 
-    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
+    plain = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=plain)
+    return done.stdout.strip()
