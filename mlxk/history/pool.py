@@ -32,25 +32,25 @@ _FORMAT = 1
 _Packed = tuple[dict[bytes, Any], dict[bytes, Any]]  # files, folders
 
 
-def retire(store: Store, folder: Path, tree: RawId, known: Folder) -> bool:
-    """Put a worktree away that holds `tree` as `known`; False when it is no use to another."""
+def retire(store: Store, folder: Path, tree: RawId, known: Folder) -> None:
+    """Put a worktree away that holds `tree` as `known`, unless it is no use to another."""
     if sys.platform != "linux" or not _is_plain(known):
-        return False
-    pool = _pool(store)
-    slot = pool / f"{secrets.token_hex(8)}"
-    with translated(pool):
-        slot.mkdir(parents=True)
-        (slot / "known").write_bytes(marshal.dumps((_FORMAT, tree, _packed(known))))
+        return
+    slot = _pool(store) / secrets.token_hex(8)
+    mine = _taken(slot)
+    with translated(slot):
+        mine.mkdir(parents=True)
+        (mine / "known").write_bytes(marshal.dumps((_FORMAT, tree, _packed(known))))
         (folder / ".git").unlink(missing_ok=True)
-        folder.rename(slot / "files")
+        folder.rename(mine / "files")
+        mine.rename(slot)
     sweep(store)
-    return True
 
 
 def take(store: Store, target: Path, tree: RawId) -> Folder | None:
     """Make `target` of a worktree in the pool, with the files of `tree`; None if none will do."""
     for slot in _slots(store):
-        mine = slot.with_name(f".{os.getpid()}.{slot.name}")
+        mine = _taken(slot)
         try:
             slot.rename(mine)
         except FileNotFoundError:  # somebody else was faster
@@ -78,6 +78,11 @@ def sweep(store: Store) -> None:
 
 def _pool(store: Store) -> Path:
     return store.home / "pool" / store.key
+
+
+def _taken(slot: Path) -> Path:
+    """Where it is out of the sight of others as long as this process lives."""
+    return slot.with_name(f".{os.getpid()}.{slot.name}")
 
 
 def _slots(store: Store) -> list[Path]:
@@ -177,7 +182,7 @@ def _remove(name: bytes, fd: int) -> None:
 
 def _is_busy(slot: Path) -> bool:
     """Whether a process of ours stands in it or has a file of it open."""
-    inside = f"{slot}/"
+    inside = f"{slot.resolve()}/"
     for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
         with suppress(OSError):  # it has ended, or is not ours
             own = f"/proc/{pid}"

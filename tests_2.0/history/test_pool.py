@@ -9,7 +9,9 @@ import pytest
 from git_repository import WHEN, GitRepository
 
 from mlxk.history import pool, trash
+from mlxk.history.folders import Folder
 from mlxk.history.session import Session
+from mlxk.history.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="who is in a folder: /proc")
 
@@ -146,6 +148,19 @@ def test_nobody_elses_folder_is_taken(repo, store, home):
             assert session.worktree.stat().st_ino != inode
         inside.kill()
     assert slots(store) == []
+
+
+def test_nobody_elses_folder_is_taken_where_the_home_is_a_link(repo, home, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (home / ".mlxk").symlink_to(tmp_path / "disk")
+    with Store.open(repo.root, home / ".mlxk") as store:
+        test_nobody_elses_folder_is_taken(repo, store, home)
+
+
+def test_what_is_only_half_put_away_is_offered_to_nobody(repo, store, home):
+    with pytest.raises(FileNotFoundError):
+        pool.retire(store, repo.root / "gone", b"\1" * 20, Folder())
+    assert pool._slots(store) == []
 
 
 def test_a_file_that_somebody_holds_open_is_not_shared(repo, store, home):
