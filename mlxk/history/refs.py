@@ -55,11 +55,15 @@ class Refs:
             try:
                 if self.read(ref) != old:
                     return False
+                if old is None and self._is_crossed(ref.encode()):
+                    raise _in_the_way(path)
                 os.write(fd, new.encode() + b"\n")
                 if durable:
                     barrier(fd)
                 os.rename(lock, path)  # noqa: PTH104
                 lock = ""
+            except IsADirectoryError as e:
+                raise _in_the_way(path) from e
             finally:
                 os.close(fd)
                 if lock:
@@ -79,6 +83,10 @@ class Refs:
             finally:
                 Path(f"{path}.lock").unlink()
         return True
+
+    def _is_crossed(self, ref: bytes) -> bool:
+        """Whether a packed ref lies below `ref`, or above: as files they could not be both."""
+        return any(r.startswith(ref + b"/") or ref.startswith(r + b"/") for r in self._packed())
 
     def _unpack(self, ref: str) -> None:
         """Take `ref` out of the packed refs, as git does before it deletes the loose one."""

@@ -179,6 +179,18 @@ def test_a_new_branch_starts_where_the_session_did(session, repo):
     assert repo.git("rev-parse", "side^") == start
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("there", "wanted"), [("a/b", "a"), ("a", "a/b")])
+def test_a_branch_that_another_leaves_no_place_for_is_refused(session, repo, there, wanted, packed):
+    work(session, a="theirs\n")
+    repo.git("branch", there)
+    if packed:
+        repo.git("pack-refs", "--all")
+    with pytest.raises(AlreadyExists, match="in the way"):
+        landed(session, wanted, create=True)
+    assert repo.fsck() == ""
+
+
 def test_nothing_to_land_moves_nothing(session, repo):
     before = repo.footprint()
     assert landed(session).files == ()
