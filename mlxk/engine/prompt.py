@@ -12,10 +12,6 @@ from mlxk.engine.tokenizer import TextModel
 
 Turn = dict[str, Any]
 
-# A client's first system line whose value changes with each request: with it, no two prompts
-# would share a prefix (https://github.com/ggml-org/llama.cpp/issues/20623).
-_BILLING = "x-anthropic-billing-header"
-
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -135,7 +131,7 @@ def _shows(template: ChatTemplate) -> Callable[[list[Turn]], bool]:
 def _turns(message: Message) -> list[Turn]:
     match message.role:
         case "system":
-            return [{"role": "system", "content": _without_billing(_text(message))}]
+            return [{"role": "system", "content": _text(message)}]
         case "tool":
             results = [part for part in message.parts if isinstance(part, ToolResult)]
             return [_result(part) for part in results]
@@ -172,13 +168,6 @@ def _text(message: Message) -> str:
     if any(isinstance(part, Image) for part in message.parts):
         raise InvalidValue("this engine reads text only, not images", field="messages")
     return "\n".join(part.text for part in message.parts if isinstance(part, Text))
-
-
-def _without_billing(text: str) -> str:
-    if _BILLING not in text:
-        return text
-    lines = (line for line in text.splitlines(keepends=True) if not line.startswith(_BILLING))
-    return "".join(lines)
 
 
 def _placed(turn: Turn, known: Abilities) -> Turn:

@@ -1,6 +1,6 @@
 """Messages and content blocks as Anthropic writes them, both directions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -10,19 +10,25 @@ from mlxk.contract.errors import InvalidValue
 from mlxk.wire.reading import arguments_of, unsupported_part
 
 UNSIGNED = "unsigned"
-# It changes with every request, says nothing to a model, and would spoil every cached prefix.
+# A line that changes with every request, says nothing to a model, and would spoil every cached
+# prefix (https://github.com/ggml-org/llama.cpp/issues/20623).
 _BILLING = "x-anthropic-billing-header"
 
 
 def decode_system(system: Any, at: str) -> Iterator[Message]:
     """A string and a list of blocks read alike; the client's billing line is left out."""
-    parts = tuple(
-        part
-        for part in _parts(system, at)
-        if not (isinstance(part, Text) and part.text.startswith(_BILLING))
-    )
-    if parts:
+    if parts := tuple(_without_billing(_parts(system, at))):
         yield Message("system", parts)
+
+
+def _without_billing(parts: Iterable[Part]) -> Iterator[Part]:
+    for part in parts:
+        if not isinstance(part, Text) or _BILLING not in part.text:
+            yield part
+            continue
+        lines = part.text.splitlines(keepends=True)
+        if text := "".join(line for line in lines if not line.startswith(_BILLING)):
+            yield Text(text)
 
 
 def decode_message(turn: dict[str, Any], number: int) -> Iterator[Message]:

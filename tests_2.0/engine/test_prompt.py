@@ -77,12 +77,6 @@ def test_leading_systems_are_one(rendered):
     assert "system\na\n\nb<" in rendered(TEMPLATE, system("a"), system("b"), user("u"))
 
 
-def test_the_billing_line_is_dropped(rendered):
-    text = rendered(TEMPLATE, system("x-anthropic-billing-header: cch=1;\nBe kind."), user("u"))
-    assert "billing" not in text
-    assert "system\nBe kind.<" in text
-
-
 def test_a_template_without_system_gets_it_in_the_first_user_turn(rendered):
     assert rendered(STRICT, system("s"), user("u")) == "[user] s\n\nu\n"
 

@@ -191,11 +191,21 @@ def test_results_and_words_of_one_turn_are_two_messages():
     assert [message.role for message in decoded(turn).messages] == ["tool", "user"]
 
 
-def test_the_billing_line_of_the_client_is_left_out():
-    system = [
-        {"type": "text", "text": "x-anthropic-billing-header: cc_version=1; cch=77;"},
-        {"type": "text", "text": "You are brief.", "cache_control": {"type": "ephemeral"}},
-    ]
+BILLING = "x-anthropic-billing-header: cc_version=1; cch=77;"
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        [
+            {"type": "text", "text": BILLING},
+            {"type": "text", "text": "You are brief.", "cache_control": {"type": "ephemeral"}},
+        ],
+        f"{BILLING}\nYou are brief.",
+    ],
+    ids=["a block", "a line"],
+)
+def test_the_billing_line_of_the_client_is_left_out(system):
     assert decoded("hi", system=system).messages[0] == Message("system", (Text("You are brief."),))
 
 
