@@ -1,17 +1,16 @@
 """HTTP over a mapping of names to chat models. Knows neither engine nor MLX."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from mlxk.chat.model import ChatModel
 from mlxk.server import chat_routes, model_routes
+from mlxk.server.failures import log
 from mlxk.server.middleware import errors, guard
 from mlxk.server.record import name_response, recorded
 from mlxk.server.state import STATE, ServerOptions, ServerState
@@ -46,7 +45,7 @@ async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, 
     """Serve until the block ends, which cuts what is still running: see `drain`."""
     options = app[STATE].options
     runner = web.AppRunner(
-        app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2, logger=_log()
+        app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2, logger=log()
     )
     await runner.setup()
     try:
@@ -66,14 +65,3 @@ async def drain(app: web.Application, *, patient: bool) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(limit):
             await state.idle.wait()
-
-
-def _log() -> logging.Logger:
-    """What is not HTTP at all is answered with 400, and is nothing to tell the owner about."""
-    log = logging.getLogger(__name__)
-    log.addFilter(_is_ours)
-    return log
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

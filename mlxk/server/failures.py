@@ -5,11 +5,22 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from mlxk.contract.errors import InternalError, InvalidValue, MlxkError, NotFound, UsageError
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+
+
+def log() -> logging.Logger:
+    """For aiohttp. What is no HTTP at all is answered with 400: nothing to tell the owner about."""
+    _log.addFilter(_is_ours)
+    return _log
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 async def outcome(work: Awaitable[T]) -> T | tuple[MlxkError, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import WSCloseCode, web
 
 from mlxk.agent.desk import Desk
+from mlxk.server.failures import log
 from mlxk.system import network
 from mlxk.web import acting, looking, pages
 from mlxk.web.access import ACCESS, ENTRY, Access, errors, guard, protect
@@ -44,7 +45,9 @@ def make_app(desk: Desk, *, first: int | None = None) -> web.Application:
 @asynccontextmanager
 async def listening(app: web.Application, port: int) -> AsyncGenerator[Address, None]:
     """Serve until the block ends. PortConflict."""
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
+    runner = web.AppRunner(
+        app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5, logger=log()
+    )
     await runner.setup()
     behind = [asyncio.create_task(w) for w in (app[ROOM].watch.run(), app[ROOM].let_go())]
     try:

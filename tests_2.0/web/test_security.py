@@ -1,5 +1,7 @@
 """A foreign page, a rebound name, an old link: none of them gets anything done."""
 
+import asyncio
+
 import checkout
 import pytest
 from web_room import opened
@@ -24,6 +26,16 @@ async def status(request):
 
 def new(room, **headers):
     return room.http.post("/api/new", json={"prompt": "hi"}, headers=room.key | headers)
+
+
+@pytest.mark.parametrize("text", [b"GET / HTTP/1.1\r\nX: \x00\r\n\r\n", b"HELO\r\n\r\n"])
+async def test_what_is_no_http_is_refused_in_silence(room, caplog, text):
+    reader, writer = await asyncio.open_connection("127.0.0.1", room.port)
+    writer.write(text)
+    assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    await writer.wait_closed()
+    assert not caplog.records
 
 
 async def test_who_was_let_in_may_work(room):
