@@ -43,16 +43,17 @@ CONFIG = {
 }
 
 
-def build(folder: Path) -> None:
+def build(folder: Path, vocabulary: int = VOCABULARY) -> None:
+    config = {**CONFIG, "vocab_size": vocabulary}
     folder.mkdir()
-    (folder / "config.json").write_bytes(orjson.dumps(CONFIG))
-    words = {f"w{i}": i for i in range(VOCABULARY)}
+    (folder / "config.json").write_bytes(orjson.dumps(config))
+    words = {f"w{i}": i for i in range(vocabulary)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.decoder = decoders.Fuse()
     tokenizer.save(str(folder / "tokenizer.json"))
     mx.random.seed(1)
-    model = qwen3.Model(qwen3.ModelArgs.from_dict(CONFIG))
+    model = qwen3.Model(qwen3.ModelArgs.from_dict(config))
     weights = dict(tree_flatten(model.parameters()))
     mx.save_safetensors(str(folder / "model.safetensors"), weights, {"format": "mlx"})
 

@@ -30,11 +30,8 @@ class Policy:
 
     @property
     def is_greedy(self) -> bool:
-        return self.temperature < _COLD or self.top_k == 1
-
-    @property
-    def is_truncated(self) -> bool:
-        return self.top_p < 1 or self.top_k > 0 or self.min_p > 0
+        is_narrow = self.top_k == 1 or self.top_p == 0 or self.min_p == 1
+        return is_narrow or self.temperature < _COLD
 
     @property
     def is_penalised(self) -> bool:
@@ -69,17 +66,6 @@ def policy(wish: Sampling, defaults: Defaults, *, vocabulary: int, seed: int) ->
         frequency=wish.frequency_penalty or 0.0,
         bias=wish.logit_bias,
     )
-
-
-def uniform(seed: int, position: int) -> float:
-    """A number in [0, 1) that depends on seed and position alone (SplitMix64).
-
-    Made here and not on the device, so that it cannot depend on what else is in the batch.
-    """
-    x = (seed + (position + 1) * 0x9E3779B97F4A7C15) & _MASK
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
-    return ((x ^ (x >> 31)) >> 40) / (1 << 24)
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (

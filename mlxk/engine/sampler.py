@@ -10,7 +10,8 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlxk.engine.policy import Policy, uniform
+from mlxk.engine.drawing import ways
+from mlxk.engine.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +28,11 @@ class Sampler:
 
     def __init__(self, draws: Sequence[Draw], vocabulary: int) -> None:
         policies = [draw.policy for draw in draws]
-        self._policies = policies
         self._penalties = _Penalties(draws, vocabulary)
         self._bias = _bias(policies, vocabulary)
-        self._is_greedy = all(policy.is_greedy for policy in policies)
-        if self._is_greedy:
-            return
-        self._is_truncated = any(policy.is_truncated for policy in policies)
-        self._heat = _column([1.0 if p.is_greedy else p.temperature for p in policies])
-        self._greedy = _column([p.is_greedy for p in policies], mx.bool_)
-        self._top_k = _column([p.top_k or vocabulary for p in policies], mx.int32)
-        self._top_p = _column([p.top_p for p in policies])
-        self._min_p = _column([p.min_p for p in policies])
+        self._ways = ways(policies, vocabulary)
+        order = [row for rows, _ in self._ways for row in rows]
+        self._places = mx.array([order.index(row) for row in range(len(order))])
 
     def __call__(
         self, logits: Any, inputs: Any, positions: Sequence[int], unread: Sequence[bool]
@@ -51,37 +45,13 @@ class Sampler:
         logits = self._penalties(logits, inputs, unread)
         if self._bias is not None:
             logits = logits + self._bias
-        best = mx.argmax(logits, axis=-1)
-        if self._is_greedy:
-            return best
-        draws = [uniform(p.seed, at) for p, at in zip(self._policies, positions, strict=True)]
-        return mx.where(self._greedy[:, 0], best, self._drawn(logits, _column(draws)))
-
-    def _drawn(self, logits: Any, draws: Any) -> Any:
-        heated = logits.astype(mx.float32) / self._heat
-        shares = mx.softmax(heated, axis=-1, precise=True)
-        if not self._is_truncated:
-            return _invert(shares, draws)
-        order = mx.argsort(-heated, axis=-1)
-        ranked = mx.take_along_axis(shares, order, axis=-1)
-        rank = _invert(self._truncated(ranked), draws)
-        return mx.take_along_axis(order, rank[:, None], axis=-1)[:, 0]
-
-    def _truncated(self, ranked: Any) -> Any:
-        """Zero what top_k, top_p and min_p exclude; `ranked` [B, V] falls along a row."""
-        ranks = mx.arange(ranked.shape[-1])[None]
-        before = mx.cumsum(ranked, axis=-1) - ranked
-        keep = (ranks < self._top_k) & (before < self._top_p)
-        keep = keep & (ranked >= self._min_p * ranked[:, :1])
-        return mx.where(keep | (ranks == 0), ranked, 0.0)
-
-
-def _invert(shares: Any, draws: Any) -> Any:
-    """The first index [B] whose cumulated share exceeds draw x total: inverse of the CDF."""
-    mass = mx.cumsum(shares, axis=-1)
-    below = mass <= draws * mass[:, -1:]
-    # Rounding can put a draw at the very end; the last index with a share is then the answer.
-    return mx.minimum(below.sum(axis=-1), (mass < mass[:, -1:]).sum(axis=-1))
+        if len(self._ways) == 1:
+            return self._ways[0][1](logits, positions)
+        drawn = [
+            way(logits[mx.array(rows)], [positions[row] for row in rows])
+            for rows, way in self._ways
+        ]
+        return mx.concatenate(drawn)[self._places]
 
 
 class _Penalties:

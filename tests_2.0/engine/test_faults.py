@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlxk.engine import caches, sampler
+from mlxk.engine import caches, drawing
 from mlxk.engine.batch import BatchRunner, Limits
 from mlxk.engine.inbox import Queued
 from mlxk.engine.loop import EngineLoop
@@ -105,14 +105,14 @@ def test_a_device_without_memory_says_so(answers):
 
 def test_a_fault_in_sampling_is_the_end_of_one(answers, monkeypatch):
     wanted, _ = answers(HEALTHY)
-    uniform = sampler.uniform
+    uniforms = drawing.uniforms
 
-    def unlucky(seed, position):
-        if seed == 13 and position > 4:
+    def unlucky(seeds, positions, count):
+        if (13, 5) in zip(seeds, positions, strict=True):
             raise FloatingPointError("boom")
-        return uniform(seed, position)
+        return uniforms(seeds, positions, count)
 
-    monkeypatch.setattr(sampler, "uniform", unlucky)
+    monkeypatch.setattr(drawing, "uniforms", unlucky)
     jobs = [*HEALTHY, job(9, (7, 8), temperature=1.0, seed=13)]
     tokens, failed = answers(jobs)
     assert {uid: tokens[uid] for uid in wanted} == wanted

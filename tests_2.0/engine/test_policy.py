@@ -4,7 +4,7 @@ import pytest
 
 from mlxk.chat.types import Sampling
 from mlxk.contract.errors import InvalidValue
-from mlxk.engine.policy import Defaults, policy, uniform
+from mlxk.engine.policy import Defaults, policy
 
 
 def made(**wish):
@@ -43,10 +43,3 @@ def test_top_k_is_cut_to_the_vocabulary():
 def test_nonsense_is_refused(wish):
     with pytest.raises(InvalidValue):
         made(**wish)
-
-
-def test_draws_are_repeatable_and_spread():
-    draws = [uniform(42, at) for at in range(10_000)]
-    assert draws == [uniform(42, at) for at in range(10_000)]
-    assert all(0 <= draw < 1 for draw in draws)
-    assert 0.49 < sum(draws) / len(draws) < 0.51

@@ -3,7 +3,8 @@
 import mlx.core as mx
 import pytest
 
-from mlxk.engine.policy import Policy, uniform
+from mlxk.engine.dice import uniforms
+from mlxk.engine.policy import Policy
 from mlxk.engine.sampler import Draw, Sampler
 
 V = 50
@@ -105,6 +106,6 @@ def test_tokens_that_were_not_read_yet_are_counted():
 def test_the_extremes_of_a_draw_have_a_token():
     logits = mx.zeros((1, V))
     policy = Policy(temperature=1.0, top_k=7, seed=0)
-    low = min(range(2000), key=lambda at: uniform(0, at))
-    high = max(range(2000), key=lambda at: uniform(0, at))
-    assert all(0 <= sampled([policy], logits, [at])[0] < V for at in (low, high))
+    numbers = uniforms([0] * 2000, range(2000))[:, 0]
+    for at in (int(numbers.argmin()), int(numbers.argmax())):
+        assert 0 <= sampled([policy], logits, [at])[0] < V

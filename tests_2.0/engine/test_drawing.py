@@ -1,0 +1,148 @@
+"""Whatever the policy, tokens are drawn as a plain reference says, alone and in every batch."""
+
+from dataclasses import replace
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlxk.engine.policy import Policy
+from mlxk.engine.sampler import Draw, Sampler
+
+DRAWS = 1500
+
+policies = st.builds(
+    Policy,
+    temperature=st.sampled_from([0.2, 0.7, 1.0, 2.5]),
+    top_p=st.sampled_from([1.0, 0.97, 0.9, 0.8, 0.5, 0.3, 0.1, 0.01, 1e-6]),
+    top_k=st.sampled_from([0, 0, 2, 5, 40, 10_000]),
+    min_p=st.sampled_from([0.0, 0.0, 0.01, 0.3]),
+    seed=st.integers(0, (1 << 64) - 1),
+)
+shapes = st.tuples(st.sampled_from([3, 50, 259, 1100]), st.sampled_from([0.01, 1.0, 4.0]))
+
+
+def logits(shape, seed, rows=1, kind=mx.float32):
+    vocabulary, spread = shape
+    values = mx.random.normal((rows, vocabulary), key=mx.random.key(seed)) * spread
+    return (values - 30).astype(kind)
+
+
+def sampled(chosen, values, positions):
+    sampler = Sampler([Draw(policy, (), ()) for policy in chosen], values.shape[-1])
+    rows = len(chosen)
+    return sampler(values, mx.zeros((rows,), mx.int32), positions, [False] * rows).tolist()
+
+
+def many(policy, values, count=DRAWS):
+    rows = mx.broadcast_to(values, (count, values.shape[-1]))
+    return np.array(sampled([policy] * count, rows, list(range(count))))
+
+
+def shares(policy, values, slack=0.0):
+    """The reference: temperature, then top_k, then top_p of what is left, then min_p."""
+    heated = np.array(values.astype(mx.float32))[0].astype(np.float64) / policy.temperature
+    weights = np.exp(heated - heated.max())
+    if policy.top_k:
+        weights[weights < np.sort(weights)[::-1][: policy.top_k].min()] = 0
+    order = np.argsort(-weights)
+    heavier = np.array([weights[weights > weight].sum() for weight in weights[order]])
+    outside = order[heavier >= policy.top_p * weights.sum() * (1 + slack)]
+    if policy.top_p < 1:
+        weights[outside] = 0
+    weights[weights < policy.min_p * (1 - slack)] = 0
+    return weights / weights.sum()
+
+
+@settings(max_examples=40, deadline=None)
+@given(policy=policies, shape=shapes, seed=st.integers(0, 1 << 30))
+def test_draws_follow_the_reference(policy, shape, seed):
+    values = logits(shape, seed)
+    tokens = many(policy, values)
+    least, most = (shares(policy, values, slack) for slack in (-1e-5, 1e-5))
+    assert set(tokens) <= set(np.flatnonzero(most))
+    if (least == most).all():
+        assert surprise(tokens, least) < 6
+
+
+def surprise(tokens, expected):
+    """How many standard deviations chi-square is above its mean; rare tokens count as one."""
+    counts, wanted = np.bincount(tokens, minlength=len(expected)), expected * len(tokens)
+    is_rare = wanted < 5
+    counts = np.append(counts[~is_rare], counts[is_rare].sum())
+    wanted = np.append(wanted[~is_rare], wanted[is_rare].sum())
+    freedom = max(len(wanted) - 1, 1)
+    deviation = ((counts - wanted) ** 2 / np.maximum(wanted, 1)).sum()
+    return (deviation - freedom) / np.sqrt(2 * freedom) - 3 * (freedom < 3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    chosen=st.lists(policies | st.just(Policy()), min_size=2, max_size=9),
+    shape=shapes,
+    seed=st.integers(0, 1 << 30),
+)
+def test_a_row_is_drawn_the_same_alone_as_in_a_batch(chosen, shape, seed):
+    values = logits(shape, seed, len(chosen), mx.bfloat16)
+    places = [7 * row for row in range(len(chosen))]
+    alone = [
+        sampled([policy], values[row : row + 1], [places[row]])[0]
+        for row, policy in enumerate(chosen)
+    ]
+    assert sampled(chosen, values, places) == alone
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(temperature=1.0),
+        Policy(temperature=1.0, top_p=0.95),
+        Policy(temperature=1.0, top_p=0.2),
+        Policy(temperature=1.0, top_k=50),
+        Policy(temperature=1.0, top_k=50, top_p=0.9),
+        Policy(temperature=1.0, min_p=0.5),
+    ],
+    ids=str,
+)
+class TestEveryWay:
+    def test_equal_tokens_are_drawn_alike(self, policy):
+        values = mx.where(mx.arange(300)[None] < 40, 5.0, -20.0)
+        tokens = many(policy, values)
+        drawn = np.unique(tokens)
+        assert 36 <= len(drawn) <= 40
+        assert surprise(tokens, np.bincount(drawn) / len(drawn)) < 6
+
+    def test_what_is_ruled_out_is_never_drawn(self, policy):
+        values = mx.full((1, 1000), float("-inf"))
+        values[0, 999] = 1.0
+        values[0, 130] = 1.0
+        assert set(many(policy, values)) == {130, 999}
+
+    def test_a_token_that_is_sure_is_drawn(self, policy):
+        values = mx.zeros((1, 1000)) - 1000
+        values[0, 999] = 0.0
+        assert set(many(policy, values)) == {999}
+
+    def test_the_range_of_the_logits_does_not_matter(self, policy):
+        values = logits((259, 3.0), 5)
+        far = many(policy, values + 8192) == many(policy, values - 8192)
+        assert far.mean() > 0.99
+
+    def test_penalties_come_first(self, policy):
+        values = mx.zeros((1, 1000))
+        hushed = replace(policy, bias=tuple((token, -100.0) for token in range(3, 1000)))
+        assert set(many(hushed, values, 50)) == {0, 1, 2}
+
+
+def test_a_share_of_one_token_is_that_token():
+    values = mx.log(mx.array([[0.6, 0.3, 0.1] + [1e-9] * 500]))
+    assert set(many(Policy(temperature=1.0, top_p=0.6 - 1e-4), values)) == {0}
+    assert set(many(Policy(temperature=1.0, top_p=0.6 + 1e-4), values)) == {0, 1}
+
+
+def test_top_p_is_a_share_of_what_top_k_left():
+    values = mx.log(mx.array([[0.4, 0.3, 0.2] + [0.1 / 500] * 500]))
+    assert set(many(Policy(temperature=1.0, top_k=2, top_p=0.5), values)) == {0}
+    assert set(many(Policy(temperature=1.0, top_p=0.5), values)) == {0, 1}
