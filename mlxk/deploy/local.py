@@ -72,19 +72,23 @@ def start(host: Host, deployment: Deployment, owner: Owner = "local") -> Record:
     env = process.child_environment(host.env, extra=(*PASSED, *launch.keys)) | dict(launch.env)
     child = _spawn(host, name, launch.argv, env)
     host.children[child.pid] = child
-    begun = replace(
-        known.of(process.identity(child.pid)),
-        desired="on_demand" if known.desired == "on_demand" else "running",
-        owner=owner,
-        port=port,
-        argv=launch.argv,
-        config_digest=deployment.digest,
-        held=False,
-        started_at=host.now(),
-        ready_at=None,
-    )
-    record.write(home, begun)
-    events.tell(home, "started", name, pid=child.pid, port=port)
+    try:
+        begun = replace(
+            known.of(process.identity(child.pid)),
+            desired="on_demand" if known.desired == "on_demand" else "running",
+            owner=owner,
+            port=port,
+            argv=launch.argv,
+            config_digest=deployment.digest,
+            held=False,
+            started_at=host.now(),
+            ready_at=None,
+        )
+        record.write(home, begun)
+        events.tell(home, "started", name, pid=child.pid, port=port)
+    except BaseException:  # nobody would know of it
+        process.kill_group(child.pid)
+        raise
     return begun
 
 

@@ -1,5 +1,7 @@
 """Keep what should run running: one look at every process, again and again. Owns no other's."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -33,27 +35,43 @@ class Supervisor:
         self._names = names
         self._misses: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
+        self._troubles: dict[str, str] = {}
 
     def poll(self) -> list[Event]:
         """One look at each. A mutation that another process holds the lock for waits."""
         happened: list[Event] = []
         for name in self._names or record.names(self._home):
-            known = record.read(self._home, name)
-            if known is None or known.desired == "stopped" or known.owner != "local":
-                continue
-            deployment = self._document(name)
-            if deployment is None:
-                continue
-            if known.is_alive():
-                happened += self._live(deployment, known)
-            elif known.desired == "running":
-                happened += self._dead(deployment, known)
-            happened += self._rotate(name, known)
-        self._rotate(logs.EVENTS, None)
-        for event in happened:
-            if event.type not in ("restarted", "failed"):
-                events.tell(self._home, event.type, event.name, reason=event.reason)
+            try:
+                happened += self._look(name)
+                self._troubles.pop(name, None)
+            except (MlxkError, OSError) as e:
+                happened += self._trouble(name, e)
+        with suppress(MlxkError, OSError):  # a full disk ends no supervision
+            self._rotate(logs.EVENTS, None)
+            for event in happened:
+                if event.type not in ("restarted", "failed"):
+                    events.tell(self._home, event.type, event.name, reason=event.reason)
         return happened
+
+    def _look(self, name: str) -> Iterator[Event]:
+        known = record.read(self._home, name)
+        if known is None or known.desired == "stopped" or known.owner != "local":
+            return
+        deployment = self._document(name)
+        if deployment is None:
+            return
+        if known.is_alive():
+            yield from self._live(deployment, known)
+        elif known.desired == "running":
+            yield from self._dead(deployment, known)
+        yield from self._rotate(name, known)
+
+    def _trouble(self, name: str, error: MlxkError | OSError) -> Iterator[Event]:
+        """What keeps us from looking after one is told once, and the others go on."""
+        reason = error.type if isinstance(error, MlxkError) else "io_error"
+        if self._troubles.get(name) != reason:
+            self._troubles[name] = reason
+            yield Event("failed", name, reason, None)
 
     def _dead(self, deployment: Deployment, known: Record) -> list[Event]:
         happened = []

@@ -71,7 +71,8 @@ class Exchange:
                 self._former.remove(room)
                 self._house.drop(room)
             elif room.may_leave:
-                await room.unload("user")
+                with suppress(MlxkError):
+                    await room.unload("user")
         await asyncio.gather(*(self._look_at(name, room) for name, room in self._rooms.items()))
         self._house.tell()
 
@@ -103,11 +104,12 @@ class Exchange:
         return found
 
     async def _look_at(self, name: str, room: Resident) -> None:
-        held = room.held
-        if isinstance(held, Deployed):
-            await held.look()
-            if held.stats.phase == "failed" and room.may_leave:
-                await room.unload(room.reason)
-        elif not room.is_moving and self._places[name].where() is not None:
-            with suppress(MlxkError):
+        """Who cannot be looked at stays as he was, and so do the others."""
+        with suppress(MlxkError):
+            held = room.held
+            if isinstance(held, Deployed):
+                await held.look()
+                if held.stats.phase == "failed" and room.may_leave:
+                    await room.unload(room.reason)
+            elif not room.is_moving and self._places[name].where() is not None:
                 await room.ready()

@@ -317,6 +317,31 @@ def test_a_supervisor_of_a_name_that_nobody_knows_ends_at_once(stack):
     assert orjson.loads(done.stdout)["error"]["type"] == "not_found"
 
 
+def test_what_cannot_be_recorded_is_not_started(stack):
+    deployment = stack.add("a")
+    (stack.home / "pids/a.pid").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        local.start(stack.host, deployment)
+    assert gone(stack.host.children)
+
+
+def test_a_record_that_cannot_be_read_is_told_once_and_the_others_are_looked_after(stack):
+    stack.add("a")
+    stack.add("b", restart=QUICK)
+    stack.up("a", "b")
+    path = stack.home / "run/a.json"
+    kept = path.read_bytes()
+    path.write_text("{")
+    os.kill(stack.record("b").pid, signal.SIGKILL)
+    supervisor = Supervisor(stack.host)
+    assert [(e.name, e.reason) for e in supervisor.poll() if e.name == "a"] == [
+        ("a", "corrupt_state")
+    ]
+    assert "failed" not in settle(supervisor, stack, "b", "ready")
+    assert not [event for event in supervisor.poll() if event.name == "a"]
+    path.write_bytes(kept)
+
+
 def test_a_supervisor_process_ends_in_good_order_and_is_alone(stack):
     stack.add("a")
     pid = stack.up("a")["a"].pid

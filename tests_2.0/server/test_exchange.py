@@ -11,7 +11,12 @@ from scripted import HELLO, Raw, Scripted
 from waiting import happens
 
 from mlxk.chat.types import TextDelta
-from mlxk.contract.errors import ContextLengthExceeded, OutOfMemory, OverCapacity
+from mlxk.contract.errors import (
+    ContextLengthExceeded,
+    CorruptState,
+    OutOfMemory,
+    OverCapacity,
+)
 from mlxk.server.residency import Resident
 from mlxk.server.state import STATE
 
@@ -267,6 +272,20 @@ async def test_health_is_good_when_somebody_can_answer(front, office, status, ph
     await front.open()
     async with front.http.get("/health") as reply:
         assert (reply.status, (await reply.json())["phase"]) == (status, phase)
+
+
+async def test_one_whose_state_cannot_be_read_does_not_end_the_looks(front):
+    damaged, _ = await front.office("damaged"), await front.office("good")
+    await front.open()
+
+    def unreadable():
+        raise CorruptState("run/damaged.json cannot be read")
+
+    damaged.where = unreadable
+    await front.exchange.look()
+    status, reply, _ = await front.chat("damaged")
+    assert (status, reply["error"]["code"]) == (500, "corrupt_state")
+    assert (await front.chat("good"))[0] == 200
 
 
 async def test_who_comes_to_life_by_himself_is_found(front):
