@@ -155,6 +155,7 @@ def _remove(target: Target) -> tuple[int, int]:
     """Freed bytes and cleaned lock files."""
     repo = target.repo
     hashes = set(cache.snapshots(repo))
+    _require_unlocked(repo)  # again: the user may have thought about it for a while
     with locks.exclusive(repo):
         if target.snapshot is None or hashes <= {target.snapshot.hash}:
             freed = _discard([repo.folder], repo)

@@ -155,6 +155,14 @@ def test_a_model_that_somebody_reads_stays(hub_cache):
     rm("org/m")
 
 
+def test_who_begins_to_read_while_the_user_is_asked_keeps_the_model(hub_cache):
+    folder = hub_cache.add("org/m")
+    chosen = remove.targets(["org/m"], globs=False)
+    with locks.reading(folder), pytest.raises(LocksPresent):
+        remove.remove(chosen)
+    assert folder.is_dir()
+
+
 def test_reading_a_folder_outside_the_cache_locks_nothing(hub_cache, tmp_path):
     with locks.reading(tmp_path):
         assert hub_cache.names() == []
