@@ -25,7 +25,7 @@ _SHAPES = re.compile(
 
 def redacted(text: str, env: Mapping[str, str] = os.environ) -> str:
     """`text` without values of secret-looking variables and without well-known key shapes."""
-    for name, value in env.items():
+    for name, value in sorted(env.items(), key=lambda row: -len(row[1])):
         if len(value) >= 8 and _SECRET_NAME.search(name):
             text = text.replace(value, _MARK)
     return _SHAPES.sub(_MARK, text)
@@ -42,7 +42,7 @@ class Redactor:
         """Pass on whole lines; a private key is held until its last one."""
         self._held += text
         end = self._held.rfind("\n") + 1
-        key = self._held.find("-----BEGIN")
+        key = self._held.rfind("-----BEGIN")
         if key >= 0 and "-----END" not in self._held[key:]:
             end = min(end, key)
         if len(self._held) > _LONGEST:

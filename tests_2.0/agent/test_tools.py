@@ -266,3 +266,21 @@ def test_a_secret_in_two_pieces_of_output_is_redacted():
     redactor.feed("secret\n-----END X PRIVATE KEY-----\nend")
     redactor.flush()
     assert "".join(heard) == "key [redacted]\n[redacted]\nend"
+
+
+def test_a_second_private_key_is_held_as_the_first():
+    from mlxk.agent.redact import Redactor
+
+    heard = []
+    redactor = Redactor(heard.append)
+    begin, end = "-----BEGIN PRIVATE KEY-----\n", "-----END PRIVATE KEY-----\n"
+    redactor.feed(f"{begin}one\n{end}{begin}tw\n")
+    redactor.feed(f"o\n{end}end\n")
+    assert "".join(heard) == "[redacted]\n[redacted]\nend\n"
+
+
+def test_a_secret_that_another_begins_with_is_redacted_whole():
+    from mlxk.agent.redact import redacted
+
+    env = {"A_TOKEN": "abcdefgh", "B_TOKEN": "abcdefghijkl"}
+    assert redacted("is abcdefghijkl", env) == "is [redacted]"
