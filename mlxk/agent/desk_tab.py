@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mlxk.agent import compose, desk_look, landing, turns
+from mlxk.agent import compose, desk_look, landing, rehearsal, turns
 from mlxk.agent.check import Check
 from mlxk.agent.compose import Start
 from mlxk.agent.desk_aside import Aside
@@ -233,7 +233,13 @@ class Tab:
         return self.session is not None and await self._held.read(desk_look.is_unmerged)
 
     def tools(self) -> tuple[Tool, ...]:
-        return tuple(tool.spec for tool in self.settings.toolbox())
+        """What the model may call: as the last run began, else without starting any server."""
+        found = rehearsal.offered(self.settings, self.folder, self._desk.home)
+        if last := self._work.offered:
+            known = {tool.name: tool for tool in found}
+            return tuple(known.get(tool.name) or Tool(tool.name, "", {}) for tool in last)
+        later = "known as soon as this server has been started"
+        return (*found, *(Tool(f"mcp__{each.name}__*", later, {}) for each in self.settings.mcp))
 
     # Its settings, and its end
 

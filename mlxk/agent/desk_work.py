@@ -6,7 +6,14 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from mlxk.agent.desk_news import Feed, Notice, State, StateChanged
-from mlxk.agent.events import Event, PermissionAsked, Used, Warned
+from mlxk.agent.events import (
+    Event,
+    OfferedTool,
+    PermissionAsked,
+    RunStarted,
+    Used,
+    Warned,
+)
 from mlxk.contract.errors import InternalError, Interrupted, MlxkError, NotFound, UsageError
 from mlxk.contract.notes import collecting
 
@@ -18,13 +25,17 @@ Run = Coroutine[Any, Any, MlxkError | None]
 
 
 class Work:
-    """`tokens`: input, output and cached ones of all runs; `context`: those of the last answer."""
+    """`tokens`: input, output and cached ones of all runs; `context`: those of the last answer.
+
+    `offered` are the tools of the last run.
+    """
 
     def __init__(self, feed: Feed) -> None:
         self.state: State = "idle"
         self.errors: deque[ErrorInfo] = deque(maxlen=_ERRORS)
         self.tokens = (0, 0, 0)
         self.context = 0
+        self.offered: tuple[OfferedTool, ...] = ()
         self._feed = feed
         self._task: asyncio.Task[None] | None = None
         self._questions: dict[str, tuple[PermissionAsked, asyncio.Future[bool]]] = {}
@@ -90,6 +101,8 @@ class Work:
             if event.data.message in self._warned:
                 return
             self._warned.add(event.data.message)
+        if isinstance(event.data, RunStarted) and event.session == session:
+            self.offered = event.data.tools
         if isinstance(event.data, Used):
             new = event.data
             used = (new.prompt_tokens, new.completion_tokens, new.cached_tokens)
@@ -101,7 +114,7 @@ class Work:
 
     def forget(self) -> None:
         """Count from zero."""
-        self.tokens, self.context = (0, 0, 0), 0
+        self.tokens, self.context, self.offered = (0, 0, 0), 0, ()
 
     def to(self, state: State) -> None:
         if state != self.state:

@@ -39,7 +39,11 @@ def rehearse(store: Store, start: Start, prompt: str, *, clean: bool) -> Rehears
         *transcript.repaired(past),
         Message("user", (Text(prompt),)),
     )
-    request = Request(settings.model, messages, _offered(store, settings))
+    if settings.mcp:
+        names = ", ".join(server.name for server in settings.mcp)
+        note("not_started", f"the tools of these MCP servers are not shown: {names}")
+    tools = offered(settings, store.root or store.common, store.home)
+    request = Request(settings.model, messages, tools)
     return Rehearsal(
         True,
         settings.model,
@@ -66,17 +70,12 @@ def _words(message: dict[str, Any]) -> str:
     return "\n".join(shown)
 
 
-def _offered(store: Store, settings: Settings) -> tuple[Tool, ...]:
-    """As a job offers them, but for what a server would have to be started for."""
-    tools = [tool.spec for tool in settings.toolbox()]
-    folder = store.root or store.common
-    known = skills.tools(tuple(map(Path, settings.skills)), folder, store.home)
-    tools += [tool.spec for tool in known]
+def offered(settings: Settings, folder: Path, home: Path) -> tuple[Tool, ...]:
+    """As a job in `folder` offers them, but for what a server would have to be started for."""
+    known = skills.tools(tuple(map(Path, settings.skills)), folder, home)
+    tools = [tool.spec for tool in (*settings.toolbox(), *known)]
     if lsp.NAME in settings.tools:
         tools.append(lsp.SPEC)
-    if settings.mcp:
-        names = ", ".join(server.name for server in settings.mcp)
-        note("not_started", f"the tools of these MCP servers are not shown: {names}")
     if subagent.NAME in settings.tools:
         tools.append(subagent.spec(settings.helpers))
     return tuple(tools)

@@ -99,7 +99,8 @@ def error(message: str, hint: str | None, type: str | None = None) -> str:
 
 def tools(found: "Sequence[Tool]") -> str:
     width = max((len(tool.name) for tool in found), default=0)
-    lines = [f"{tool.name:{width}}  {tool.description.splitlines()[0]}" for tool in found]
+    about = [next(iter(tool.description.splitlines()), "") for tool in found]
+    lines = [f"{t.name:{width}}  {text}".rstrip() for t, text in zip(found, about, strict=True)]
     return "\n".join(lines) or "no tools"
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import sys
 from contextlib import asynccontextmanager
 from functools import partial
 
 import checkout
 import desks
+import mcp_server
 import pytest
 
 from mlxk.agent.compose import Model
@@ -14,7 +16,7 @@ from mlxk.agent.desk import Desk
 from mlxk.agent.desk_models import Models
 from mlxk.agent.desk_news import Feed, Notice
 from mlxk.agent.permissions import Permissions
-from mlxk.agent.settings import Settings
+from mlxk.agent.settings import McpServer, Settings
 from mlxk.chat.scripted import Scripted, call
 from mlxk.contract.errors import (
     AlreadyExists,
@@ -371,6 +373,21 @@ async def test_models_that_two_let_go_of_at_once_are_closed_once():
         await models.get(Settings(name))
     await asyncio.gather(models.keep([]), models.keep([]))
     assert sorted(closed) == ["a", "b"]
+
+
+async def test_the_tools_of_a_tab_are_those_that_the_model_is_offered(desk_of, repo):
+    skill = repo / ".mlxk" / "skills" / "review"
+    skill.mkdir(parents=True)
+    (skill / "SKILL.md").write_text("---\nname: review\n---\nLook.\n")
+    server = McpServer("local", (sys.executable, mcp_server.__file__), tools=("echo",))
+    settings = Settings("script", tools=("Read", "Lsp", "Agent"), mcp=(server,))
+    async with desk_of("Done.", settings=settings) as desk:
+        tab = desk.new()
+        before = [tool.name for tool in tab.tools()]
+        await said(tab, "do it")
+        after = [tool.name for tool in tab.tools()]
+        assert before == ["Read", "Skill", "Lsp", "Agent", "mcp__local__*"]
+        assert after == ["Read", "Skill", "Lsp", "mcp__local__echo", "Agent"]
 
 
 async def test_clear_lets_the_session_go_and_takes_another_configuration(desk_of, repo):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mlxk.chat.types import Tool
 from mlxk.tui import words
 from mlxk.tui.complete import complete
 
@@ -21,6 +22,11 @@ from mlxk.tui.complete import complete
 )
 def test_nothing_that_a_model_writes_steers_the_terminal(text, shown):
     assert words.plain(text) == shown
+
+
+def test_tools_are_listed_with_or_without_a_description():
+    found = (Tool("Read", "Read a file.\nMore.", {}), Tool("mcp__a__echo", "", {}))
+    assert words.tools(found) == "Read          Read a file.\nmcp__a__echo"
 
 
 def test_a_call_is_named_by_what_it_is_about():
