@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Literal
 
 import orjson
 
-import mlxk
 from mlxk.contract.errors import (
     EngineFailed,
     EngineMissing,
@@ -24,6 +22,7 @@ from mlxk.contract.errors import (
     OutOfMemory,
     RuntimeIncompatible,
 )
+from mlxk.engine import child
 from mlxk.hub import health, locks, provenance
 from mlxk.hub.contents import scan
 from mlxk.hub.describe import Report, describe
@@ -32,7 +31,6 @@ from mlxk.hub.model import Place
 from mlxk.hub.reading import read
 from mlxk.system import hardware
 from mlxk.system.files import translated
-from mlxk.system.process import child_environment
 
 Mode = Literal["affine", "mxfp4", "nvfp4", "mxfp8"]
 
@@ -144,7 +142,7 @@ def _require_convertible(report: Report, recipe: Recipe) -> None:
             hint="convert the original, or unpack this one first: --bits 16",
         )
     if hardware.backend() is None:
-        raise EngineMissing("MLX is not installed", hint="pip install 'mlxk[cpu]'")
+        raise EngineMissing("MLX is not installed", hint=hardware.install_hint())
 
 
 def _run(source: Path, target: Path, recipe: Recipe) -> None:
@@ -155,32 +153,16 @@ def _run(source: Path, target: Path, recipe: Recipe) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=_environment(),
+        env=child.environment(on_cpu=hardware.backend() == "cpu"),
         start_new_session=True,
-    ) as child:
+    ) as process:
         try:
-            out, err = child.communicate(order)
+            out, err = process.communicate(order)
         except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
             raise
-    if child.returncode:
-        raise _failure(child.returncode, out, err)
-
-
-def _environment() -> Mapping[str, str]:
-    more = (
-        "LD_LIBRARY_PATH",
-        "DYLD_LIBRARY_PATH",
-        "CUDA_VISIBLE_DEVICES",
-        "CUDA_HOME",
-        "CUDA_PATH",
-    )
-    root = str(Path(mlxk.__file__).parents[1])
-    ours = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": root}
-    if hardware.backend() == "cpu":
-        # On the CPU MLX compiles with the machine's C++ compiler, which is often absent.
-        ours["MLX_DISABLE_COMPILE"] = "1"
-    return {**child_environment(extra=more), **ours}
+    if process.returncode:
+        raise _failure(process.returncode, out, err)
 
 
 def _failure(code: int, out: bytes, err: bytes) -> MlxkError:

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack, aclosing
 from pathlib import Path
@@ -58,7 +57,7 @@ class EngineModel:
     async def open(self) -> None:
         """Start the process. EngineMissing when MLX is not installed."""
         if hardware.backend() is None:
-            raise EngineMissing("MLX is not installed", hint=_install())
+            raise EngineMissing("MLX is not installed", hint=hardware.install_hint())
         self._held.enter_context(locks.reading(self._folder))  # `mlxk rm` refuses meanwhile
         self._text = asyncio.ensure_future(asyncio.to_thread(_load, self._folder))
         await self._supervisor.start()
@@ -167,10 +166,6 @@ class EngineModel:
 def _load(folder: Path) -> tuple[TextModel, Prompter]:
     text = load_text(folder)
     return text, Prompter(text)
-
-
-def _install() -> str:
-    return "pip install mlx" if sys.platform == "darwin" else "pip install 'mlxk[cpu]'"
 
 
 def _safe(name: str) -> str:
