@@ -6,14 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from mlxk.agent.desk_news import Feed, Notice, State, StateChanged
-from mlxk.agent.events import (
-    Event,
-    OfferedTool,
-    PermissionAsked,
-    RunStarted,
-    Used,
-    Warned,
-)
+from mlxk.agent.events import Event, OfferedTool, PermissionAsked, RunStarted, Used, Warned
 from mlxk.contract.errors import InternalError, Interrupted, MlxkError, NotFound, UsageError
 from mlxk.contract.notes import collecting
 

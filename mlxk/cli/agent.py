@@ -123,7 +123,7 @@ def agent(
     """
     from mlxk.cli.face import DeskWanted, for_people, has_screen, open_terminal, wants_json
 
-    if no_git:
+    if no_git and not dry_run:
         _without_git()
 
     def typed() -> DeskWanted:
@@ -186,7 +186,7 @@ def agent(
         leash=on_leash(leash, wanted.given, {"--dry-run": dry_run, "--input-format": answers}),
     )
     if dry_run:
-        return rehearse(task)
+        return rehearse(task, no_git=no_git)
     ended = yield from carry_out(task)
     if ended.error is None:
         return ended.report

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlxk.agent import compose, landing, rehearsal
@@ -108,11 +109,15 @@ async def _work(task: Task, listener: Listener) -> Ended:
                 return _landed(store, best) if task.land and whole and not best.error else best
 
 
-def rehearse(task: Task) -> Rehearsal:
-    """What the task would begin with. Starts nothing, writes nothing."""
-    with Store.open(Path.cwd(), paths.home()) as store:
-        start = _start(task, store)
-        return rehearsal.rehearse(store, start, task.order.prompt, clean=task.clean)
+def rehearse(task: Task, *, no_git: bool) -> Rehearsal:
+    """What the task would begin with. Starts nothing, leaves nothing."""
+    here, home = Path.cwd(), paths.home()
+    with TemporaryDirectory(prefix="mlxk-") as scratch:
+        made = Path(scratch)
+        opened = Store.without_git(here, home, made) if no_git else Store.open(here, home)
+        with opened as store:
+            start = _start(task, store)
+            return rehearsal.rehearse(store, start, task.order.prompt, clean=task.clean)
 
 
 def _start(task: Task, store: Store) -> Start:

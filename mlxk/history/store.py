@@ -65,13 +65,14 @@ class Store:
             return cls(Repo(str(own_.store)), home, own_.folder)
 
     @classmethod
-    def without_git(cls, path: Path, home: Path) -> Self:
-        """The store of our own for `path`, made if there is none. InvalidValue in a repository."""
+    def without_git(cls, path: Path, home: Path, made_in: Path | None = None) -> Self:
+        """The store of our own for `path`, made if there is none: below `home`, unless it is to
+        be made elsewhere. InvalidValue in a repository."""
         try:
             repo = _open(path)
         except (NotARepository, RuntimeIncompatible):
-            own.make(path, home)
-            return cls.open(path, home)
+            place = own.find(path, home) or own.make(path, made_in or home)
+            return cls(Repo(str(place.store)), home, place.folder)
         repo.close()
         raise InvalidValue(f"{path} is in a git repository", hint="leave out --no-git")
 

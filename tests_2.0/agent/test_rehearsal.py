@@ -42,6 +42,17 @@ def test_it_shows_the_request_and_leaves_nothing(repo, home):
     assert not (home / ".mlxk" / "worktrees").exists()
 
 
+def test_without_git_it_leaves_nothing_either(home, tmp_path):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "AGENTS.md").write_text("Indent with tabs.\n")
+    out, code = run(notes, "--json", "--no-git", "--dry-run", ASK)
+    system = orjson.loads(out)["data"]["messages"][0]
+    assert (code, "Indent with tabs." in system["parts"][0]["text"]) == (0, True)
+    assert not list(home.iterdir())
+    assert run(notes, "--dry-run", ASK)[1] == 1
+
+
 @pytest.mark.slow
 async def test_it_counts_what_the_run_then_counts(repo):
     said, _ = run(repo, "--json", "--dry-run", ASK)
