@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _FRAME_S = 1 / 30
 _NARROW = 50
 _BELOW = frozenset({"close", "recall", "new", "beside", "help", "fold", "scroll", "tab"})
+_OF_A_TAB = frozenset({"beside", "fold", "scroll", "tab", "answer", "always"})
 _WELCOME = (
     "Ask for something and press Enter. The agent works in a worktree of its own:\n"
     "nothing of yours changes until you /land it.   /help   F1"
@@ -206,14 +207,14 @@ class Terminal(App[None]):
     @on(Editor.Sent)
     def _sent(self, event: Editor.Sent) -> None:
         self._hint([])
-        if self._tab is None:
-            self._waiting.append(event.text)
-        else:
-            self._take(event.text)
+        self._take(event.text)
 
     @work
     async def _take(self, text: str) -> None:
-        await self._doing(lambda: self._carry_out(text.strip()))
+        if self._tab is None:
+            self._waiting.append(text)
+        else:
+            await self._doing(lambda: self._carry_out(text.strip()))
 
     async def _carry_out(self, text: str) -> None:
         from mlxk.tui import commands
@@ -282,6 +283,8 @@ class Terminal(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What lies over the conversation has the keys, but Ctrl-C always ends something."""
+        if self._tab is None and action in _OF_A_TAB:
+            return False
         return len(self.screen_stack) == 1 or action not in _BELOW
 
     def on_click(self) -> None:
@@ -301,7 +304,7 @@ class Terminal(App[None]):
             editor.put("")
         elif self._tab is not None and self._tab.is_busy:
             self._take("/abort")
-        else:
+        elif self._tab is not None:
             self.say("Ctrl-D closes the tab")
 
     def action_close(self) -> None:

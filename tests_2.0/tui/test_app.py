@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from contextlib import asynccontextmanager
 
 import checkout
@@ -180,6 +181,25 @@ async def test_typing_does_not_wait_for_the_model(opened):
         await screen.pilot.press("enter")
         await screen.until(lambda: screen.tab.status().queued == 1)
         await screen.sees("working +1")
+
+
+async def test_every_key_may_be_pressed_before_the_desk_is_there(home, repo):
+    there, desk = threading.Event(), desks.scripted(repo, home, "Hi.")
+
+    def make():
+        there.wait(20)
+        return desk
+
+    app = Terminal(Opening(make))
+    async with app.run_test() as pilot:
+        screen = Screen(app, pilot)
+        keys = {binding.action: binding.key.split(",")[0] for binding in app.BINDINGS}
+        del keys["close"]
+        await pilot.press(*keys.values(), *"hi", "enter")
+        there.set()
+        await screen.until(lambda: len(desk.tabs) == 2)
+        await screen.until(lambda: any(tab.session for tab in desk.tabs))
+        await desk.close()
 
 
 async def test_ctrl_c_clears_the_line_then_stops_the_agent(opened):
