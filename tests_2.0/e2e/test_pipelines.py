@@ -7,6 +7,7 @@ from pathlib import Path
 import checkout
 import orjson
 import pytest
+from processes import descendants, gone
 
 MLXK = str(Path(sys.executable).with_name("mlxk"))
 ASK = "Create a file hello.txt containing Hello world"
@@ -33,6 +34,21 @@ def test_an_open_pipe_that_nobody_closes_does_not_hang_a_run(repo, more):
         assert child.wait(timeout=60) == (1 if more else 0)
         value = orjson.loads(child.stdout.read())
     assert (value["error"] or {"type": None})["type"] == ("tool_denied" if more else None)
+
+
+def test_a_reader_that_leaves_ends_the_run_quietly_and_the_work_is_kept(repo):
+    argv = [MLXK, "agent", "--events", ASK, "--branch", "greet"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(argv, cwd=repo, stdin=subprocess.DEVNULL, **pipes) as child:
+        for line in child.stdout:
+            if orjson.loads(line)["type"] == "tool.finished":
+                break
+        children = descendants(child.pid)
+        child.stdout.close()
+        assert child.wait(timeout=60) == 1
+        assert child.stderr.read() == b""
+    assert gone(children)
+    assert checkout.git(repo, "show", "mlxk/greet:hello.txt") == "Hello world"
 
 
 @pytest.mark.slow
