@@ -55,14 +55,10 @@ class Record:
 
     def steps(self) -> tuple[Step, ...]:
         """Oldest first, the start (number 0) included. HistoryCorrupt names the last good one."""
-        whole = reversed(list(chain(self.store, self.head)))
         steps: list[Step] = []
         before: str | None = None
-        for commit_id, commit in whole:
-            number, code = int(commit.trailers[commits.STEP]), commit.parents[-1]
-            if steps and steps[-1].number == number:
-                continue  # where a fork begins
-            session = commit.trailers[commits.SESSION]
+        for number, commit_id, commit in stages(self.store, self.head):
+            session, code = commit.trailers[commits.SESSION], commit.parents[-1]
             files = diff.changes(self.store, before, code) if before and before != code else ()
             before = code
             steps.append(Step(number, code, commit_id, session, commit.subject, commit.when, files))
@@ -85,13 +81,13 @@ class Record:
         """
         measured: dict[RawId, int] = {}
         found: list[tuple[int, int]] = []
-        for step in self.steps():
+        for number, commit_id, _ in stages(self.store, self.head):
             total = 0
-            for _, raw in _parts(self.store, step.session_commit):
+            for _, raw in _parts(self.store, commit_id):
                 if raw not in measured:
                     measured[raw] = measure(self.store.read_blob(raw))
                 total += measured[raw]
-            found.append((step.number, total))
+            found.append((number, total))
         return found
 
     def meta(self) -> bytes:
@@ -270,6 +266,16 @@ def chain(store: Store, head: str) -> Iterator[tuple[str, Commit]]:
             ) from e
         yield at, commit
         last, at = at, commit.parents[0] if len(commit.parents) > 1 else None
+
+
+def stages(store: Store, head: str) -> Iterator[tuple[int, str, Commit]]:
+    """(step, session commit) from the start to `head`; a fork's own start is its parent's step."""
+    last: int | None = None
+    for commit_id, commit in reversed(list(chain(store, head))):
+        number = int(commit.trailers[commits.STEP])
+        if number != last:
+            yield number, commit_id, commit
+        last = number
 
 
 def _meta(store: Store, session_commit: str) -> bytes:

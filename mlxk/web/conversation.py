@@ -8,9 +8,9 @@ from mlxk.agent.transcript import from_lines
 from mlxk.chat.types import Message, Role, Thinking, ToolResult, ToolUse
 from mlxk.contract.encoding import valid
 from mlxk.contract.errors import NotFound
-from mlxk.history import commits, diff
+from mlxk.history import diff
 from mlxk.history.commits import Commit
-from mlxk.history.record import Place, chain
+from mlxk.history.record import Place, stages
 from mlxk.history.sides import FileSides, Row, sides
 from mlxk.history.store import Store
 from mlxk.system.clock import stamp
@@ -93,10 +93,7 @@ class Stages:
     def of(self, place: Place) -> tuple[Stage, ...]:
         """Oldest first, the start (number 0) included, up to there."""
         found: list[Stage] = []
-        for commit_id, commit in reversed(list(chain(place.record.store, place.session_commit))):
-            number = int(commit.trailers[commits.STEP])
-            if found and found[-1].number == number:
-                continue  # where a fork begins
+        for number, commit_id, commit in stages(place.record.store, place.session_commit):
             if commit_id not in self._known:
                 before = found[-1].commit if found else None
                 self._known[commit_id] = _stage(place.record.store, number, commit, before)

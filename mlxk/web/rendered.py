@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from mlxk.chat.types import ToolUse
@@ -56,13 +56,17 @@ def _page(store: Store, place: Place, told: Conversation) -> Iterator[Html]:
     yield el("h1", told.branch)
     yield el("p.facts", " · ".join(facts))
     results = {(line.step, said.id): said for line in told.messages for said in line.results}
-    stages = {stage.number: stage for stage in told.steps if stage.files}
+    stages = {
+        stage.number: (before.commit, stage)
+        for before, stage in pairwise(told.steps)
+        if stage.files
+    }
     for step, lines in groupby(told.messages, lambda line: line.step):
         yield from (_message(line, results) for line in lines if line.role != "tool")
         if stage := stages.pop(step, None):
-            yield _stage(store, place, stage)
+            yield _stage(store, *stage)
     for stage in stages.values():
-        yield _stage(store, place, stage)
+        yield _stage(store, *stage)
     yield el("h2", "All changes")
     yield from _changes(whole)
 
@@ -120,8 +124,7 @@ def _about(arguments: str) -> str:
     return next(found, "")
 
 
-def _stage(store: Store, place: Place, stage: Stage) -> Html:
-    before = place.record.at(max(0, stage.number - 1)).code
+def _stage(store: Store, before: str, stage: Stage) -> Html:
     head = el("summary", el("code", stage.commit[:8]), " ", stage.subject)
     changes = _changes(compared(store, before, stage.commit))
     return el("details.step", head, *changes, open="")
