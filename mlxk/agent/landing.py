@@ -1,4 +1,4 @@
-"""Bring a session's work to a branch of the user's, under the user's own name."""
+"""Bring a session's work to a branch of the user's, under the user's own name, and take it back."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,9 +7,11 @@ from mlxk.agent.transcript import from_lines
 from mlxk.contract.errors import InvalidValue
 from mlxk.history.identity import user_identity
 from mlxk.history.land import Landed, Order, land
-from mlxk.history.record import Place
+from mlxk.history.record import Place, Record
 from mlxk.history.signing import signer
 from mlxk.history.store import Store
+from mlxk.history.unland import Order as Undoing
+from mlxk.history.unland import unland
 
 _SUBJECT = 72
 
@@ -57,3 +59,15 @@ def bring(
     signs = signer(store.config, author) if sign else None
     order = Order(place, branch, author, when, short, body, how, new is not None, signs)
     return land(store, order)
+
+
+def take_back(
+    store: Store, record: Record, when: datetime, *, out_of: str | None = None, sign: bool = True
+) -> Landed:
+    """The session's last landing on `out_of` (default: the branch that is checked out)."""
+    author = _author(store)
+    branch = out_of or store.head_name()
+    if branch is None:
+        raise InvalidValue("HEAD is on no branch", hint="--from BRANCH")
+    signs = signer(store.config, author) if sign else None
+    return unland(store, Undoing(record, branch, author, when, signs))

@@ -52,10 +52,11 @@ class Future:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """Where the work went: a branch of the user's, and its commit."""
+    """Where the work went: a branch of the user's, its commit, and how to take that back."""
 
     branch: str
     commit: str
+    undo: str | None  # null: there was nothing to land
 
 
 @dataclass(frozen=True, slots=True)

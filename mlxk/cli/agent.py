@@ -31,6 +31,9 @@ def summary(report: "Report | WebPage | Rehearsal", _: dict[str, Any]) -> str:
     lines.append(f"branch  {report.branch}  ({turns}, {commits})")
     lines.append(f"diff    git diff {report.base[:12]} {report.branch}")
     lines.append(f"resume  {report.resume}")
+    if (landed := report.landed) is not None:
+        lines.append(f"landed  {landed.branch} is at {landed.commit[:12]}")
+        lines += [f"undo    {landed.undo}"] if landed.undo else []
     return "\n".join(lines)
 
 

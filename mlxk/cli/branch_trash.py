@@ -15,7 +15,8 @@ Name = Annotated[str, typer.Argument(help="A session or its branch.")]
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """`step` is the new one; files and conversation are as they were after step `to`."""
+    """`step` is the new one; files and conversation are as they were after step `to`. `redo` is
+    what to type to take that back."""
 
     name: str
     session: str
@@ -23,6 +24,7 @@ class Undone:
     step: int
     head: str
     files_changed: "tuple[FileChange, ...]"
+    redo: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ def _undone(value: Undone, _: dict[str, Any]) -> str:
     from mlxk.agent.tools.base import plural
 
     files = plural(len(value.files_changed), "file")
-    return f"{value.name} is as it was after step {value.to} ({files} changed back)"
+    back = f"{value.name} is as it was after step {value.to} ({files} changed back)"
+    return f"{back}\nagain   {value.redo}"
 
 
 @command("branch undo", _undone)
@@ -74,6 +77,8 @@ def branch_undo(
 
     mlxk branch undo greet --turn 1
     """
+    import shlex
+
     from mlxk.agent.turns import before_last_prompt, step_of_turn
     from mlxk.cli.branch import open_store
     from mlxk.contract.errors import UsageError
@@ -88,7 +93,8 @@ def branch_undo(
             step = step_of_turn(record, turn)
         back = before_last_prompt(record) if step is None else step
         done = session.undo(back, when=now())
-        return Undone(session.branch, session.id, back, done.number, done.id, done.files)
+        redo = f"mlxk branch undo {shlex.quote(session.name)} --step {done.number - 1}"
+        return Undone(session.branch, session.id, back, done.number, done.id, done.files, redo)
 
 
 def _removed(value: Removed, _: dict[str, Any]) -> str:

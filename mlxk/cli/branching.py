@@ -1,4 +1,4 @@
-"""`mlxk branch create` and `land`: another future from any step, and work brought home."""
+"""`mlxk branch create`, `land` and `unland`: another future from any step, work brought home."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,7 +9,6 @@ from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
     from mlxk.history.diff import FileChange
-    from mlxk.history.land import Landed
     from mlxk.history.record import Place, Record
     from mlxk.history.store import Store
 
@@ -35,6 +34,20 @@ class LandedWork:
     session: str
     into: str
     before: str | None
+    commit: str
+    files_changed: "tuple[FileChange, ...]"
+    checkouts: tuple[str, ...]
+    undo: str | None  # null: there was nothing to land
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """`before` had the landing, `commit` is where the branch is now."""
+
+    name: str
+    session: str
+    branch: str
+    before: str
     commit: str
     files_changed: "tuple[FileChange, ...]"
     checkouts: tuple[str, ...]
@@ -127,6 +140,7 @@ def branch_land(
         place = find(store, rev)
         how: Literal["merge", "squash"] = "merge" if merge else "squash"
         landed = bring(store, place, now(), into=into, new=branch, how=how, sign=sign)
+        undo = landed.undo(place.record.name, _git(store))
     return LandedWork(
         name=place.record.branch,
         session=place.record.id,
@@ -135,28 +149,64 @@ def branch_land(
         commit=landed.commit,
         files_changed=landed.files,
         checkouts=tuple(map(str, landed.checkouts)),
-        undo=_undo(landed, _elsewhere(store)),
+        undo=undo,
     )
 
 
-def _elsewhere(store: "Store") -> str:
-    """What tells git where a store of our own is."""
+def _git(store: "Store") -> str:
+    """What is typed for git; with where a store of our own is."""
     import shlex
 
-    if not store.is_own:
-        return ""
-    return (
-        f"--git-dir {shlex.quote(str(store.control))} --work-tree {shlex.quote(str(store.root))} "
+    return f"git --git-dir {shlex.quote(str(store.control))}" if store.is_own else "git"
+
+
+def _taken_back(value: TakenBack, _: dict[str, Any]) -> str:
+    from mlxk.agent.tools.base import plural
+
+    files = plural(len(value.files_changed), "file")
+    return f"{value.branch} is at {value.commit[:12]} ({files})\nagain   {value.undo}"
+
+
+@command("branch unland", _taken_back)
+def branch_unland(
+    rev: Annotated[str, typer.Argument(help="A session, branch or commit of one.")],
+    out_of: Annotated[
+        str | None,
+        typer.Option("--from", help="The branch it landed on; default: the one checked out."),
+    ] = None,
+    sign: Annotated[
+        bool, typer.Option("--sign/--no-sign", help="Sign it if your git configuration says so.")
+    ] = True,
+) -> TakenBack:
+    """Take a session's last landing back from a branch of yours. The session keeps its work.
+
+    The branch goes back to where it was; after later commits or a push, a commit of yours reverts
+    the landing and nothing else. With a conflict, or uncommitted work in the way, nothing changes.
+
+    mlxk branch unland greet
+
+    mlxk branch unland greet --from release --json | jq -r .data.commit
+    """
+    import shlex
+
+    from mlxk.agent.landing import take_back
+    from mlxk.cli.branch import open_store
+    from mlxk.history.record import find
+    from mlxk.system.clock import now
+
+    with open_store() as store:
+        record = find(store, rev).record
+        back = take_back(store, record, now(), out_of=out_of, sign=sign)
+    return TakenBack(
+        name=record.branch,
+        session=record.id,
+        branch=back.branch,
+        before=back.before or "",
+        commit=back.commit,
+        files_changed=back.files,
+        checkouts=tuple(map(str, back.checkouts)),
+        undo=f"mlxk branch land {shlex.quote(record.name)} --into {shlex.quote(back.branch)}",
     )
-
-
-def _undo(landed: "Landed", where: str) -> str:
-    if landed.before is None:
-        return f"git {where}branch -D {landed.branch}"
-    back = landed.before[:12]
-    if landed.checkouts:
-        return f"git {where}reset --keep {back}"
-    return f"git {where}branch -f {landed.branch} {back}"
 
 
 def _value(record: "Record", place: "Place", worktree: str) -> Created:

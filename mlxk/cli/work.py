@@ -149,7 +149,8 @@ def _landed(store: Store, ended: Ended) -> Ended:
         landed = landing.bring(store, find(store, ended.report.session), clock.now())
     except MlxkError as e:
         return Ended(ended.report, e)
-    where = Landed(landed.branch, landed.commit)
+    undo = landed.undo(ended.report.branch.removeprefix("mlxk/"))
+    where = Landed(landed.branch, landed.commit, undo)
     return Ended(replace(ended.report, landed=where), None)
 
 

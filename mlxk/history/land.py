@@ -1,5 +1,6 @@
 """Brings what a session changed onto a branch of the user's: all of it or nothing. Asks nobody."""
 
+import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,6 +52,15 @@ class Landed:
     files: tuple[diff.FileChange, ...]
     checkouts: tuple[Path, ...]  # folders whose files were brought up to date
 
+    def undo(self, session: str, git: str = "git") -> str | None:
+        """What to type to take it back; None when there was nothing to land."""
+        branch = shlex.quote(self.branch)
+        if self.before is None:
+            return f"{git} branch -D {branch}"
+        if self.before == self.commit:
+            return None
+        return f"mlxk branch unland {shlex.quote(session)} --from {branch}"
+
 
 def land(store: Store, order: Order) -> Landed:
     """MergeConflict lists the paths, DirtyMerge names the checkout in the way, SigningFailed says
@@ -70,17 +80,25 @@ def land(store: Store, order: Order) -> Landed:
     commit = _commit(store, order, merged, tip)
     old = store.tree_of(before) if before else None
     files = diff.changes(store, tip, commit)
+    move(store, there, Move(ref, before, commit), old, merged)
+    stamp = f"{order.author} {int(order.when.timestamp())} +0000"
+    why = f"{stamp}\tland: {order.place.record.branch}"
+    write_reflogs(store, there, Move(ref, before, commit), why)
+    return Landed(order.branch, commit, before, files, tuple(t.root for t in there))
+
+
+def move(store: Store, there: list[Target], to: Move, old: RawId | None, new: RawId) -> None:
+    """The branch and the checkouts that are on it, from the tree `old` to `new`; or nothing."""
     with ExitStack() as stack:
         for target in there:
-            stack.enter_context(target.held(Move(ref, before, commit), old, merged))
+            stack.enter_context(target.held(to, old, new))
         store.writer.flush()
         for target in there:
             target.write()
-        if not store.refs.swap(ref, before, commit):
-            raise StaleBranch(f"{order.branch} moved meanwhile", name=order.branch)
+        if not store.refs.swap(to.ref, to.before, to.commit):
+            name = to.ref.removeprefix("refs/heads/")
+            raise StaleBranch(f"{name} moved meanwhile", name=name)
     store.writer.release()
-    _write_reflogs(store, order, there, before, commit)
-    return Landed(order.branch, commit, before, files, tuple(t.root for t in there))
 
 
 def origin(store: Store, base: str) -> str | None:
@@ -135,20 +153,17 @@ def _commit(store: Store, order: Order, tree: RawId, tip: str | None) -> str:
     return store.writer.add(b"commit", data).hex()
 
 
-def _write_reflogs(
-    store: Store, order: Order, there: list[Target], before: str | None, commit: str
-) -> None:
+def write_reflogs(store: Store, there: list[Target], to: Move, who_and_why: str) -> None:
     """As git does, so that `git reset --hard HEAD@{1}` takes the landing back.
 
     The branch has moved: a log that cannot be written is no failure of the landing.
     """
-    stamp = f"{order.author} {int(order.when.timestamp())} +0000"
-    line = f"{before or '0' * 40} {commit} {stamp}\tland: {order.place.record.branch}\n"
-    logs = [store.common / "logs" / f"refs/heads/{order.branch}"]
+    line = f"{to.before or '0' * 40} {to.commit} {who_and_why}\n"
+    logs = [store.common / "logs" / to.ref]
     for log in logs + [target.control / "logs/HEAD" for target in there]:
         if log.parent.is_dir() and (log.exists() or log is logs[0]):
             try:
                 with log.open("a") as file:
                     file.write(line)
             except OSError as e:
-                note("reflog_not_written", f"landed, but not in git's reflog: {e}")
+                note("reflog_not_written", f"done, but not in git's reflog: {e}")

@@ -129,7 +129,8 @@ async def land(face: Face, line: Line) -> None:
         face.say(f"{landed.branch} has all of it already")
         return
     files = "".join(f"\n  {f.path} (+{f.additions} -{f.deletions})" for f in landed.files)
-    face.say(f"landed on {landed.branch} as {landed.commit[:10]}{files}")
+    undo = landed.undo((face.tab.branch or "").removeprefix("mlxk/"))
+    face.say(f"landed on {landed.branch} as {landed.commit[:10]}{files}\n  undo: {undo}")
 
 
 async def check(face: Face, line: Line) -> None:

@@ -164,6 +164,7 @@ def test_agent_and_its_branch(compare):
     compare("branch-export", "branch", "export", "greet", "greet.md", "--json")
     compare("replay", "agent", "replay", "greet", "--events")
     compare("branch-land", "branch", "land", "greet", "--branch", "landed", "--json")
+    compare("branch-unland", "branch", "unland", "greet", "--from", "landed", "--json")
     compare("branch-undo", "branch", "undo", "greet", "--json")
     compare("branch-rm", "branch", "rm", "greet", "--force", "--json")
     compare("branch-restore", "branch", "restore", "greet", "--json")

@@ -83,9 +83,19 @@ def test_landing_makes_one_commit_under_the_users_name(repo, run, greet):
     )
     assert (repo / "hello.txt").read_text() == "Hello world"
     assert checkout.git(repo, "status", "--porcelain") == ""
-    subprocess.run(landed["undo"].split(), cwd=repo, check=True, capture_output=True)
-    assert not (repo / "hello.txt").exists()
-    assert checkout.git(repo, "rev-parse", "main") == landed["before"]
+    assert landed["undo"] == "mlxk branch unland greet --from main"
+
+
+def test_a_landing_is_taken_back_and_lands_again(repo, run, greet):
+    before = checkout.fingerprint(repo)[2]
+    landed = run("branch", "land", "greet")["data"]
+    back = run(*landed["undo"].split()[1:])["data"]
+    assert (back["commit"], back["undo"]) == (
+        landed["before"],
+        "mlxk branch land greet --into main",
+    )
+    assert checkout.fingerprint(repo)[2] == before
+    assert run(*back["undo"].split()[1:])["data"]["files_changed"] == landed["files_changed"]
 
 
 def test_landing_twice_changes_nothing_more(run, greet):
@@ -130,7 +140,11 @@ def test_a_landing_is_signed_as_the_users_git_says_or_not_on_request(repo, run, 
 
 def test_agent_land_does_it_in_one_go(repo, run):
     data = run("agent", "Create a file hello.txt containing Hello world", "--land")["data"]
-    assert data["landed"] == {"branch": "main", "commit": checkout.git(repo, "rev-parse", "main")}
+    assert data["landed"] == {
+        "branch": "main",
+        "commit": checkout.git(repo, "rev-parse", "main"),
+        "undo": "mlxk branch unland create-a-file-hello-txt-containing --from main",
+    }
     assert (repo / "hello.txt").read_text() == "Hello world"
 
 
@@ -139,7 +153,7 @@ def test_undo_takes_the_last_prompt_back_and_can_be_undone(repo, run, greet):
     assert checkout.git(repo, "ls-tree", "--name-only", "mlxk/greet").split() == ["a.txt"]
     assert not (Path(greet["data"]["worktree"]) / "hello.txt").exists()
     assert run("branch", "show", "greet")["data"]["messages"] == []
-    run("branch", "undo", "greet", "--step", str(undone["step"] - 1))
+    run(*undone["redo"].split()[1:])
     names = checkout.git(repo, "ls-tree", "--name-only", "mlxk/greet").split()
     assert names == ["a.txt", "hello.txt"]
     assert checkout.git(repo, "fsck", "--strict", "--no-dangling") == ""
@@ -257,7 +271,7 @@ def test_a_folder_without_git_is_worked_in_on_request(home, tmp_path):
     assert run("branch", "list")["data"]["count"] == 1
     landed = run("branch", "land", "greet")["data"]
     assert (folder / "hello.txt").read_text() == "Hello world"
-    subprocess.run(landed["undo"].split(), cwd=folder, check=True, capture_output=True)
+    assert run(*landed["undo"].split()[1:])["error"] is None
     assert [p.name for p in folder.iterdir()] == ["a.txt"]
 
 

@@ -120,9 +120,7 @@ export async function land() {
   const undone =
     done.before == null
       ? `git branch -D ${done.branch}`
-      : done.checkouts
-        ? `git reset --keep ${done.before.slice(0, 12)}`
-        : `git branch -f ${done.branch} ${done.before.slice(0, 12)}`;
+      : `mlxk branch unland ${of.name} --from ${done.branch}`;
   if (done.before === done.commit) toast(`${done.branch} has all of it already`);
   else toast(`Landed on ${done.branch}: ${done.commit.slice(0, 8)}`, { hint: `undo: ${undone}` });
   changed("stale");
