@@ -49,7 +49,7 @@ def refusal(
             return ModelNotFound(said, status=status), False
         case _ if status < 500 and (_TOO_LONG.search(message) or _TOO_LONG.search(code)):
             return ContextLengthExceeded(said, status=status), False
-        case _ if 400 <= status < 500 and status != 409:
+        case _ if status < 500 and status != 409:
             return ProviderRefused(said, status=status), False
         case _:
             return ProviderError(said, status=status), True

@@ -175,6 +175,7 @@ async def test_tries_are_counted(ask):
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
+        (302, b"moved", ProviderRefused),
         (400, b'{"error":{"message":"bad tool"}}', ProviderRefused),
         (
             400,
