@@ -72,6 +72,10 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME=MODEL", help="Another name of a model; `*=…` is any other."),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Web pages from there may ask, too; `*` is any page."),
+    ] = None,
     log: Annotated[
         str, typer.Option(help="Where a line about each request goes; `-` is standard error.")
     ] = "-",
@@ -110,7 +114,11 @@ def serve(
         model_id, kv_bits, keep_alive = asked.model_id, asked.kv_bits, asked.keep_alive
     number = port_number(port)
     options = ServerOptions(
-        host=host, api_key=key_of(api_key_env), aliases=_aliases(alias or []), log=log_to(log)
+        host=host,
+        api_key=key_of(api_key_env),
+        aliases=_aliases(alias or []),
+        origins=_origins(allow_origin or []),
+        log=log_to(log),
     )
     if not is_loopback(host) and options.api_key is None:
         note("open_server", f"anyone who reaches {host} may use this server: set --api-key-env")
@@ -190,6 +198,18 @@ def _aliases(texts: list[str]) -> dict[str, str]:
             raise UsageError(f"{text!r} is no alias", hint="--alias gpt-5=builtin:tiny")
         aliases[name] = model
     return aliases
+
+
+def _origins(texts: list[str]) -> frozenset[str]:
+    """As browsers write them: no path, and no slash at the end."""
+    from urllib.parse import urlsplit
+
+    from mlxk.contract.errors import UsageError
+
+    for text in texts:
+        if text != "*" and (not urlsplit(text).netloc or urlsplit(text).path not in ("", "/")):
+            raise UsageError(f"{text!r} is no origin", hint="--allow-origin https://chat.example")
+    return frozenset(text.rstrip("/") for text in texts)
 
 
 def _greeting(value: Served) -> str:

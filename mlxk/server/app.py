@@ -12,6 +12,7 @@ from mlxk.chat.model import ChatModel
 from mlxk.server import chat_routes, model_routes
 from mlxk.server.failures import log
 from mlxk.server.middleware import errors, guard
+from mlxk.server.origins import let_read
 from mlxk.server.record import name_response, recorded
 from mlxk.server.state import STATE, ServerOptions, ServerState
 from mlxk.system import network
@@ -35,7 +36,7 @@ def make_app(
     app = web.Application(middlewares=[recorded, errors, guard], client_max_size=options.body_bytes)
     began = time.monotonic()
     app[STATE] = ServerState(models, options, clock, lambda: time.monotonic() - began)
-    app.on_response_prepare.append(name_response)
+    app.on_response_prepare.extend((name_response, let_read))
     app.add_routes([*chat_routes.routes(), *model_routes.routes()])
     return app
 

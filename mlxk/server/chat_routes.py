@@ -27,6 +27,8 @@ _COUNTED: dict[str, tuple[Format, str]] = {
     "/v1/messages/count_tokens": (anthropic.FORMAT, "input_tokens"),
     "/v1/responses/input_tokens": (openai_responses.FORMAT, "input_tokens"),
 }
+# Clients refuse headers that are much longer than this.
+_HEADER = 4000
 _GEMINI = "/{version:v1|v1beta}/models/{model:.+}:{verb:[A-Za-z]+}"
 
 
@@ -105,7 +107,8 @@ async def _answer(
     with collecting() as notes:
         asked = addressed(form.decode_request(await read_json(http)))
     warnings = "; ".join(note.message for note in notes)
-    headers = {"Mlxk-Warning": warnings} if warnings and warnings.isascii() else {}
+    told = warnings.encode("ascii", "backslashreplace")[:_HEADER].decode()
+    headers = {"Mlxk-Warning": told} if told else {}
     asked = http.app[STATE].responses.continued(asked)
     return await answer(http, form, asked, headers)
 

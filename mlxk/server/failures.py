@@ -11,6 +11,7 @@ from mlxk.contract.errors import InternalError, InvalidValue, MlxkError, NotFoun
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+_NO_HTTP = (HttpProcessingError, web.RequestPayloadError)
 
 
 def log() -> logging.Logger:
@@ -20,7 +21,7 @@ def log() -> logging.Logger:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], _NO_HTTP))
 
 
 async def outcome(work: Awaitable[T]) -> T | tuple[MlxkError, int]:
@@ -38,13 +39,16 @@ def _translated(e: Exception) -> tuple[MlxkError, int]:
         case MlxkError():
             return e, e.http_status
         case web.HTTPNotFound():
-            return NotFound("nothing is served at this path", hint="GET / says what is"), 404
+            hint = "GET /v1/schema says what is"
+            return NotFound("nothing is served at this path", hint=hint), 404
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(e.allowed_methods))
             message = f"{e.method} is not allowed here, only {allowed}"
             return UsageError(message, allowed=allowed), 405
         case web.HTTPRequestEntityTooLarge():
             return InvalidValue("the request body is too large"), 413
+        case web.RequestPayloadError():
+            return InvalidValue("the request body is not what its headers say"), 400
         case web.HTTPException():
             return InvalidValue(e.reason), e.status
     _log.error("a request met a bug", exc_info=e)

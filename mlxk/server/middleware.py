@@ -3,11 +3,11 @@
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from mlxk.contract.errors import MlxkError, PermissionDenied, Unauthorized
+from mlxk.server import origins
 from mlxk.server.body import reply_json
 from mlxk.server.chat_routes import dialect
 from mlxk.server.failures import outcome
@@ -17,7 +17,7 @@ from mlxk.system.network import hostname, is_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_OPEN_PATHS = {"/", "/health"}
+_OPEN_PATHS = {"/", "/health", "/ready"}
 _log = logging.getLogger(__name__)
 
 
@@ -43,24 +43,19 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     host = request.headers.get("Host", "")
     if local and host and not is_loopback(hostname(f"//{host}")):
         raise PermissionDenied(f"the host name {host!r} is not served on a loopback address")
-    origin = request.headers.get("Origin")
-    if origin is not None and not _trusted(origin, host):
-        raise PermissionDenied(f"requests from {origin!r} are not answered")
+    origins.admit(request)
+    if origins.asks_first(request):
+        return origins.permission(request)
     if options.api_key is not None and request.path not in _OPEN_PATHS:
         _check_key(request, options.api_key)
     return await handler(request)
 
 
-def _trusted(origin: str, host: str) -> bool:
-    try:
-        return is_loopback(hostname(origin)) or (bool(host) and urlsplit(origin).netloc == host)
-    except ValueError:  # `http://[` is no origin
-        return False
-
-
 def _check_key(http: web.Request, key: str) -> None:
-    bearer = http.headers.get("Authorization", "").removeprefix("Bearer ")
+    said = http.headers.get("Authorization", "")
+    scheme, _, token = said.partition(" ")
     named = (http.headers.get("x-api-key"), http.headers.get("x-goog-api-key"))
+    bearer = token if scheme.lower() == "bearer" else said
     given = [bearer, *(value for value in (*named, http.query.get("key")) if value)]
     matches = [
         hmac.compare_digest(value.encode("utf-8", "replace"), key.encode()) for value in given
@@ -72,5 +67,6 @@ def _check_key(http: web.Request, key: str) -> None:
 def _refusal(http: web.Request, error: MlxkError, status: int) -> web.Response:
     headers = {"Mlxk-Error": error.type}
     headers |= {"Allow": error.details["allowed"]} if status == 405 else {}
+    headers |= {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     headers |= {"Retry-After": "1"} if error.retryable and status in (429, 503) else {}
     return reply_json(dialect(http).encode_error(error, status), status=status, headers=headers)

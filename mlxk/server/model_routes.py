@@ -1,6 +1,6 @@
 """What is served and how it is: models for each audience, health, tokens, greeting."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -168,7 +168,7 @@ def _anthropic_row(state: ServerState, name: str) -> dict[str, Any]:
         "type": "model",
         "id": name,
         "display_name": name,
-        "created_at": stamp(state.clock()),
+        "created_at": stamp(datetime.fromtimestamp(state.began, UTC)),
     }
 
 

@@ -19,6 +19,7 @@ from mlxk.system.clock import Clock
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """`host` decides whose names are trusted. `aliases` are other names of models, `*` any other.
+    Web pages of `origins` are answered beside those of this machine, `*` all.
 
     At shutdown answers have `drain_s` to end, or `hurry_s` when there is no time.
     `patience_s` is how long headers wait for the first event, so that errors can have a status;
@@ -33,6 +34,7 @@ class ServerOptions:
     heartbeat_s: float = 10.0
     stalled_s: float = 60.0
     aliases: Mapping[str, str] = field(default_factory=dict)
+    origins: frozenset[str] = frozenset()
     log: Callable[[bytes], object] | None = None
     metrics: bool = True
     drain_s: float = 60.0

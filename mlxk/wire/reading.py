@@ -11,14 +11,20 @@ from mlxk.contract.validate import require
 from mlxk.system.clock import seconds
 
 _DEPTH = 64
+# What a header can carry of parameters that nobody knows: so many, so many letters of each.
+_NAMED, _NAME = 16, 64
 
 
 def checked(schema: str, body: Any) -> dict[str, Any]:
     """`body` if it obeys its published schema. Parameters unknown to it leave a note."""
     require(schema, body, "request")
     request: dict[str, Any] = whole(body)
-    for name in sorted(request.keys() - registry.load(schema)["properties"].keys()):
-        note("ignored_parameter", f"the parameter {name!r} is unknown and was ignored", f"/{name}")
+    unknown = sorted(request.keys() - registry.load(schema)["properties"].keys())
+    for name in unknown[:_NAMED]:
+        said = f"the parameter {name[:_NAME]!r} is unknown and was ignored"
+        note("ignored_parameter", said, f"/{name[:_NAME]}")
+    if rest := len(unknown[_NAMED:]):
+        note("ignored_parameter", f"{rest} more parameters are unknown and were ignored")
     return request
 
 

@@ -189,6 +189,25 @@ async def test_unknown_parameters_are_ignored_with_a_warning(serve):
     assert "colour" in response.headers["Mlxk-Warning"]
 
 
+async def test_many_unknown_parameters_cost_little_and_fit_into_a_header(serve):
+    http = await serve(Scripted())
+    many = {f"f\u00fcr_{n}_{'x' * 99}": n for n in range(20_000)}
+    async with asyncio.timeout(5):
+        response = await http.post(CHAT, data=BytesIO(orjson.dumps(HI | many)))
+    assert response.status == 200
+    warning = response.headers["Mlxk-Warning"]
+    assert r"f\xfcr_0_" in warning
+    assert len(warning) <= 4000
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_packed_as_it_says_is_refused(serve, encoding, caplog):
+    http = await serve(Scripted())
+    response = await http.post(CHAT, data=b"no zip", headers={"Content-Encoding": encoding})
+    assert response.status == 400
+    assert not caplog.records
+
+
 async def test_ten_megabytes_are_read(serve):
     model = Scripted()
     http = await serve(model)

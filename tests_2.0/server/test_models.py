@@ -1,5 +1,7 @@
 """What is served, how it is, and who may ask."""
 
+from datetime import datetime
+
 import pytest
 from scripted import Scripted
 
@@ -91,12 +93,56 @@ async def test_web_pages_from_elsewhere_are_not_answered(serve, headers, status)
     assert response.status == status
 
 
+PREFLIGHT = {
+    "Origin": "http://localhost:3000",
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization,content-type",
+}
+
+
+async def test_a_browser_that_asks_first_may_send_and_read(serve):
+    http = await serve(Scripted(), api_key="sesame")
+    path = "/v1/chat/completions"
+    first = await http.options(path, headers=PREFLIGHT)
+    assert first.status == 204
+    assert first.headers["Access-Control-Allow-Headers"] == "authorization,content-type"
+    assert "POST" in first.headers["Access-Control-Allow-Methods"]
+    key = {"Authorization": "Bearer sesame"}
+    for headers, status in ((key, 200), ({}, 401)):
+        asked = HI | {"stream": True}
+        answer = await http.post(path, json=asked, headers=PREFLIGHT | headers)
+        assert answer.status == status
+        assert answer.headers["Access-Control-Allow-Origin"] == PREFLIGHT["Origin"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "status"),
+    [("https://chat.example", 204), ("*", 204), ("https://else.example", 403)],
+)
+async def test_pages_that_were_allowed_may_ask(serve, allowed, status):
+    http = await serve(Scripted(), origins=frozenset({allowed}))
+    asked = PREFLIGHT | {"Origin": "https://chat.example"}
+    answer = await http.options("/v1/messages", headers=asked)
+    assert answer.status == status
+    assert ("Access-Control-Allow-Origin" in answer.headers) == (status == 204)
+
+
+async def test_a_model_was_made_when_the_server_began(serve):
+    http = await serve(Scripted())
+    (row,) = (await (await http.get("/v1/models")).json())["data"]
+    named = {"anthropic-version": "2023-06-01"}
+    (other,) = (await (await http.get("/v1/models", headers=named)).json())["data"]
+    assert datetime.fromisoformat(other["created_at"]).timestamp() == row["created"]
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({}, 401),
         ({"Authorization": "Bearer wrong"}, 401),
         ({"Authorization": "Bearer sesame"}, 200),
+        ({"Authorization": "bearer sesame"}, 200),
+        ({"Authorization": "Basic sesame"}, 401),
         ({"x-api-key": "sesame"}, 200),
         ({"x-goog-api-key": "sesame"}, 200),
     ],
@@ -106,4 +152,5 @@ async def test_a_server_with_a_key_asks_for_it(serve, headers, status):
     http = await serve(Scripted(), api_key="sesame")
     response = await http.post("/v1/chat/completions", json=HI, headers=headers)
     assert response.status == status
-    assert (await http.get("/health")).status == 200
+    assert response.headers.get("WWW-Authenticate") == (None if status == 200 else "Bearer")
+    assert (await http.get("/health")).status == (await http.get("/ready")).status == 200
