@@ -20,7 +20,7 @@ EVENTS = "events"
 
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(Z?)")
 _EVENT = re.compile(r'\{"ts":"([^"]+)"')
-_SINCE = re.compile(r"(\d+)(s|m|h|d)")
+_SINCE = re.compile(r"(\d{1,9})(s|m|h|d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def moment(text: str, now: float) -> str:
     """`10m` before now, or a time as it is written in RFC 3339."""
     if found := _SINCE.fullmatch(text):
         unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}[found.group(2)]
-        return _iso(now - int(found.group(1)) * unit)
+        return _iso(max(0.0, now - int(found.group(1)) * unit))
     if _STAMP.match(text):
         return text.replace(" ", "T").removesuffix("Z") + "Z"
     raise InvalidValue(f"{text!r} is no time", hint="10m, 2h, or 2026-01-31T12:00:00Z")
@@ -115,21 +115,28 @@ def rotate(home: Path, name: str, keep: int, known: Record | None = None) -> Pat
     if size(home, name) == 0:
         return None
     copy = path.with_name(f".{path.name}.copy")
-    if name == EVENTS:  # opened anew for each line: a new name is enough
-        path.replace(copy)
-    else:
-        _emptied(path, copy, known)
-    target = _shift(path, keep)
-    if target is not None:
-        with copy.open("rb") as source, gzip.open(f"{target}.tmp", "wb", 6) as packed:
-            shutil.copyfileobj(source, packed, 1 << 20)
-        Path(f"{target}.tmp").replace(target)
-    copy.unlink()
+    with files.translated(path):
+        if copy.exists():
+            pass  # a full disk or a kill kept it from being packed: it goes first
+        elif name == EVENTS:  # opened anew for each line: a new name is enough
+            path.replace(copy)
+        else:
+            _emptied(path, copy, known)
+        packed = _packed(copy, path.with_name(f"{path.name}.1.gz.tmp")) if keep else None
+        _shift(path, keep)
+        archive = packed and packed.replace(path.with_name(f"{path.name}.1.gz"))
+        copy.unlink()
+        return archive
+
+
+def _packed(copy: Path, target: Path) -> Path:
+    with copy.open("rb") as source, gzip.open(target, "wb", 6) as packed:
+        shutil.copyfileobj(source, packed, 1 << 20)
     return target
 
 
 def _emptied(path: Path, copy: Path, known: Record | None) -> None:
-    with files.translated(path), path.open("rb+") as log, copy.open("wb") as out:
+    with path.open("rb+") as log, copy.open("wb") as out:
         shutil.copyfileobj(log, out, 1 << 20)
         with _halted(known):
             shutil.copyfileobj(log, out, 1 << 20)
@@ -161,14 +168,13 @@ def _settle(pid: int) -> None:
         time.sleep(0.001)
 
 
-def _shift(path: Path, keep: int) -> Path | None:
+def _shift(path: Path, keep: int) -> None:
     """`.1.gz` is the newest; what would be more than `keep` goes."""
     for old in archives(path):
         if _number(old) >= keep:
             old.unlink()
         else:
             old.rename(path.with_name(f"{path.name}.{_number(old) + 1}.gz"))
-    return path.with_name(f"{path.name}.1.gz") if keep else None
 
 
 def _number(path: Path) -> int:

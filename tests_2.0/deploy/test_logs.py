@@ -67,6 +67,7 @@ def test_since_goes_by_the_time_that_lines_carry(home):
     [
         ("10m", "1970-01-01T00:50:00Z"),
         ("1h", "1970-01-01T00:00:00Z"),
+        ("999999999d", "1970-01-01T00:00:00Z"),
         ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
     ],
 )
@@ -74,7 +75,7 @@ def test_moments(text, moment):
     assert logs.moment(text, 3600.0) == moment
 
 
-@pytest.mark.parametrize("text", ["soon", "", "10", "-1h"])
+@pytest.mark.parametrize("text", ["soon", "", "10", "-1h", "9" * 5000 + "d"])
 def test_what_is_no_moment_is_refused(text):
     with pytest.raises(InvalidValue):
         logs.moment(text, 0.0)
@@ -88,6 +89,21 @@ def test_archives_are_shifted_and_the_oldest_goes(home):
     assert texts(home, whole=True)[0] == ["round 2", "round 3"]
     assert [p.name for p in logs.archives(logs.path_of(home, "a"))] == ["a.log.2.gz", "a.log.1.gz"]
     assert logs.listing(home)[0].size_bytes == 0
+
+
+def test_what_cannot_be_packed_costs_no_archive_and_no_line(home):
+    write(home, "one\n")
+    logs.rotate(home, "a", 2)
+    in_the_way = home / "logs/a.log.1.gz.tmp"
+    in_the_way.mkdir()
+    write(home, "two\n")
+    for _ in range(3):
+        with pytest.raises(IsADirectoryError):
+            logs.rotate(home, "a", 2)
+        write(home, "three\n")
+    in_the_way.rmdir()
+    logs.rotate(home, "a", 2)
+    assert texts(home, whole=True)[0] == ["one", "two", *["three"] * 3]
 
 
 def test_an_empty_log_is_not_archived(home):
