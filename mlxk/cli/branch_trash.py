@@ -8,6 +8,8 @@ import typer
 from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mlxk.history.diff import FileChange
 
 Name = Annotated[str, typer.Argument(help="A session or its branch.")]
@@ -51,6 +53,7 @@ class Restored:
 class Pruned:
     pruned: tuple[Gone, ...]
     kept: int
+    restore: str | None  # works until git's gc has taken the objects
 
 
 def _undone(value: Undone, _: dict[str, Any]) -> str:
@@ -126,7 +129,7 @@ def branch_rm(
             if not force:
                 trash.require_landed(store, record)
         gone = tuple(_gone(trash.discard(store, record, now())) for record in records)
-    return Removed(gone, f"mlxk branch restore {records[0].name}")
+    return Removed(gone, _restore(record.name for record in records) or "")
 
 
 def _restored(value: Restored, _: dict[str, Any]) -> str:
@@ -134,8 +137,10 @@ def _restored(value: Restored, _: dict[str, Any]) -> str:
 
 
 @command("branch restore", _restored)
-def branch_restore(name: Name) -> Restored:
-    """Bring a removed session back from the trash.
+def branch_restore(
+    name: Annotated[str, typer.Argument(help="A session, its branch, or its last hash.")],
+) -> Restored:
+    """Bring a removed session back from the trash; a pruned one by the hash that `prune` named.
 
     mlxk branch restore greet
     """
@@ -148,16 +153,17 @@ def branch_restore(name: Name) -> Restored:
 
 
 def _pruned(value: Pruned, _: dict[str, Any]) -> str:
-    return f"forgot {len(value.pruned)}, {value.kept} still in the trash"
+    done = f"forgot {len(value.pruned)}, {value.kept} still in the trash"
+    return f"{done}\nback    {value.restore}" if value.restore else done
 
 
 @command("branch prune", _pruned)
 def branch_prune(
     days: Annotated[float, typer.Option("--older-than", min=0, help="Days in the trash.")] = 30.0,
 ) -> Pruned:
-    """Forget removed sessions for good, and clear away what killed runs left.
+    """Forget removed sessions, and clear away what killed runs left.
 
-    Objects leave the disk with git's own gc.
+    Their objects leave the disk with git's own gc; until then they come back as the answer says.
 
     mlxk branch prune
 
@@ -171,10 +177,18 @@ def branch_prune(
     from mlxk.system.clock import now
 
     with open_store() as store:
-        pruned = tuple(map(_gone, trash.prune(store, now() - timedelta(days=days))))
+        pruned = trash.prune(store, now() - timedelta(days=days))
         for gone in pruned:
-            leash.forget(store.home, gone.session)
-        return Pruned(pruned, len(trash.discarded(store)))
+            leash.forget(store.home, gone.record.id)
+        restore = _restore(gone.record.head[:12] for gone in pruned)
+        return Pruned(tuple(map(_gone, pruned)), len(trash.discarded(store)), restore)
+
+
+def _restore(names: "Iterable[str]") -> str | None:
+    """One line that brings all of them back."""
+    import shlex
+
+    return " && ".join(f"mlxk branch restore {shlex.quote(name)}" for name in names) or None
 
 
 def _gone(discarded: Any) -> Gone:

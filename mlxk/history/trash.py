@@ -3,11 +3,13 @@
 Deletes no objects.
 """
 
+import re
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mlxk.contract.errors import (
+    AlreadyExists,
     HistoryCorrupt,
     SessionBusy,
     SessionNotFound,
@@ -23,6 +25,7 @@ from mlxk.history.target import mend
 
 TRASH = "refs/mlxk/trash/"
 _STAMP = "%Y%m%dT%H%M%SZ"
+_HASH = re.compile("[0-9a-f]{12,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +91,44 @@ def discarded(store: Store) -> tuple[Discarded, ...]:
 
 
 def restore(store: Store, spec: str) -> Record:
-    """Bring the last discarded session of this id or name back. SessionNotFound, AlreadyExists."""
+    """Bring the last discarded session of this id or name back; or, by the hash of its last session
+    commit, one that was pruned and that git's gc has not taken yet.
+
+    SessionNotFound, AlreadyExists, HistoryCorrupt.
+    """
     wanted = spec.removeprefix("mlxk/")
-    found = [d for d in discarded(store) if wanted in (d.record.id, d.record.name)]
-    if not found:
-        raise SessionNotFound(f"no session {spec!r} is in the trash", spec=spec)
-    last = found[-1]
-    ledger.refuse_taken(store, last.record.name)
-    history = ledger.publish(store, last.record.head)
-    store.refs.drop(last.ref, last.record.head)
+    in_trash = discarded(store)
+    found = [d for d in in_trash if wanted in (d.record.id, d.record.name)]
+    gone = found[-1].record if found else _pruned(store, spec)
+    if gone is None:
+        hint = f"mlxk branch restore {in_trash[-1].record.name}" if in_trash else None
+        names = [d.record.name for d in in_trash]
+        raise SessionNotFound(
+            f"no session {spec!r} is in the trash", spec=spec, trash=names, hint=hint
+        )
+    try:
+        ledger.refuse_taken(store, gone.name)
+    except AlreadyExists as e:
+        again = gone.id if found else gone.head
+        e.hint = f"mlxk branch rm --force {gone.name} && mlxk branch restore {again}"
+        raise
+    history = ledger.publish(store, gone.head)
+    for last in found[-1:]:
+        store.refs.drop(last.ref, gone.head)
     return history
+
+
+def _pruned(store: Store, spec: str) -> Record | None:
+    """The session whose last commit this is, if it is whole."""
+    if not _HASH.fullmatch(spec):
+        return None
+    for commit in store.ids(spec):
+        with suppress(HistoryCorrupt, ValueError):
+            history = record.load(store, commit)
+            history.steps()
+            history.lines()
+            return history
+    return None
 
 
 def prune(store: Store, before: datetime) -> tuple[Discarded, ...]:

@@ -176,9 +176,12 @@ def test_removed_sessions_come_back_until_they_are_pruned(repo, run, greet):
     assert run("branch", "restore", "greet")["data"]["head"] == greet["data"]["head"]
     assert run("agent", "--resume", "greet", "Create b.txt containing second")["error"] is None
     run("branch", "rm", "greet", "--force")
-    assert run("branch", "prune")["data"] == {"pruned": [], "kept": 1}
-    assert run("branch", "prune", "--older-than", "0")["data"]["kept"] == 0
+    assert run("branch", "prune")["data"] == {"pruned": [], "kept": 1, "restore": None}
+    pruned = run("branch", "prune", "--older-than", "0")["data"]
+    assert pruned["kept"] == 0
     assert run("branch", "restore", "greet")["error"]["type"] == "session_not_found"
+    back = run(*pruned["restore"].split()[1:])["data"]
+    assert (back["name"], back["head"]) == ("mlxk/greet", greet["data"]["head"])
 
 
 def test_the_tree_of_futures_is_text_for_people_and_nodes_for_programs(repo, run, greet):

@@ -93,6 +93,40 @@ def test_a_session_comes_back_from_the_trash(session, store):
     assert trash.discarded(store) == ()
 
 
+def test_a_pruned_session_comes_back_by_its_hash_until_gc(session, store, repo):
+    session.close()
+    gone = trash.discard(store, session.record, WHEN).record
+    trash.prune(store, LATER)
+    repo.git("gc", "-q")
+    assert trash.restore(store, gone.head[:12]).head == gone.head
+    with Session.open(store, "try", when=WHEN) as again:
+        assert again.record.lines() == b"1\n2\n"
+        assert (again.worktree / "new2").exists()
+    assert repo.fsck() == ""
+
+
+def test_what_gc_has_taken_does_not_come_back(session, store, repo):
+    session.close()
+    gone = trash.discard(store, session.record, WHEN).record
+    trash.prune(store, LATER)
+    repo.git("gc", "-q", "--prune=now")
+    with pytest.raises(SessionNotFound):
+        trash.restore(store, gone.head)
+
+
+def test_who_has_the_name_makes_room_and_both_are_kept(session, store):
+    session.close()
+    trash.discard(store, session.record, WHEN)
+    with Session.create(store, b"{}", name="try", when=WHEN) as other:
+        pass
+    with pytest.raises(AlreadyExists) as caught:
+        trash.restore(store, "try")
+    assert caught.value.hint == (f"mlxk branch rm --force try && mlxk branch restore {session.id}")
+    trash.discard(store, other.record, WHEN)
+    assert trash.restore(store, session.id).id == session.id
+    assert [d.record.id for d in trash.discarded(store)] == [other.id]
+
+
 def test_what_is_not_in_the_trash_is_not_found(store):
     with pytest.raises(SessionNotFound):
         trash.restore(store, "try")
