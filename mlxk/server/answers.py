@@ -12,7 +12,7 @@ from mlxk.chat.model import ChatModel
 from mlxk.chat.types import Event, Request
 from mlxk.contract.errors import EngineFailed, InvalidValue
 from mlxk.server.body import reply_json
-from mlxk.server.choices import Stream, interleaved
+from mlxk.server.choices import Stream, interleaved, with_one_call
 from mlxk.server.metrics import Meter
 from mlxk.server.outlet import Outlet
 from mlxk.server.record import METER
@@ -50,6 +50,8 @@ async def told(http: web.Request, asked: Asked) -> AsyncIterator[tuple[Asked, Ev
         model.stay(asked.keep_alive_s)
     with state.counted():
         streams = await _streams(model, asked)
+        if asked.one_call:
+            streams = [with_one_call(stream) for stream in streams]
         async with aclosing(_metered(interleaved(streams), http[METER])) as events:
             yield asked, events
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from mlxk.chat.types import Event
+from mlxk.chat.types import Event, Finish, ToolUseStart
 
 Stream = AsyncGenerator[Event, None]
 
@@ -31,6 +31,16 @@ async def interleaved(streams: Sequence[Stream]) -> AsyncGenerator[tuple[int, Ev
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def with_one_call(stream: Stream) -> Stream:
+    """What a model says from its second call on is left out; what it cost is told all the same."""
+    calls = 0
+    async with aclosing(stream) as events:
+        async for event in events:
+            calls += isinstance(event, ToolUseStart)
+            if calls < 2 or isinstance(event, Finish):
+                yield event
 
 
 async def _pump(

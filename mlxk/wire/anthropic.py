@@ -51,7 +51,12 @@ def decode_request(body: Any) -> Asked:
         response_format=_response_format(body),
         thinking=None if thinking is None else thinking.get("type") != "disabled",
     )
-    return Asked(request, stream=bool(body.get("stream")), keep_alive_s=keep_alive(body))
+    return Asked(
+        request,
+        stream=bool(body.get("stream")),
+        keep_alive_s=keep_alive(body),
+        one_call=bool((body.get("tool_choice") or {}).get("disable_parallel_tool_use")),
+    )
 
 
 def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:

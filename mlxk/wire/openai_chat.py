@@ -79,6 +79,7 @@ def decode_request(body: Any) -> Asked:
         include_usage=bool(options.get("include_usage")),
         keep_alive_s=keep_alive(body),
         choices=body.get("n") or 1,
+        one_call=body.get("parallel_tool_calls") is False,
     )
 
 

@@ -75,7 +75,7 @@ def opening(id: str, model: str, asked: Asked, created: int) -> dict[str, Any]:
         "max_output_tokens": request.max_tokens,
         "model": model,
         "output": [],
-        "parallel_tool_calls": True,
+        "parallel_tool_calls": not asked.one_call,
         "previous_response_id": asked.previous,
         "reasoning": {"effort": None, "summary": None},
         "store": asked.kept,

@@ -53,6 +53,7 @@ def decode_request(body: Any) -> Asked:
         kept=body.get("store") is not False,
         instructed=bool(body.get("instructions")),
         keep_alive_s=keep_alive(body),
+        one_call=body.get("parallel_tool_calls") is False,
     )
 
 
