@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 GB = 1e9
-_SPARE = 1.1
+SPARE = 1.1  # a tenth for everything that is neither weights nor cache
 # A group of quantised weights or cache entries carries a scale and a bias of 16 bits each.
 _OVERHEAD_BITS = 32
 
@@ -34,9 +34,8 @@ def kv_bytes(cache: Cache) -> float:
 
 
 def estimate(weight_bytes: float, cache: Cache | None) -> Estimate:
-    """Weights plus cache plus a tenth for everything else."""
     kv = kv_bytes(cache) if cache else 0.0
-    total = (weight_bytes + kv) * _SPARE
+    total = (weight_bytes + kv) * SPARE
     return Estimate(_gb(weight_bytes), _gb(kv), _gb(total))
 
 

@@ -3,15 +3,10 @@
 from dataclasses import dataclass
 from math import log
 from types import MappingProxyType
-from typing import Literal
 
 from mlxk.advise.catalog import Benchmark, Entry
-from mlxk.advise.memory import weights_gb
+from mlxk.advise.memory import SPARE, weights_gb
 from mlxk.advise.profile import Profile
-
-Intent = Literal["balanced", "agent-fleet"]
-
-_SPARE = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,7 @@ def figures(
     if saved is None and listed is None:
         return None
     known = (saved and saved.memory_gb) or (listed and listed.memory(quant))
-    memory = known or _weights(entry, quant) * _SPARE
+    memory = known or _weights(entry, quant) * SPARE
     if saved is not None:
         return Figures(saved.gen_tps, memory, known is None)
     assert listed is not None

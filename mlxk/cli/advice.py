@@ -153,11 +153,12 @@ def init(
     from mlxk.system import paths
 
     question = _question(budget, intent)
-    found = fit.recommend(catalog.load(folder), question)
+    known = catalog.load(folder)
+    found = fit.recommend(known, question)
     fit.warn(found)
     wanted = founding.Wanted(name, tuple(add or ()), tuple(remove or ()), force=force)
     store = Store(paths.home())
-    draft = founding.draft(store, catalog.load(folder), found, question, wanted)
+    draft = founding.draft(store, known, found, question, wanted)
     if not accept_defaults and sys.stdin.isatty() and sys.stderr.isatty():
         names = ", ".join(str(value["name"]) for value in draft.documents)
         if not typer.confirm(f"Write {names}?", err=True):

@@ -5,7 +5,7 @@ from typing import Any
 
 from mlxk.advise.catalog import Catalog, Entry
 from mlxk.advise.fit import Question, Recommendation, quant_of
-from mlxk.advise.memory import weights_gb
+from mlxk.advise.memory import SPARE, weights_gb
 from mlxk.contract.errors import AlreadyExists, GatedRepo, NotFound, NothingFits, OverBudget
 from mlxk.deploy import document, drafting, settings, weigh
 from mlxk.deploy.store import Store
@@ -127,7 +127,7 @@ def _extra(store: Store, catalog: Catalog, quant: str, model: str, port: int) ->
     if entry.gated:
         raise GatedRepo(f"{entry.id} is gated: its page asks for consent first")
     own = quant_of(entry, quant)
-    memory = round(weights_gb(entry.params_b, own) * 1.1, 2)
+    memory = round(weights_gb(entry.params_b, own) * SPARE, 2)
     return Declared(entry.id, None, entry.sources[own].hf_repo, port, memory)
 
 

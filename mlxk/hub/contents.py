@@ -57,17 +57,13 @@ def scan(folder: Path) -> Contents:
     return Contents(folder, tuple(sorted(files, key=lambda file: file.name)))
 
 
-def boundary(folder: Path) -> Path:
-    """What the links of a model folder may not leave: its repository in the cache, else itself."""
-    return Path(_boundary(folder))
-
-
 def printable(name: str) -> str:
     """A file name as text that JSON can carry, also when it is not UTF-8 on disk."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _boundary(folder: Path) -> str:
+    """What its links may not leave: the repository in the cache, else the folder itself."""
     inside_cache = folder.parent.name == "snapshots"
     return str(folder.parent.parent if inside_cache else folder)
 

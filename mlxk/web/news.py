@@ -35,7 +35,6 @@ class Watch:
     readers: int = 0
     seen: tuple[Any, ...] = ()
     version: int = 0
-    _task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         while True:
