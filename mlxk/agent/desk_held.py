@@ -1,11 +1,12 @@
-"""The session that a tab holds, with a store of its own. What takes time happens in a thread."""
+"""The session that a tab holds, with a store and a scribe of its own."""
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from mlxk.agent import branches
+from mlxk.agent.scribe import Scribe
 from mlxk.agent.settings import Settings
 from mlxk.contract.errors import UsageError
 from mlxk.history.record import Place, find
@@ -22,32 +23,39 @@ class Held:
     def __init__(self, folder: Path, home: Path) -> None:
         self._folder = folder
         self._home = home
-        self._store: Store | None = None
+        self._stack = AsyncExitStack()
+        self._scribe: Scribe | None = None
         self._opening: asyncio.Task[Settings] | None = None
         self.session: Session | None = None
 
-    def required(self) -> Session:
-        if self.session is None:
+    def required(self) -> tuple[Session, Scribe]:
+        if self.session is None or self._scribe is None:
             raise UsageError("this tab has no session yet", hint="the first prompt starts one")
-        return self.session
+        return self.session, self._scribe
 
-    async def open(self, make: Callable[[Store], Made]) -> Settings:
-        """Make or open it. A caller that stops waiting does not lose it."""
-        self._opening = asyncio.create_task(self._open(make))
+    async def open(self, make: Callable[[Store], Made], *, keep: bool = True) -> Settings:
+        """Make or open it, unless that has begun. A caller that stops waiting does not lose it.
+
+        Without `keep` nothing remains of a new one that has no step when it is let go.
+        """
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open(make, keep))
         return await asyncio.shield(self._opening)
 
     async def let_go(self) -> None:
         if self._opening is not None:
             await asyncio.wait({self._opening})
-        session, store, self.session, self._store = self.session, self._store, None, None
-        if session is not None:
-            await asyncio.to_thread(session.close)
-        if store is not None:
-            store.close()
+        self.session, self._scribe = None, None
+        await self._stack.aclose()
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """Work in the session, after what is being done in it."""
+        session, scribe = self.required()
+        return await scribe.do(lambda _: work(session))
 
     async def read(self, look: Callable[[Store, Place], T]) -> T:
         """Look at the session's last step, beside whoever is writing the next one."""
-        session = self.required().id
+        session = self.required()[0].id
 
         def work() -> T:
             with Store.open(self._folder, self._home) as store:
@@ -55,15 +63,12 @@ class Held:
 
         return await asyncio.to_thread(work)
 
-    def was_cut_off(self) -> bool:
-        return self.session is not None and branches.rest(self.session.record) == "interrupted"
-
-    async def _open(self, make: Callable[[Store], Made]) -> Settings:
+    async def _open(self, make: Callable[[Store], Made], keep: bool) -> Settings:
         store = await asyncio.to_thread(Store.open, self._folder, self._home)
-        try:
-            self.session, settings = await asyncio.to_thread(make, store)
-        except BaseException:
-            store.close()
-            raise
-        self._store = store
+        async with AsyncExitStack() as stack:
+            scribe = stack.enter_context(Scribe(stack.enter_context(store)))
+            session, settings = await scribe.do(make)
+            end = session.close if keep else session.withdraw
+            stack.push_async_callback(scribe.do, lambda _: end())
+            self.session, self._scribe, self._stack = session, scribe, stack.pop_all()
         return settings

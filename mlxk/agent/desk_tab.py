@@ -3,14 +3,13 @@
 Prints nothing and draws nothing: every face shows the news and calls these methods.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mlxk.agent import compose, desk_look, landing, rehearsal, turns
+from mlxk.agent import branches, compose, desk_look, landing, rehearsal, turns
 from mlxk.agent.check import Check
 from mlxk.agent.compose import Start
 from mlxk.agent.desk_aside import Aside
@@ -23,6 +22,7 @@ from mlxk.agent.events import PermissionAsked, Sender
 from mlxk.agent.job import Bounds, Job, Order
 from mlxk.agent.limits import Meter
 from mlxk.agent.run import confined
+from mlxk.agent.scribe import Scribe
 from mlxk.agent.settings import Settings
 from mlxk.agent.transcript import from_lines
 from mlxk.chat.types import Tool
@@ -168,7 +168,7 @@ class Tab:
 
     def check(self, command: str) -> None:
         """Run `command`, confined, in the worktree. While it fails, the model works on."""
-        session = self._held.required()
+        session, _ = self._held.required()
         self._work.require_rest()
         self._work.start(self._checked(session, command), self._next)
 
@@ -176,24 +176,29 @@ class Tab:
         """Run a shell line of the person's in `folder`. The next prompt tells the model of it."""
         self._require_open()
         if await self._aside.run(line, self.folder):
-            self.record_files(f"! {line}")
+            await self.record_files(f"! {line}")
 
-    def record_files(self, subject: str) -> None:
+    async def record_files(self, subject: str) -> None:
         """Commit what the person changed in the worktree by other means."""
         if self._held.session is not None:
-            now = self._desk.now()
-            self._held.session.append(b"", when=now, paths=None, subject=subject[:72])
+            now, title = self._desk.now(), subject[:72]
+            await self._held.write(lambda s: s.append(b"", when=now, paths=None, subject=title))
 
     async def undo(self, *, step: int | None = None, turn: int | None = None) -> Step:
         """Files and conversation as they were; without a step or turn, before the last prompt."""
-        session = self._held.required()
+        self._held.required()
         self._work.require_rest()
-        if step is None and turn is None:
-            step = turns.before_last_prompt(session.record)
-        back = turns.place(session.record, step, turn).step
-        done = await asyncio.to_thread(session.undo, back, when=self._desk.now())
+
+        def undo(session: Session) -> Step:
+            back = step
+            if step is None and turn is None:
+                back = turns.before_last_prompt(session.record)
+            back = turns.place(session.record, back, turn).step
+            return session.undo(back, when=self._desk.now())
+
+        done = await self._held.write(undo)
         self.feed.clear()
-        self.replay()
+        await self._replay()
         return done
 
     async def land(
@@ -287,16 +292,11 @@ class Tab:
     async def hold(self, make: Callable[[Store], Made]) -> None:
         """Make, fork or open the tab's session, and show what was said in it."""
         self.settings = await self._held.open(make)
-        self._before = self._held.required().record.code
-        self.replay()
-        self._work.to("interrupted" if self._held.was_cut_off() else "idle")
+        self._before = self._held.required()[0].record.code
+        await self._replay()
+        rest: State = await self._held.write(lambda session: branches.rest(session.record))
+        self._work.to(rest)
         await self._settle()
-
-    def replay(self) -> None:
-        """Tell the conversation so far."""
-        record = self._held.required().record
-        for payload in desk_look.replayed(from_lines(record.lines())):
-            self.feed.tell(payload, record.id)
 
     def used(self) -> list[Settings]:
         """Settings whose models must stay open."""
@@ -311,12 +311,13 @@ class Tab:
 
     async def _run(self, order: Order) -> MlxkError | None:
         settings = self._running = self.settings
+        session, scribe = await self._session_for(order.prompt, settings)  # while the model opens
         model = await self._desk.models.get(settings)
-        session = await self._session_for(order.prompt, settings)
         self._before = session.record.code
         bounds = replace(self._bounds, answer=self._work.ask)
         job = Job(
             session,
+            scribe,
             model.chat,
             settings,
             bounds=bounds,
@@ -326,16 +327,23 @@ class Tab:
         ended = await job.run(order, lambda event: self._work.hear(event, session.id))
         return ended.error
 
-    async def _session_for(self, prompt: str, settings: Settings) -> Session:
+    async def _session_for(self, prompt: str, settings: Settings) -> tuple[Session, Scribe]:
         if self._held.session is None:
             clean = self._clean
 
             def make(store: Store) -> Made:
                 return compose.session(store, Start(settings, None), prompt, clean=clean), settings
 
-            await self._held.open(make)
+            self._desk.models.open(settings)
+            await self._held.open(make, keep=False)
             self._tell_settled()
         return self._held.required()
+
+    async def _replay(self) -> None:
+        """Tell the conversation so far."""
+        lines = await self._held.write(lambda session: session.record.lines())
+        for payload in desk_look.replayed(from_lines(lines)):
+            self.feed.tell(payload, self.session)
 
     async def _checked(self, session: Session, command: str) -> MlxkError | None:
         sender = Sender(self.feed.pass_on, session.id, self._desk.now)

@@ -13,7 +13,8 @@ from mlxk.agent.limits import Budgets
 from mlxk.agent.permissions import Answer
 from mlxk.agent.report import AgentTimings, AgentUsage, CommitInfo, Report, resume_line
 from mlxk.agent.run import Run
-from mlxk.agent.settings import Settings, to_meta
+from mlxk.agent.scribe import Scribe, regardless
+from mlxk.agent.settings import Settings
 from mlxk.agent.tools.base import AgentTool, Limits
 from mlxk.chat.model import ChatModel
 from mlxk.contract import notes
@@ -73,6 +74,7 @@ class Job:
     def __init__(
         self,
         session: Session,
+        scribe: Scribe,
         model: ChatModel,
         settings: Settings,
         *,
@@ -84,6 +86,7 @@ class Job:
         leash: Leash | None = None,
     ) -> None:
         self.session = session
+        self.scribe = scribe
         self.model = model
         self.settings = settings
         self.bounds = bounds or Bounds()
@@ -100,9 +103,7 @@ class Job:
         raises.
         """
         began, before = time.monotonic(), self.session.record.code
-        if (meta := to_meta(self.settings)) != self.session.record.meta():
-            self.session.remember(meta)
-        run = Run(self, listener, fresh=order.fresh)
+        run = Run(self, listener)
         beat = asyncio.create_task(run.heartbeat())
         try:
             with notes.heard_by(run.warn):
@@ -111,10 +112,12 @@ class Job:
             beat.cancel()
         reason: StopReason = _REASONS.get(error.type, "error") if error else "finished"
         run.sender.send(events.RunFinished(reason, str(error) if error else None))
-        return Ended(self._report(run, reason, before, time.monotonic() - began), error)
+        seconds = time.monotonic() - began
+        return Ended(await regardless(self._report(run, reason, before, seconds)), error)
 
-    def _report(self, run: Run, reason: StopReason, before: str, seconds: float) -> Report:
+    async def _report(self, run: Run, reason: StopReason, before: str, seconds: float) -> Report:
         record, meter, loop = self.session.record, run.meter, run.loop
+        changed = await self.scribe.do(lambda store: diff.changes(store, before, record.code))
         return Report(
             session=record.id,
             branch=record.branch,
@@ -129,7 +132,7 @@ class Job:
             stop_reason=reason,
             turns=meter.turns,
             tool_calls=tuple(loop.calls),
-            files_changed=diff.changes(record.store, before, record.code),
+            files_changed=changed,
             usage=AgentUsage(
                 meter.input_tokens, meter.output_tokens, meter.cached_tokens, meter.peak_context
             ),

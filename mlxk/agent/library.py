@@ -15,12 +15,13 @@ from mlxk.agent.job import Bounds, Job, Order, reraise_cancellation
 from mlxk.agent.limits import Budgets
 from mlxk.agent.permissions import Permissions
 from mlxk.agent.report import Report
+from mlxk.agent.scribe import Scribe
 from mlxk.agent.settings import Settings, tool_names
 from mlxk.agent.tools.base import AgentTool, Context, Result
 from mlxk.chat.model import ChatModel
 from mlxk.chat.types import Tool
 from mlxk.contract.errors import UsageError
-from mlxk.history.record import find
+from mlxk.history.record import Place
 from mlxk.history.session import Session
 from mlxk.history.store import Store
 from mlxk.system import clock, paths
@@ -43,7 +44,7 @@ class _Shared:
     """What an agent and its branches have in common: one repository, and models by who they are."""
 
     stack: AsyncExitStack
-    store: Store
+    scribe: Scribe
     models: dict[tuple[str, str, str | None], compose.Model] = field(default_factory=dict)
 
     async def model(self, settings: Settings) -> compose.Model:
@@ -78,7 +79,9 @@ class Agent:
     permissions: Permissions | None = None
     config: Path | str | None = None
     _shared: _Shared | None = None
+    _origin: Place | None = None  # what a branch goes on from
     _session: Session | None = None
+    _held: AsyncExitStack = field(default_factory=AsyncExitStack)
     _owns: bool = True
 
     async def __aenter__(self) -> Self:
@@ -92,9 +95,8 @@ class Agent:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        await self._held.aclose()
+        self._session = None
         if self._shared is not None and self._owns:
             await self._shared.stack.aclose()
             self._shared = None
@@ -114,12 +116,11 @@ class Agent:
             async with self:
                 return await self.run(prompt, check=check, schema=schema, listener=listener)
         shared, settings, base = self._shared, self._settings(), self._config()
-        if self._session is None:
-            start = compose.Start(settings, None)
-            self._session = compose.session(shared.store, start, prompt, name=self.branch_name)
+        session = await self._begun(shared.scribe, settings, prompt)
         model = await self._model(shared, settings)
         job = Job(
-            self._session,
+            session,
+            shared.scribe,
             model.chat,
             settings,
             bounds=Bounds(self.budgets or base.budgets, base.limits),
@@ -143,16 +144,23 @@ class Agent:
         self.config = config
 
     def branch(self, name: str | None = None) -> "Agent":
-        """Another agent that goes on from this one's present state, on a branch of its own."""
+        """Another agent that goes on from this one's present state, on a branch of its own, which
+        its first run makes.
+        """
         if self._shared is None or self._session is None:
             raise RuntimeError(
                 "branch() goes on from a run: use `async with Agent(…)` and run first"
             )
-        store, record = self._shared.store, self._session.record
-        place = find(store, record.id)
-        settings = self._settings()
-        session = compose.fork(store, place, settings, name or record.name, clock.now())
-        return replace(self, _session=session, _owns=False)
+        record, held = self._session.record, AsyncExitStack()
+        self._shared.stack.push_async_callback(held.aclose)
+        return replace(
+            self,
+            branch_name=name,
+            _origin=Place(record, record.step, record.head, record.code),
+            _session=None,
+            _held=held,
+            _owns=False,
+        )
 
     async def spawn(self, prompts: Sequence[str]) -> list[Report | BaseException]:
         """Several branches from here, at once: one report, or error, for each prompt."""
@@ -164,6 +172,20 @@ class Agent:
 
         runs = (one(agent, prompt) for agent, prompt in zip(agents, prompts, strict=True))
         return await asyncio.gather(*runs, return_exceptions=True)
+
+    async def _begun(self, scribe: Scribe, settings: Settings, prompt: str) -> Session:
+        """This agent's session, made where it has none yet."""
+        if self._session is None:
+
+            def make(store: Store) -> Session:
+                name, origin = self.branch_name, self._origin
+                if origin is None:
+                    return compose.session(store, compose.Start(settings, None), prompt, name=name)
+                name = name or origin.record.name
+                return compose.fork(store, origin, settings, name, clock.now())
+
+            self._session = await self._held.enter_async_context(scribe.holding(make))
+        return self._session
 
     def _config(self) -> Config:
         if self.config is None:
@@ -193,7 +215,7 @@ class Agent:
     async def _open(self) -> _Shared:
         async with AsyncExitStack() as stack:
             store = stack.enter_context(Store.open(Path(self.folder), paths.home()))
-            shared = _Shared(stack, store)
+            shared = _Shared(stack, stack.enter_context(Scribe(store)))
             await self._model(shared, self._settings())
             shared.stack = stack.pop_all()
             return shared

@@ -81,7 +81,7 @@ class Loop:
 
     async def run(self, prompt: str) -> None:
         """Until the model has nothing more to do. Raises why it ended otherwise."""
-        self._recorder.add(Message("user", (Text(prompt),)))
+        await self._recorder.add(Message("user", (Text(prompt),)))
         while reply := await self._turn():
             if not reply.message.tool_uses:
                 return self._judge(reply)
@@ -93,7 +93,7 @@ class Loop:
         form = ResponseFormat("json_schema", schema=schema)
 
         async def ask(text: str) -> str:
-            self._recorder.add(Message("user", (Text(text),)))
+            await self._recorder.add(Message("user", (Text(text),)))
             return (await self._turn(form)).message.text
 
         request = "Give the result as one JSON value that obeys this JSON schema:"
@@ -109,7 +109,7 @@ class Loop:
         self._meter.add(reply.usage)
         limit = await context_limit(self._model)
         self._sender.send(events.Used.of(reply.usage, limit))
-        self._recorder.add(reply.message)
+        await self._recorder.add(reply.message)
         for crossed in self._meter.crossed():
             self._sender.send(events.Budget(*crossed))
         return reply
@@ -135,15 +135,15 @@ class Loop:
             async with asyncio.timeout(self._meter.seconds_left()):
                 await self._listen(request, folded, began)
         except TimeoutError as e:
-            self._keep_partial(folded)
+            await self._keep_partial(folded)
             raise spent("seconds", self._meter.budgets.seconds or 0) from e
         except (asyncio.CancelledError, MlxkError):
-            self._keep_partial(folded)
+            await self._keep_partial(folded)
             raise
         finally:
             self.model_s += time.monotonic() - began
         if (reply := folded.reply) is None:
-            self._keep_partial(folded)
+            await self._keep_partial(folded)
             raise ProviderError("the model's answer ended before it was complete")
         return reply
 
@@ -181,11 +181,11 @@ class Loop:
             response_format=form or ResponseFormat(),
         )
 
-    def _keep_partial(self, folded: Fold) -> None:
+    async def _keep_partial(self, folded: Fold) -> None:
         """What was said before the end stays in the history, without calls that never ran."""
         parts = tuple(part for part in folded.message.parts if isinstance(part, Text) and part.text)
         if parts:
-            self._recorder.add(Message("assistant", parts))
+            await self._recorder.add(Message("assistant", parts))
 
     async def _run_calls(self, uses: tuple[ToolUse, ...]) -> None:
         done: list[Outcome] = []
@@ -202,7 +202,7 @@ class Loop:
             self.calls.extend(outcome.record for outcome in done)
             self.denials.extend(outcome.denial for outcome in done if outcome.denial)
             self._last_denial = done[-1].denial if done else None
-            self._recorder.add_round(uses, done)
+            await self._recorder.add_round(uses, done)
         self._meter.saw(
             repr([(use.name, use.arguments) for use in uses]),
             repr([outcome.result.text for outcome in done]),

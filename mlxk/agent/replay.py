@@ -8,12 +8,14 @@ from mlxk.agent.events import PermissionAsked
 from mlxk.agent.job import Bounds, Ended, Job, Listener, Order
 from mlxk.agent.limits import Budgets
 from mlxk.agent.permissions import Answer
+from mlxk.agent.scribe import Scribe
 from mlxk.agent.settings import from_meta
 from mlxk.agent.subagent import NAME as HELPER
 from mlxk.chat.scripted import Scripted
 from mlxk.chat.types import Message, ToolResult
 from mlxk.contract.errors import InvalidValue, ProviderError, ReplayDiffers
 from mlxk.history.record import Place
+from mlxk.history.session import Session
 from mlxk.history.store import Store
 
 
@@ -33,9 +35,14 @@ async def run_again(store: Store, place: Place, when: datetime, listener: Listen
     model = Scripted(*answers, ProviderError("the recording ends here"))
     bounds = Bounds(Budgets(turns=None), answer=_as_recorded(messages))
     name, settings = f"{place.record.name}-replay", from_meta(place.meta())
-    with compose.fork(store, place.record.at(0), settings, name, when) as session:
-        job = Job(session, model, settings, bounds=bounds)
-        ended = await job.run(Order(prompts[0], then=tuple(prompts[1:]), fresh=True), listener)
+    order = Order(prompts[0], then=tuple(prompts[1:]), fresh=True)
+
+    def fork(store: Store) -> Session:
+        return compose.fork(store, place.record.at(0), settings, name, when)
+
+    with Scribe(store) as scribe:
+        async with scribe.holding(fork) as session:
+            ended = await Job(session, scribe, model, settings, bounds=bounds).run(order, listener)
     made = ended.report.head
     if ended.error is None and store.tree_of(made) != store.tree_of(place.code):
         hint = f"git diff {place.code[:12]} {made[:12]}"

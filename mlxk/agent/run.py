@@ -21,7 +21,7 @@ from mlxk.agent.loop import Loop
 from mlxk.agent.permissions import Gate
 from mlxk.agent.prompt import instructions_in, system_prompt
 from mlxk.agent.record import Recorder
-from mlxk.agent.settings import Settings
+from mlxk.agent.settings import Settings, to_meta
 from mlxk.agent.sizes import size
 from mlxk.agent.tools.base import AgentTool, Context
 from mlxk.agent.workspace import Workspace
@@ -40,7 +40,7 @@ _SAME_COMPLAINT = 5
 class Run:
     """The parts of one run of a job, put together."""
 
-    def __init__(self, job: "Job", listener: "Listener", *, fresh: bool) -> None:
+    def __init__(self, job: "Job", listener: "Listener") -> None:
         session, settings = job.session, job.settings
         self.job = job
         self._heard = time.monotonic()
@@ -49,7 +49,7 @@ class Run:
         self._listener = listener
         self.sender = Sender(self.hear, session.id, job.now)
         self.meter = Meter(job.bounds.budgets)
-        self.recorder = Recorder(session, self.sender, job.now, settings.model, fresh=fresh)
+        self.recorder = Recorder(session, job.scribe, self.sender, job.now, settings.model)
         with notes.heard_by(self.warn):
             self.confinement = confined(session, settings)
         self.check: Check | None = None
@@ -57,6 +57,7 @@ class Run:
         self.loop = _own(self) if job.leash is None else _leashed(self, job.leash)
 
     async def carry_out(self, order: "Order") -> None:
+        await self.recorder.begin(to_meta(self.job.settings), fresh=order.fresh)
         async with AsyncExitStack() as opened:
             if isinstance(self.loop, Loop):
                 self.loop.offer(await _tools(self.job, self, opened))

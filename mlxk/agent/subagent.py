@@ -16,6 +16,8 @@ from mlxk.contract.errors import MlxkError, UnsafePath
 from mlxk.history import contents, diff
 from mlxk.history.contents import Content
 from mlxk.history.record import find
+from mlxk.history.session import Session
+from mlxk.history.store import Store
 
 if TYPE_CHECKING:
     from mlxk.agent.job import Ended, Job
@@ -41,7 +43,8 @@ def tool(job: "Job", run: "Run") -> AgentTool:
     async def call(arguments: dict[str, Any], context: Context) -> Result:
         ended = await _run(job, run, _child(job, arguments))
         run.meter.absorb(ended.report.usage.input_tokens, ended.report.usage.output_tokens)
-        changed, conflicts = _merge(job, ended, context.workspace)
+        ours, theirs, workspace = job.session.record.code, ended.report.head, context.workspace
+        changed, conflicts = await job.scribe.do(lambda s: _merge(s, ours, theirs, workspace))
         lines = [ended.report.result or "(no answer)"]
         lines += [f"changed {path}" for path in changed]
         lines += [
@@ -95,12 +98,22 @@ def _child(job: "Job", arguments: dict[str, Any]) -> Child:
 async def _run(job: "Job", run: "Run", child: Child) -> "Ended":
     from mlxk.agent.job import Job, Order, reraise_cancellation  # noqa: PLC0415 -- a job makes this tool
 
-    record = job.session.record
-    place = find(record.store, record.id)
-    fork = compose.fork(record.store, place, child.settings, f"{record.name}-helper", job.now())
-    with fork as session:
-        bounds, depth = replace(job.bounds, budgets=_budgets(run, child)), job.depth + 1
-        helper = Job(session, job.model, child.settings, bounds=bounds, now=job.now, depth=depth)
+    record, settings = job.session.record, child.settings
+
+    def fork(store: Store) -> Session:
+        place = find(store, record.id)
+        return compose.fork(store, place, settings, f"{record.name}-helper", job.now())
+
+    async with job.scribe.holding(fork) as session:
+        helper = Job(
+            session,
+            job.scribe,
+            job.model,
+            settings,
+            bounds=replace(job.bounds, budgets=_budgets(run, child)),
+            now=job.now,
+            depth=job.depth + 1,
+        )
         ended = await helper.run(Order(child.prompt, fresh=True), run.hear)
     reraise_cancellation()
     return ended
@@ -120,12 +133,13 @@ def _budgets(run: "Run", child: Child) -> "Budgets":
     )
 
 
-def _merge(job: "Job", ended: "Ended", workspace: Workspace) -> tuple[list[str], list[str]]:
+def _merge(
+    store: Store, ours: str, theirs: str, workspace: Workspace
+) -> tuple[list[str], list[str]]:
     """(merged, conflicting) paths: a file that changed here meanwhile is left alone.
 
     Contents come from the child's commit, never from its folder: a link there may lead anywhere.
     """
-    store, ours, theirs = job.session.record.store, job.session.record.code, ended.report.head
     merged, conflicts = [], []
     for change in diff.changes(store, ours, theirs):
         path = change.path

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from mlxk.agent.leash.recipe import Leash
 from mlxk.agent.logbook import logbook
 from mlxk.agent.rehearsal import Rehearsal
 from mlxk.agent.report import Future, Landed
+from mlxk.agent.scribe import Scribe, regardless
 from mlxk.agent.settings import Settings
 from mlxk.cli import local, words
 from mlxk.cli.answers import answers
@@ -86,27 +87,34 @@ async def _work(task: Task, listener: Listener) -> Ended:
         if task.land:
             landing.ready(store)
         start = _start(task, store)
-        asked = _asking(start.settings, task.input_format)
-        async with compose.chat_model(start.settings) as model, answers(asked) as answer:
-            bounds = replace(task.bounds, answer=answer)
-            # The engine loads in its own process while the worktrees are made.
-            with ExitStack() as held:
-                sessions = _sessions(task, store, start, held)
-                jobs = [
-                    Job(
-                        session,
-                        model.chat,
-                        settings,
-                        bounds=bounds,
-                        load_s=model.load_s,
-                        leash=task.leash,
-                    )
-                    for session, settings in sessions
-                ]
-                every = await _together([job.run(task.order, listener) for job in jobs])
-                best = _chosen(every)
-                whole = all(end.report.stop_reason != "interrupted" for end in every)
-                return _landed(store, best) if task.land and whole and not best.error else best
+        with Scribe(store) as scribe:
+            return await _worked(task, start, scribe, listener)
+
+
+async def _worked(task: Task, start: Start, scribe: Scribe, listener: Listener) -> Ended:
+    asked = _asking(start.settings, task.input_format)
+    async with compose.chat_model(start.settings) as model, answers(asked) as answer:
+        bounds = replace(task.bounds, answer=answer)
+        # The engine loads in its own process while the worktrees are made.
+        async with AsyncExitStack() as held:
+            sessions = await _sessions(task, scribe, start, held)
+            jobs = [
+                Job(
+                    session,
+                    scribe,
+                    model.chat,
+                    settings,
+                    bounds=bounds,
+                    load_s=model.load_s,
+                    leash=task.leash,
+                )
+                for session, settings in sessions
+            ]
+            every = await _together([job.run(task.order, listener) for job in jobs])
+            best = _chosen(every)
+            whole = all(end.report.stop_reason != "interrupted" for end in every)
+            lands = task.land and whole and not best.error
+            return await regardless(_landed(scribe, best)) if lands else best
 
 
 def rehearse(task: Task, *, no_git: bool) -> Rehearsal:
@@ -143,10 +151,11 @@ async def _together(runs: list[Coroutine[Any, Any, Ended]]) -> list[Ended]:
     return [task.result() for task in tasks]
 
 
-def _landed(store: Store, ended: Ended) -> Ended:
+async def _landed(scribe: Scribe, ended: Ended) -> Ended:
     """The work on the user's own branch; a conflict is the run's failure, the branch is kept."""
+    session = ended.report.session
     try:
-        landed = landing.bring(store, find(store, ended.report.session), clock.now())
+        landed = await scribe.do(lambda s: landing.bring(s, find(s, session), clock.now()))
     except MlxkError as e:
         return Ended(ended.report, e)
     undo = landed.undo(ended.report.branch.removeprefix("mlxk/"))
@@ -154,18 +163,25 @@ def _landed(store: Store, ended: Ended) -> Ended:
     return Ended(replace(ended.report, landed=where), None)
 
 
-def _sessions(task: Task, store: Store, start: Start, held: ExitStack) -> list[tuple[Session, Any]]:
+async def _sessions(
+    task: Task, scribe: Scribe, start: Start, held: AsyncExitStack
+) -> list[tuple[Session, Settings]]:
     """The session of the task, and forks of its first step for the other futures."""
-    first = compose.session(store, start, task.order.prompt, name=task.branch, clean=task.clean)
-    held.enter_context(first)
+
+    def begin(store: Store) -> Session:
+        return compose.session(store, start, task.order.prompt, name=task.branch, clean=task.clean)
+
+    def fork(store: Store) -> Session:
+        place, name = find(store, first.id), f"{first.name}-{len(sessions) + 1}"
+        return compose.fork(store, place, settings, name, clock.now())
+
+    first = await held.enter_async_context(scribe.holding(begin))
     if task.futures == 1:
         return [(first, start.settings)]
-    place = find(store, first.id)
     sessions = [(first, start.settings.varied(0))]
     for number in range(1, task.futures):
         settings = start.settings.varied(number)
-        fork = compose.fork(store, place, settings, f"{first.name}-{number + 1}", clock.now())
-        sessions.append((held.enter_context(fork), settings))
+        sessions.append((await held.enter_async_context(scribe.holding(fork)), settings))
     return sessions
 
 

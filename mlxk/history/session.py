@@ -38,6 +38,7 @@ class Session:
         self._store = history.store
         self._checkout = checkout
         self._held = held
+        self._born: str | None = None  # its first commit, where it was made here
         self._pending: Found = {}  # seen on disk, not committed yet
         self._tree = history.store.tree_of(history.code)
         self._lines_tree = history.store.tree_of(history.head)
@@ -127,7 +128,9 @@ class Session:
                 worktree.remove(store, session)
                 ledger.withdraw(history)
                 raise
-            return cls(history, checkout, held.pop_all())
+            made = cls(history, checkout, held.pop_all())
+            made._born = head
+            return made
 
     @property
     def id(self) -> str:
@@ -224,6 +227,15 @@ class Session:
             self._checkout.close()
             worktree.save_index(self._store, self.id, self._checkout)
             self._store.writer.tidy()
+
+    def withdraw(self) -> None:
+        """Close it; one that was made here and has no step of its own is taken back."""
+        if self.record.head != self._born:
+            self.close()
+            return
+        with self._held:
+            ledger.withdraw(self.record)
+            self.retire()
 
     def __enter__(self) -> Self:
         return self

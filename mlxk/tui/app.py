@@ -251,7 +251,7 @@ class Terminal(App[None]):
             raise UsageError("this terminal cannot be lent to a command", hint=f"!{line}") from None
         finally:
             self._present.set()
-        self.tab.record_files(f"$ {line}")
+        await self.tab.record_files(f"$ {line}")
 
     @on(Editor.Complete)
     def _complete(self, event: Editor.Complete) -> None:

@@ -129,7 +129,7 @@ class Bare:
             await asyncio.to_thread(subprocess.run, line, shell=True, cwd=folder, check=False)
         finally:
             self._present.set()
-        self.tab.record_files(f"$ {line}")
+        await self.tab.record_files(f"$ {line}")
 
     async def _rest(self) -> None:
         """Until the tab has nothing more to do, or asks for the next line."""

@@ -9,6 +9,7 @@ import pytest
 from mlxk.agent import transcript
 from mlxk.agent.job import Bounds, Job, Order
 from mlxk.agent.limits import Budgets
+from mlxk.agent.scribe import Scribe
 from mlxk.agent.settings import Settings, to_meta
 from mlxk.chat.scripted import Scripted, call
 from mlxk.chat.types import ToolResult
@@ -36,11 +37,11 @@ def run(session):
     async def go(*turns, budgets=None, model=None, heard=None):
         scripted = model or Scripted(*turns)
         settings = Settings("scripted", tools=("Read", "Write", "Ls"))
-        agent = Job(
-            session, scripted, settings, bounds=Bounds(budgets or Budgets()), now=lambda: NOON
-        )
+        bounds = Bounds(budgets or Budgets())
         listener = heard.append if heard is not None else lambda _: None
-        ended = await agent.run(Order("do it"), listener)
+        with Scribe(session.record.store) as scribe:
+            agent = Job(session, scribe, scripted, settings, bounds=bounds, now=lambda: NOON)
+            ended = await agent.run(Order("do it"), listener)
         go.requests = scripted.requests
         return ended
 

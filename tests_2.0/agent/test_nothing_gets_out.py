@@ -20,6 +20,7 @@ from mlxk.agent.events import Sender
 from mlxk.agent.job import Job, Order
 from mlxk.agent.lsp import SPEC, _Servers
 from mlxk.agent.permissions import Gate, Permissions
+from mlxk.agent.scribe import Scribe
 from mlxk.agent.settings import Settings, to_meta
 from mlxk.agent.tools import BUILTIN
 from mlxk.agent.tools.base import AgentTool, Context, Limits
@@ -136,8 +137,9 @@ def bash(session):
         use = call("Bash", orjson.dumps({"command": command}).decode())
         run.model = Scripted(use, "Done.")
         settings = replace(Settings("scripted"), **fields)
-        job = Job(session, run.model, settings, now=lambda: NOON)
-        run.ended = await job.run(Order("do it", check))
+        with Scribe(session.record.store) as scribe:
+            job = Job(session, scribe, run.model, settings, now=lambda: NOON)
+            run.ended = await job.run(Order("do it", check))
         return run.model.requests[1].messages[-1].parts[0].text
 
     return run

@@ -15,6 +15,7 @@ from mlxk.agent import transcript
 from mlxk.agent.command import run_command
 from mlxk.agent.job import Bounds, Job, Order
 from mlxk.agent.limits import Budgets
+from mlxk.agent.scribe import Scribe
 from mlxk.agent.settings import Settings, to_meta
 from mlxk.agent.tools.base import Limits
 from mlxk.chat.scripted import Scripted, call
@@ -45,8 +46,10 @@ def session(home, tmp_path):
 @pytest.fixture
 def run(session):
     async def go(model, bounds=None, heard=None):
-        job = Job(session, model, SETTINGS, bounds=bounds or Bounds(), now=lambda: NOON)
-        return await job.run(Order("do it"), heard.append if heard is not None else id)
+        bounds = bounds or Bounds()
+        with Scribe(session.record.store) as scribe:
+            job = Job(session, scribe, model, SETTINGS, bounds=bounds, now=lambda: NOON)
+            return await job.run(Order("do it"), heard.append if heard is not None else id)
 
     return go
 

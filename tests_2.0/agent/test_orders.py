@@ -12,6 +12,7 @@ from mlxk.agent.config import load
 from mlxk.agent.job import Bounds, Job, Order
 from mlxk.agent.limits import Budgets
 from mlxk.agent.permissions import Added, Permissions, rule
+from mlxk.agent.scribe import Scribe
 from mlxk.agent.settings import Settings, from_meta, to_meta
 from mlxk.chat.scripted import Scripted, call
 from mlxk.chat.types import Message, Text, ToolResult
@@ -39,9 +40,10 @@ def session(home, tmp_path):
 def run(session):
     async def go(*turns, settings=SETTINGS, bounds=None, heard=None, **order):
         go.model = Scripted(*turns)
-        job = Job(session, go.model, settings, bounds=bounds, now=lambda: NOON)
         listener = heard.append if heard is not None else lambda _: None
-        return await job.run(Order("do it", **order), listener)
+        with Scribe(session.record.store) as scribe:
+            job = Job(session, scribe, go.model, settings, bounds=bounds, now=lambda: NOON)
+            return await job.run(Order("do it", **order), listener)
 
     return go
 

@@ -152,7 +152,7 @@ async def test_several_futures_at_once_and_a_branch_of_another_session(opened):
         await screen.sees("nothing to branch from yet")
         await screen.ask("greet")
         await screen.type("/futures 2 in another way")
-        await screen.until(lambda: len(screen.desk.tabs) == 3)
+        await screen.until(lambda: sum(tab.branch is not None for tab in screen.desk.tabs) == 3)
         await screen.until(lambda: not any(tab.is_running for tab in screen.desk.tabs))
         assert screen.tab.branch == "mlxk/greet-2"
         await screen.type("/branch --from greet-3 --name mine")

@@ -87,12 +87,12 @@ class Leashed:
         """Until the program ends. Raises why it ended otherwise than well."""
         self._meter.check()
         context = await self._room()
-        self._recorder.add(Message("user", (Text(prompt),)))
+        await self._recorder.add(Message("user", (Text(prompt),)))
         before = len(self.calls)
         try:
             done = await self._until_over(prompt, context)
         finally:
-            self._heard.close()
+            await self._heard.close()
         self._judge(done)
         if not self.result and not any(call.ok for call in self.calls[before:]):
             raise EmptyAnswer(f"{self._leash.recipe.name} said and did nothing")

@@ -65,7 +65,7 @@ class Overheard:
         self._is_busy = self._is_busy or is_main
         try:
             if is_main:
-                self._begin(request)
+                await self._begin(request)
             async with aclosing(self._model.stream(asked)) as stream:
                 async for event in stream:
                     folded.feed(event)
@@ -76,32 +76,32 @@ class Overheard:
                         # Before it goes out: with it the program may ask again, or end.
                         await self._count(folded.reply)
                         if is_main:
-                            self._keep(folded, began)
+                            await self._keep(folded, began)
                     yield event
         except MlxkError as e:
             self._failed(e)
             raise
         finally:
             if is_main and folded.reply is None:
-                self._keep(folded, began)
+                await self._keep(folded, began)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Calls whose results never came are recorded as stopped, and what they wrote."""
         if self._open:
-            self._round({})
+            await self._round({})
 
-    def _begin(self, request: Request) -> None:
+    async def _begin(self, request: Request) -> None:
         """One more turn: the results of the last one are in `request`."""
         if self._open:
             parts = (part for message in request.messages for part in message.parts)
             results = {part.tool_use_id: part for part in parts if isinstance(part, ToolResult)}
-            self._round(results)
+            await self._round(results)
         self._meter.check()
         self._meter.turns += 1
         self._sender.turn = self._meter.turns
         self._sender.send(events.TurnStarted(len(request.messages)))
 
-    def _round(self, results: dict[str, ToolResult]) -> None:
+    async def _round(self, results: dict[str, ToolResult]) -> None:
         uses, seconds = self._open, time.monotonic() - self._called
         self._open = ()
         self.tools_s += seconds
@@ -115,7 +115,7 @@ class Overheard:
             record = CallRecord(use.name, ok, rounded)
             self.calls.append(record)
             done.append(Outcome(replace(result, text=text), record, None, None))
-        self._recorder.add_round(uses, done)
+        await self._recorder.add_round(uses, done)
         self._meter.saw(
             repr([(use.name, use.arguments) for use in uses]), repr([o.result.text for o in done])
         )
@@ -131,7 +131,7 @@ class Overheard:
         if self.ttft_s is None:
             self.ttft_s = time.monotonic() - began
 
-    def _keep(self, folded: Fold, began: float) -> None:
+    async def _keep(self, folded: Fold, began: float) -> None:
         """The answer as far as it came; calls only of a whole one, the others never ran."""
         self._is_busy = False
         self.model_s += time.monotonic() - began
@@ -141,12 +141,12 @@ class Overheard:
             message = Message("assistant", parts)
         if not message.parts:
             return
-        self._recorder.add(message)
         self.result = message.text.strip() or self.result
         self._open, self._called = message.tool_uses, time.monotonic()
         self._meter.tool_calls += len(self._open)
         for use in self._open:
             self._sender.send(events.ToolStarted(use.id, use.name, use.arguments))
+        await self._recorder.add(message)
 
     async def _count(self, reply: Reply) -> None:
         limit = await context_limit(self._model)
