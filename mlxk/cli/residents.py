@@ -58,24 +58,26 @@ def _resident(name: str, wanted: Wanted, house: House, *, alone: bool) -> Reside
     resident = Resident(
         wanted.model_id or judged.name,
         lambda: engine(name, wanted.limits),
-        0 if alone else _needed_bytes(name, wanted.limits, house.budget_bytes),
+        _needed_bytes(name, wanted, house.budget_bytes, alone=alone),
         house,
     )
     resident.stay(clock.seconds(wanted.keep_alive) if wanted.keep_alive else inf)
     return resident
 
 
-def _needed_bytes(name: str, limits: EngineOptions, budget: int) -> int:
+def _needed_bytes(name: str, wanted: Wanted, budget: int, *, alone: bool) -> int:
     """Weights, one conversation of full length, and a tenth, as every command reckons.
 
     Where only the conversation is too long for the budget, the model may have all of it: its
-    engine keeps to the memory that is free.
+    engine keeps to the memory that is free. One alone only keeps to a budget that was named.
     """
+    if alone and wanted.memory_gb is None:
+        return 0
     found = weigh.measured(names.resolve(name))
-    cache = weigh.cache_of(found.metadata, limits.context, limits.kv_bits)
+    cache = weigh.cache_of(found.metadata, wanted.limits.context, wanted.limits.kv_bits)
     bare = int(estimate(found.weight_bytes, None).total_gb * 1e9)
     whole = int(estimate(found.weight_bytes, cache).total_gb * 1e9)
-    if bare <= budget < whole:
+    if bare <= budget < whole and not alone:
         message = f"{found.name} needs {whole} bytes at its full context and will be alone"
         note("alone_in_memory", f"{message}: a smaller --context makes room for others")
     return max(bare, min(whole, budget))

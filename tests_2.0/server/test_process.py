@@ -118,6 +118,7 @@ def test_a_port_in_use_is_named_with_a_way_out(server):
         (["builtin:tiny", "--port", "70000"], "usage_error", 2),
         (["builtin:tiny", "--api-key-env", "MLXK_NO_SUCH"], "invalid_value", 2),
         (["builtin:tiny", "--host", "192.0.2.1"], "invalid_value", 2),
+        (["builtin:tiny", "--memory-gb", "0.001", "--port", "auto"], "out_of_memory", 1),
     ],
     ids=named,
 )
