@@ -79,7 +79,8 @@ def _parts(path: Path) -> tuple[dict[str, Any], str]:
         with path.open(encoding="utf-8", errors="replace") as file:
             content = file.read(_LARGEST)
     except OSError as e:
-        raise InvalidDocument(f"cannot read {path}: {e.strerror}") from e
+        hint = "a folder with a SKILL.md in it"
+        raise InvalidDocument(f"cannot read {path}: {e.strerror}", hint=hint) from e
     if not content.startswith("---\n"):
         return {}, content.strip()
     front, _, body = content[4:].partition("\n---")

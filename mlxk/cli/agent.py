@@ -168,6 +168,11 @@ def agent(
             return page(Wanted(typed(), port, prompt=first, browser=not no_open))
         open_terminal(typed, resume=resume, prompt=first, bare=bare)
         return None
+    if no_open or port != "auto":
+        from mlxk.contract.errors import UsageError
+
+        flag = "--no-open" if no_open else "--port"
+        raise UsageError(f"{flag} goes with --web", hint="mlxk agent --web")
     from mlxk.cli import agent_reading as reading
     from mlxk.cli.leash import leash as on_leash
     from mlxk.cli.work import Task, carry_out, rehearse

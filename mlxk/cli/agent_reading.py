@@ -6,6 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from mlxk.agent import skills
 from mlxk.agent.config import Config, load
 from mlxk.agent.job import Bounds, Order
 from mlxk.agent.permissions import MODES, Added, Mode, Permissions, rule
@@ -29,7 +30,9 @@ def settings(base: Config, **typed: Any) -> dict[str, Any]:
     if "tools" in named:
         named["tools"] = tool_names(named["tools"])
     if "skills" in named:
-        named["skills"] = tuple(str(folder.absolute()) for folder in named["skills"])
+        named["skills"] = tuple(
+            str(skills.at(folder.absolute()).folder) for folder in named["skills"]
+        )
     return {**base.given, **named}
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from mlxk.cli.main import Terminated
+from mlxk.cli.main import Terminated, last_words
 
 E = TypeVar("E")
 R = TypeVar("R")
@@ -95,6 +95,7 @@ class _Pump(Generic[E, R]):
 
     def _interrupt(self, number: signal.Signals) -> None:
         if self._signal is not None:  # the second one: whoever asks twice means it
+            last_words(number)
             self._loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

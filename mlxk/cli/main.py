@@ -67,8 +67,15 @@ def _open_streams() -> None:
 
 def _interrupted(e: KeyboardInterrupt) -> int:
     """A signal before the command had begun: nothing was done, and no module may be there yet."""
+    number = signal.SIGTERM if isinstance(e, Terminated) else signal.SIGINT
+    last_words(number)
+    return 128 + number
+
+
+def last_words(number: signal.Signals) -> None:
+    """The whole answer of a command that was cut off before it could give one."""
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    text = "terminated" if isinstance(e, Terminated) else "interrupted"
+    text = "terminated" if number == signal.SIGTERM else "interrupted"
     if {"--json", "--events"} & set(sys.argv) or "MLXK_JSON" in os.environ:
         import json
 
@@ -79,7 +86,6 @@ def _interrupted(e: KeyboardInterrupt) -> int:
         os.write(1, json.dumps(envelope).encode() + b"\n")
     else:
         os.write(2, f"mlxk: {text}\n".encode())
-    return 128 + (signal.SIGTERM if isinstance(e, Terminated) else signal.SIGINT)
 
 
 def _terminate(signum: int, frame: object) -> None:

@@ -112,12 +112,15 @@ def origin(store: Store, base: str) -> str | None:
 def _before(store: Store, ref: str, order: Order) -> str | None:
     """Where the target is now; None when it is to be made."""
     if order.branch.startswith("mlxk/"):
-        raise InvalidValue(f"{order.branch} belongs to a session", name=order.branch)
+        hint = "--branch with another name"
+        raise InvalidValue(f"{order.branch} belongs to a session", name=order.branch, hint=hint)
     at = store.refs.read(ref)
     if order.create and at:
-        raise AlreadyExists(f"the branch {order.branch} exists", name=order.branch)
+        hint = f"--into {order.branch}, or another name"
+        raise AlreadyExists(f"the branch {order.branch} exists", name=order.branch, hint=hint)
     if not order.create and at is None:
-        raise BranchNotFound(f"there is no branch {order.branch}", name=order.branch)
+        hint = f"--branch {order.branch} makes it"
+        raise BranchNotFound(f"there is no branch {order.branch}", name=order.branch, hint=hint)
     return at
 
 
@@ -132,10 +135,12 @@ def _merged(store: Store, order: Order, tip: str | None) -> RawId:
     merged = merge.trees(store, store.tree_of(start), ours, store.tree_of(end))
     if merged.conflicts:
         names = [shown(path) for path in merged.conflicts]
+        name, own = order.place.record.name, start != origin(store, start)
+        elsewhere = f"mlxk branch land {name} --branch NEW, then git merge NEW"
         raise MergeConflict(
             f"{order.branch} and {order.place.record.branch} both changed {', '.join(names[:5])}",
             paths=names,
-            hint="land on a new branch and merge there",
+            hint="commit your own work first, then land again" if own else elsewhere,
         )
     return merged.tree
 

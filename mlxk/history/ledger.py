@@ -29,7 +29,7 @@ def holding(store: Store, session: str) -> Iterator[ExitStack]:
             raise SessionBusy(
                 f"another process is writing session {session}",
                 session=session,
-                hint="wait for it, or start a branch from its last step",
+                hint=f"wait for it, or work beside it: mlxk branch create {session}",
             ) from e
         yield held
 

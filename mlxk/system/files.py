@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mlxk.contract.errors import DiskFull, Locked, MlxkError, PermissionDenied
+from mlxk.system.paths import home
 
 _FICLONE = 0x40049409  # <linux/fs.h>
 
@@ -119,5 +120,6 @@ def as_error(e: OSError, path: Path | str) -> MlxkError | None:
         return DiskFull(f"no space left for {path}", hint="free some disk space, then try again")
     if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason = os.strerror(e.errno).lower()
-        return PermissionDenied(f"cannot use {path}: {reason}", path=str(path))
+        hint = "MLXK_HOME=FOLDER names another" if Path(path).is_relative_to(home()) else None
+        return PermissionDenied(f"cannot use {path}: {reason}", path=str(path), hint=hint)
     return None

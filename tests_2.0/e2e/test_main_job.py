@@ -106,6 +106,8 @@ def test_a_repository_without_commits_works(home, tmp_path):
         (["agent", ASK, "--resume", "nothing"], "session_not_found", 1, "mlxk branch list"),
         (["agent", ASK, "--branch", "../x"], "invalid_value", 2, "letters"),
         (["agent", ASK, "--api", "nobody"], "usage_error", 2, "--model"),
+        (["agent", ASK, "--skill", "nothing"], "invalid_document", 2, "SKILL.md"),
+        (["agent", ASK, "--port", "8777"], "usage_error", 2, "mlxk agent --web"),
     ],
     ids=lambda value: " ".join(value[2:]) or "blank" if isinstance(value, list) else None,
 )
@@ -197,6 +199,16 @@ def test_a_signal_in_a_command_keeps_the_work(repo, home, number, code):
     assert b"Traceback" not in err
     assert subprocess.run(["pgrep", "-f", NAP], check=False).returncode == 1
     assert checkout.fingerprint(repo) == before
+
+
+def test_a_second_signal_does_not_wait_and_is_an_envelope_too(repo, home):
+    with start(repo, SLOW) as child:
+        until(child, "tool.started")
+        child.send_signal(signal.SIGINT)
+        child.send_signal(signal.SIGTERM)
+        out, _ = child.communicate(timeout=30)
+    assert [orjson.loads(line).get("status") for line in out.splitlines()][-1] == "error"
+    assert child.returncode in (-2, -15, 130, 143)
 
 
 def test_kill_9_loses_nothing_and_blocks_nobody(repo, home):
