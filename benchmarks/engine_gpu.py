@@ -29,6 +29,7 @@ from typing import Any
 
 import mlx.core as mx
 import orjson
+from engine_throughput import as_published
 from mlx.utils import tree_flatten
 from mlx_lm.generate import BatchGenerator
 from mlx_lm.models import qwen3
@@ -257,6 +258,7 @@ def bare(model: Any, asked: Prompts, count: int) -> Trace:
     return trace
 
 
+@as_published()
 def raw(model: Any, asked: Prompts, count: int) -> Trace:
     trace = Trace()
     generator = BatchGenerator(model, max_tokens=count, completion_batch_size=len(asked))

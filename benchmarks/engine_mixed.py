@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from engine_throughput import build, prompts
+from engine_throughput import as_published, build, prompts
 from mlx_lm.generate import BatchGenerator
 from mlx_lm.utils import load_model
 
@@ -43,6 +43,7 @@ def timed(step: Callable[[], object], clock: Callable[[], float], steps: int) ->
     return (clock() - began) / steps * 1000
 
 
+@as_published()
 def raw(model: Any, asked: list[list[int]], spent: Timed) -> float:
     generator = BatchGenerator(
         model, max_tokens=_TOKENS, completion_batch_size=len(asked), prefill_batch_size=len(asked)

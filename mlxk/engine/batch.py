@@ -177,6 +177,8 @@ class BatchRunner:
     def _prefill(self) -> int:
         """Spend this step's share of tokens on the prompts; how many it was."""
         if not self._prompts.rows:
+            for group in self._groups:
+                group.settle()
             return 0
         answering = sum(len(group.rows) for group in self._groups)
         (share,) = self._forward.shard.numbers(

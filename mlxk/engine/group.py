@@ -111,6 +111,10 @@ class Group:
         self._next = mx.concatenate([self._next, other._next])[mx.array(order)]
         self._sampler = None
 
+    def settle(self) -> None:
+        """Nobody is about to join."""
+        self._parts.settle()
+
     def extract(self, row: Row) -> tuple[list[int], Caches]:
         """A row's caches by themselves, and the tokens they hold."""
         tokens = row.tokens if self._is_ahead else row.tokens[:-1]

@@ -57,8 +57,10 @@ class Part:
 
 
 class Parts:
-    """Parts are joined as long as that wastes at most `slack` tokens of padding, or where there
-    would be more than `MOST`; without a `slack` all are joined."""
+    """At most `MOST`; without a `slack` one. Joining writes all that both hold, so who comes is
+    joined with few others at first, and with all once they `settle`: as long as that wastes at most
+    `slack` tokens of padding.
+    """
 
     def __init__(self, first: Part, slack: int | None) -> None:
         self._parts = [first]
@@ -72,10 +74,22 @@ class Parts:
     def add(self, other: "Parts") -> None:
         """Rows may stand in another order afterwards."""
         parts = sorted((*self._parts, *other._parts), key=lambda part: part.length)
-        while (at := _joint([(len(p.rows), p.length) for p in parts], self._slack)) is not None:
+        while len(parts) > (1 if self._slack is None else MOST):
+            written = [(len(a.rows) + len(b.rows)) * b.length for a, b in pairwise(parts)]
+            at = written.index(min(written))
             parts[at].extend(parts.pop(at + 1))
         self._parts = parts
         self._arrange()
+
+    def settle(self) -> None:
+        """Nobody else is on the way. Rows keep their order."""
+        before = len(self._parts)
+        while (
+            at := _joint([(len(p.rows), p.length) for p in self._parts], self._slack)
+        ) is not None:
+            self._parts[at].extend(self._parts.pop(at + 1))
+        if len(self._parts) < before:
+            self._arrange()
 
     def extract(self, row: "Row") -> Caches:
         return next(part for part in self._parts if row in part.rows).extract(row)

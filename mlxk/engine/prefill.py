@@ -36,7 +36,7 @@ class Prefill:
     def advance(self, share: int, groups: Sequence[Group]) -> tuple[int, list[Group]]:
         """Spend `share` tokens; how many were read, and who is ready to answer.
 
-        A prompt of several passes gets one of them: whoever came meanwhile is looked at first.
+        Alone, a long prompt gets one pass: whoever comes meanwhile is looked at first.
         """
         left = share
         arrived: list[Group] = []
@@ -48,7 +48,7 @@ class Prefill:
                 continue
             row = self._choose(ready)
             left -= self._read_on(row, most, arrived)
-            if row in self.rows:
+            if len(self.rows) == 1:
                 break
         if self.rows and not (groups or arrived) and left == share:
             self._prefixes.wait(self.rows)

@@ -6,13 +6,15 @@ a name in their own module: that name is replaced, and whether the result is the
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.models import base
 from mlx_lm.models.cache import KVCache
 
+from mlxk.engine import padded_attention
 from mlxk.engine.caches import Caches
 
 _NAME = "scaled_dot_product_attention"
@@ -46,15 +48,21 @@ class Ragged:
         return found
 
 
-def attend(queries: Any, keys: Any, values: Any, cache: Any, *args: Any, **kwargs: Any) -> Any:
-    """What models call instead of mlx-lm's own."""
+def attend(
+    one: Callable[..., Any],
+    queries: Any,
+    keys: Any,
+    values: Any,
+    cache: Any,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """What models call instead of mlx-lm's own; `one` is that or as good."""
     if not isinstance(cache, Ragged):
-        return base.scaled_dot_product_attention(queries, keys, values, cache, *args, **kwargs)
+        return one(queries, keys, values, cache, *args, **kwargs)
     masks = kwargs.pop("mask")
     found: list[Any] = [
-        base.scaled_dot_product_attention(
-            queries[low:high], own_keys, own_values, part, *args, mask=mask, **kwargs
-        )
+        one(queries[low:high], own_keys, own_values, part, *args, mask=mask, **kwargs)
         for (low, high, part), own_keys, own_values, mask in zip(
             cache.spans(), keys, values, masks, strict=True
         )
@@ -62,25 +70,57 @@ def attend(queries: Any, keys: Any, values: Any, cache: Any, *args: Any, **kwarg
     return mx.concatenate(found)
 
 
-def teach(model: Any, caches: tuple[Caches, Caches]) -> bool:
+def teach(model: Any, caches: tuple[Caches, Caches], *, is_cuda: bool = False) -> bool:
     """Whether the model answers two rows of different lengths, in parts, as it does padded.
 
     Both caches are empty and for one row; they are used up.
     """
     if not all(type(cache) is KVCache for each in caches for cache in each):
         return False
-    for name in {type(layer).__module__ for layer in model.modules()}:
-        if name.startswith(_PACKAGE) and hasattr(sys.modules[name], _NAME):
-            setattr(sys.modules[name], _NAME, attend)
+    install = partial(_install, model)
+    install(base.scaled_dot_product_attention)
     short, long = caches
     model(mx.array([[1, 2, 3]]), cache=short)
     model(mx.array([list(range(40))]), cache=long)
-    padded = [a.merge([a, b]) for a, b in zip(short, long, strict=True)]
+    padded, again = ([a.merge([a, b]) for a, b in zip(short, long, strict=True)] for _ in range(2))
     parts = [Ragged(((1, a), (1, b))) for a, b in zip(short, long, strict=True)]
-    word = mx.array([[1], [2]])
-    wanted: Any = model(word, cache=padded).astype(mx.float32)
+    windows = _windows(padded)
+    wanted = _said(model, padded)
+    if is_cuda and not any(windows):
+        install(padded_attention.attend)
+        if not _says(model, again, wanted):
+            install(base.scaled_dot_product_attention)
+    return _says(model, parts, wanted)
+
+
+def _install(model: Any, one: Callable[..., Any]) -> None:
+    for name in {type(layer).__module__ for layer in model.modules()}:
+        if name.startswith(_PACKAGE) and hasattr(sys.modules[name], _NAME):
+            setattr(sys.modules[name], _NAME, partial(attend, one))
+
+
+def _windows(caches: Caches) -> list[int | None]:
+    """Filled when a model asks for its masks: how far back each lets it look."""
+    asked: list[int | None] = []
+
+    def noted(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        asked.append(kwargs.get("window_size"))
+        return make(*args, **kwargs)
+
+    for cache in caches:
+        cache.make_mask = partial(noted, cache.make_mask)
+    return asked
+
+
+def _said(model: Any, caches: Any) -> Any:
+    found: Any = model(mx.array([[1], [2]]), cache=caches).astype(mx.float32)
+    mx.eval(found)
+    return found
+
+
+def _says(model: Any, caches: Any, wanted: Any) -> bool:
     try:
-        got: Any = model(word, cache=parts).astype(mx.float32)
+        got = _said(model, caches)
     except Exception:  # noqa: BLE001 -- a model that does anything else with its keys and values
         return False
     return bool((mx.abs(got - wanted).max() <= _CLOSE * mx.abs(wanted).max()).item())

@@ -23,6 +23,7 @@ _UNKNOWN_MEMORY = 8 << 30
 _LEAST_KV = 64 << 20
 _SHARE = 0.8
 _LEAST_CHUNK = 32
+_CUDA_CHUNKS = 4
 # Bytes of padding that are read in about the time of one more attention in every layer.
 _PADDING = {"cpu": 1 << 20, "metal": 256 << 20, "cuda": 4 << 30}
 _CACHED = 6  # a part of the memory may lie in freed buffers
@@ -49,9 +50,11 @@ def load_runner(load: Load, shard: Shard = ALONE) -> Loaded:
         shape, vocabulary = _measured(model, make())
     if _is_cuda():
         mx.set_cache_limit(_memory() // _CACHED)
-    least = load.step_tokens if _is_cuda() else _LEAST_CHUNK
+    least, most = _LEAST_CHUNK, load.step_tokens
+    if _is_cuda():
+        least, most = load.step_tokens, load.step_tokens * _CUDA_CHUNKS
     running, kept = shard.least(*_budgets(load))
-    limits = Limits(load.rows, load.step_tokens, running, kept, least)
+    limits = Limits(load.rows, most, running, kept, least)
     grammars = Grammars(folder, vocabulary)
     archive = _archive(load, make) if shard.is_alone else None
     slack = _slack(model, make, shape.token_bytes, shard)
@@ -63,7 +66,7 @@ def _slack(
     model: Any, make: Callable[[], caches.Caches], token_bytes: int, shard: Shard
 ) -> int | None:
     """Padding up to here costs less than attending once more; None when a model cannot."""
-    (is_able,) = shard.numbers([teach(model, (make(), make()))])
+    (is_able,) = shard.numbers([teach(model, (make(), make()), is_cuda=_is_cuda())])
     if not is_able:
         return None
     return _PADDING[_device()] // max(token_bytes, 1)
