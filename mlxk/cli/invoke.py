@@ -143,15 +143,16 @@ def _usage_error(message: str, argv: Sequence[str]) -> UsageError:
 
 
 def _drain(value: Any, emit: Emit) -> Any:
-    """Emit what a generator yields; what it returns is the value."""
+    """Emit what a generator yields; what it returns is the value. A failure ends its work now."""
     if not isinstance(value, Generator):
         return value
-    while True:
-        try:
-            event = next(value)
-        except StopIteration as end:
-            return end.value
-        emit(event)
+    with closing(value):
+        while True:
+            try:
+                event = next(value)
+            except StopIteration as end:
+                return end.value
+            emit(event)
 
 
 def _emitter(command: Command, options: Options) -> Emit:

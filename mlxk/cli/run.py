@@ -51,12 +51,14 @@ def _answer_text(value: Answered, arguments: dict[str, Any]) -> str:
 
 
 def _live(out: TextIO | None, err: TextIO) -> "Callable[[Said], None]":
+    from mlxk.system.files import translated
     from mlxk.system.terminal import shown
 
     def show(event: Said) -> None:
         if out is not None and event.type == "text":
-            out.write(shown(event.text, out))
-            out.flush()
+            with translated(Path("the answer")):  # it is no progress that may be lost
+                out.write(shown(event.text, out))
+                out.flush()
 
     return show
 

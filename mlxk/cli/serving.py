@@ -130,7 +130,7 @@ def serve(
         prefix_cache_bytes=int(prefix_cache_size * 1e9),
         ranks=divided(ranks, hostfile, backend),
     )
-    names = tuple(models or [local.named(None)])
+    names = tuple(models or [local.named(None, "mlxk serve MODEL")])
     wanted = Wanted(names, limits, keep_alive, memory_gb, model_id, api_key_env)
     service = drive(_service(wanted, number, options, reload))
     value = next(service)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import aiohttp
 import orjson
@@ -152,6 +153,19 @@ def test_run_reads_a_pipe_and_prints_text(home):
     whole = run("builtin:tiny", "hello", "--no-stream")
     assert piped.stdout == whole.stdout
     assert b"tiny" in piped.stdout
+
+
+def test_an_answer_that_cannot_be_written_is_a_failure(home):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*MLXK, "run", "builtin:tiny", "hello"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"no space left" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_run_counts_what_it_may_say(home):
