@@ -57,7 +57,9 @@ def bring(
     short = subject if len(subject) <= _SUBJECT else subject[: _SUBJECT - 1] + "…"
     body = "\n\n".join(asked) if len(asked) > 1 or short != subject else ""
     signs = signer(store.config, author) if sign else None
-    order = Order(place, branch, author, when, short, body, how, new is not None, signs)
+    is_first = into is None and store.head() is None  # what is checked out has no commit yet
+    create = new is not None or is_first
+    order = Order(place, branch, author, when, short, body, how, create, signs)
     return land(store, order)
 
 

@@ -55,7 +55,7 @@ class Landed:
     def undo(self, session: str, git: str = "git") -> str | None:
         """What to type to take it back; None when there was nothing to land."""
         branch = shlex.quote(self.branch)
-        if self.before is None:
+        if self.before is None and not self.checkouts:
             return f"{git} branch -D {branch}"
         if self.before == self.commit:
             return None

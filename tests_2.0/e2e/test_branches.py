@@ -98,6 +98,19 @@ def test_a_landing_is_taken_back_and_lands_again(repo, run, greet):
     assert run(*back["undo"].split()[1:])["data"]["files_changed"] == landed["files_changed"]
 
 
+def test_a_landing_may_be_the_first_commit(home, tmp_path):
+    repo = checkout.make(tmp_path / "unborn", commit=False)
+
+    def run(*argv):
+        done = subprocess.run([MLXK, *argv, "--json"], cwd=repo, capture_output=True, check=False)
+        return orjson.loads(done.stdout)
+
+    asked = run("agent", "Create a file hello.txt containing Hello world", "--land")
+    assert checkout.git(repo, "ls-tree", "--name-only", "HEAD") == "hello.txt"
+    assert run(*asked["data"]["landed"]["undo"].split()[1:])["error"] is None
+    assert not (repo / "hello.txt").exists()
+
+
 def test_landing_twice_changes_nothing_more(run, greet):
     first = run("branch", "land", "greet")["data"]
     second = run("branch", "land", "greet")["data"]
