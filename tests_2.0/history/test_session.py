@@ -60,6 +60,37 @@ def test_a_step_with_a_file_is_an_ordinary_commit_on_the_branch(session, repo):
     ]
 
 
+def begun(store, how):
+    if how == "new":
+        return Session.create(store, b"{}", name="other", when=WHEN)
+    place = find(store, "try")
+    if how == "forked":
+        return Session.fork(store, place, b"{}", name="other", when=WHEN)
+    return Session.open(store, "try", when=WHEN)
+
+
+@pytest.mark.parametrize(
+    ("how", "step", "left"),
+    [
+        ("new", False, ["try"]),
+        ("forked", False, ["try"]),
+        ("opened", False, ["try"]),
+        ("new", True, ["other", "try"]),
+        ("forked", True, ["other", "try"]),
+    ],
+)
+def test_what_is_withdrawn_is_gone_unless_it_holds_a_step(store, repo, how, step, left):
+    with Session.create(store, b"{}", name="try", when=WHEN) as first:
+        first.append(b"a\n", when=WHEN)
+    session = begun(store, how)
+    if step:
+        session.append(b"b\n", when=WHEN)
+    session.withdraw()
+    assert sorted(r.name for r in records(store)) == left
+    assert len(repo.git("worktree", "list").splitlines()) == 1 + len(left)
+    assert repo.fsck() == ""
+
+
 def test_git_reads_our_trailers(session, repo):
     (session.worktree / "README").write_text("other\n")
     step = session.append(b"x\n", when=WHEN, paths=["README"], body="Key: not a trailer")
