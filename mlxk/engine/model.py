@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from mlxk.chat.types import Event, Request, Start
-from mlxk.contract.errors import EngineMissing
+from mlxk.contract.errors import EngineMissing, InvalidValue
 from mlxk.engine.answering import Question, answer
 from mlxk.engine.jobs import job_of
 from mlxk.engine.options import EngineOptions, EngineStats, Phase, Timings
@@ -94,10 +94,16 @@ class EngineModel:
             async for event in events:
                 yield event
 
-    async def complete(self, request: Request, prompt: str) -> AsyncGenerator[Event, None]:
+    async def complete(
+        self, request: Request, prompt: str | Sequence[int]
+    ) -> AsyncGenerator[Event, None]:
         """The same for a raw prompt without a chat template; `request.messages` is not read."""
-        _, prompter = await self._loaded()
-        async with aclosing(self._answer(request, prompter.raw(prompt))) as events:
+        text, prompter = await self._loaded()
+        if isinstance(prompt, str):
+            raw = prompter.raw(prompt)
+        else:
+            raw = Prompt(_decoded(text, prompt), tuple(prompt))
+        async with aclosing(self._answer(request, raw)) as events:
             async for event in events:
                 yield event
 
@@ -111,7 +117,7 @@ class EngineModel:
 
     async def decode(self, ids: Sequence[int]) -> str:
         known, _ = await self._loaded()
-        return known.decode(ids)
+        return _decoded(known, ids)
 
     @property
     def phase(self) -> Phase:
@@ -166,6 +172,13 @@ class EngineModel:
 def _load(folder: Path) -> tuple[TextModel, Prompter]:
     text = load_text(folder)
     return text, Prompter(text)
+
+
+def _decoded(text: TextModel, ids: Sequence[int]) -> str:
+    """A tokenizer leaves out in silence what it does not know."""
+    if strange := next((id for id in ids if id >= text.vocabulary), None):
+        raise InvalidValue(f"the model has no token {strange}, only {text.vocabulary} of them")
+    return text.decode(ids)
 
 
 def _safe(name: str) -> str:

@@ -49,7 +49,7 @@ async def told(http: web.Request, asked: Asked) -> AsyncIterator[tuple[Asked, Ev
     if asked.keep_alive_s is not None and isinstance(model, Resident):
         model.stay(asked.keep_alive_s)
     with state.counted():
-        streams = await _streams(model, asked)
+        streams = _streams(model, asked)
         if asked.one_call:
             streams = [with_one_call(stream) for stream in streams]
         async with aclosing(_metered(interleaved(streams), http[METER])) as events:
@@ -106,15 +106,14 @@ class _Kept:
             state.responses.keep(self._asked, reply, body)
 
 
-async def _streams(model: ChatModel, asked: Asked) -> list[Stream]:
+def _streams(model: ChatModel, asked: Asked) -> list[Stream]:
     if not asked.prompts:
         return [model.stream(_choice(asked.request, n)) for n in range(asked.choices)]
     if not isinstance(model, Local):
         raise InvalidValue(f"{asked.request.model!r} takes no raw prompts")
     each = asked.choices // len(asked.prompts)
-    texts = [p if isinstance(p, str) else await model.decode(list(p)) for p in asked.prompts]
     return [
-        model.complete(_choice(asked.request, n % each), texts[n // each])
+        model.complete(_choice(asked.request, n % each), asked.prompts[n // each])
         for n in range(asked.choices)
     ]
 

@@ -14,7 +14,7 @@ from mlxk.server.line import Line, Where
 from mlxk.server.record import PASSAGE
 from mlxk.server.residency import Resident
 from mlxk.server.router import Fallback
-from mlxk.server.state import Local
+from mlxk.server.state import Local, Raw
 from mlxk.wire import anthropic, openai_responses
 
 
@@ -101,8 +101,9 @@ class Deployed:
                 async for event in events:
                     yield event
 
-    async def complete(self, request: Request, prompt: str) -> AsyncGenerator[Event, None]:
-        raw = replace(request, messages=(Message("user", (Text(prompt),)),))
+    async def complete(self, request: Request, prompt: Raw) -> AsyncGenerator[Event, None]:
+        text = prompt if isinstance(prompt, str) else await self.decode(prompt)
+        raw = replace(request, messages=(Message("user", (Text(text),)),))
         async with self._asked() as line:
             remote = await line.raw()
             async with aclosing(_told(remote, raw, await line.model())) as events:
@@ -186,7 +187,7 @@ class Chain(Fallback):
         super().__init__(routes)
         self._first = first
 
-    def complete(self, request: Request, prompt: str) -> AsyncGenerator[Event, None]:
+    def complete(self, request: Request, prompt: Raw) -> AsyncGenerator[Event, None]:
         """Raw prompts are for those whose tokens are at hand."""
         local = [(name, model) for name, model in self._routes if isinstance(model, Local)]
         tries = [partial(m.complete, replace(request, model=n), prompt) for n, m in local]

@@ -77,7 +77,7 @@ def record(request: web.Request, status: int, seconds: float) -> None:
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unknown"
     state.metrics.requests.labels(route, str(status)).inc()
-    state.metrics.seconds.observe(seconds)
+    state.metrics.seconds.labels(route).observe(seconds)
     if state.options.log is not None:
         facts = {
             "time": stamp(state.clock()),

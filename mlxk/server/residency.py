@@ -12,7 +12,7 @@ from typing import Protocol
 
 from mlxk.chat.types import Event, Request
 from mlxk.contract.errors import OutOfMemory, OverCapacity, RateLimited
-from mlxk.server.state import Stats
+from mlxk.server.state import Raw, Stats
 
 
 class Engine(Protocol):
@@ -22,7 +22,7 @@ class Engine(Protocol):
     async def close(self) -> None: ...
     async def ready(self) -> None: ...
     def stream(self, request: Request) -> AsyncGenerator[Event, None]: ...
-    def complete(self, request: Request, prompt: str) -> AsyncGenerator[Event, None]: ...
+    def complete(self, request: Request, prompt: Raw) -> AsyncGenerator[Event, None]: ...
     async def count_tokens(self, request: Request) -> int: ...
     async def encode(self, text: str) -> list[int]: ...
     async def decode(self, ids: Sequence[int]) -> str: ...
@@ -220,7 +220,7 @@ class Resident:
             async for event in events:
                 yield event
 
-    async def complete(self, request: Request, prompt: str) -> AsyncGenerator[Event, None]:
+    async def complete(self, request: Request, prompt: Raw) -> AsyncGenerator[Event, None]:
         async with self._held() as engine, aclosing(engine.complete(request, prompt)) as events:
             async for event in events:
                 yield event

@@ -15,6 +15,9 @@ from mlxk.server.metrics import Metrics
 from mlxk.server.responses import Responses
 from mlxk.system.clock import Clock
 
+# A prompt without a template: its text, or its very tokens.
+Raw = str | Sequence[int]
+
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
@@ -67,7 +70,7 @@ class Observed(Protocol):
 class Local(Protocol):
     """A model whose tokens are at hand."""
 
-    def complete(self, request: Request, prompt: str) -> AsyncGenerator[Event, None]: ...
+    def complete(self, request: Request, prompt: Raw) -> AsyncGenerator[Event, None]: ...
     async def count_tokens(self, request: Request) -> int: ...
     async def encode(self, text: str) -> list[int]: ...
     async def decode(self, ids: Sequence[int]) -> str: ...

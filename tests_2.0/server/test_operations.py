@@ -1,7 +1,10 @@
 """What a server says of itself: figures, log lines, request ids, its own OpenAPI document."""
 
+from urllib.error import HTTPError
+
 import orjson
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from scripted import HELLO, Scripted
 
 from mlxk.contract.errors import OverCapacity
@@ -25,9 +28,31 @@ async def test_tokens_and_times_are_counted(serve, stream):
     assert told['mlxk_prompt_tokens_total{model="m"}'] == 5
     assert told['mlxk_cached_tokens_total{model="m"}'] == 3
     assert told['mlxk_completion_tokens_total{model="m"}'] == 2
-    assert told["mlxk_first_token_seconds_count"] == 1
-    assert told["mlxk_token_gap_seconds_count"] == 1
+    assert told['mlxk_first_token_seconds_count{model="m"}'] == 1
+    assert told['mlxk_token_gap_seconds_count{model="m"}'] == 1
     assert told[f'mlxk_requests_total{{route="{CHAT}",status="200"}}'] == 1
+
+
+async def test_the_figures_are_as_prometheus_wants_them(serve):
+    """Each with a help of its own, counters by their name, times apart by what took them."""
+    http = await serve(Scripted())
+    for _ in range(2):
+        await (await http.post(CHAT, json=HI)).read()
+        await http.get("/health")
+    text = await (await http.get("/metrics")).text()
+    found = {family.name: family for family in text_string_to_metric_families(text)}
+    assert len({family.documentation for family in found.values()}) == len(found)
+    assert {name.partition("_")[0] for name in found} == {"mlxk"}
+    assert not [name for name in found if name.endswith("_created")]
+    for family in found.values():
+        counts = [s for s in family.samples if s.name.endswith("_total")]
+        assert bool(counts) == (family.type == "counter")
+    times = {
+        s.labels["route"]: s.value
+        for s in found["mlxk_request_seconds"].samples
+        if s.name.endswith("_count")
+    }
+    assert times == {CHAT: 2, "/health": 2}
 
 
 async def test_refusals_are_counted_by_status_and_paths_by_route(serve):
@@ -92,3 +117,30 @@ def test_tokens_go_there_and_back(tiny):
         ids = orjson.loads(response.read())["tokens"]
     with tiny.post("/detokenize", {"tokens": ids}) as response:
         assert orjson.loads(response.read()) == {"text": "Hello world"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/detokenize", {"tokens": [3, 1536]}),
+        ("/v1/completions", {"prompt": [3, 1536], "max_tokens": 1}),
+        ("/v1/completions", {"prompt": [1 << 31], "max_tokens": 1}),
+    ],
+)
+def test_a_token_that_the_model_does_not_have_is_refused(tiny, path, body):
+    with pytest.raises(HTTPError) as refused:
+        tiny.post(path, body)
+    assert refused.value.code == 400
+    assert "no token" in orjson.loads(refused.value.read())["error"]["message"]
+
+
+def test_a_prompt_of_tokens_is_taken_as_it_is(tiny):
+    """Two tokens whose text would be read as one."""
+    with tiny.post("/tokenize", {"text": "Hello"}) as response:
+        assert orjson.loads(response.read())["count"] == 1
+    ids = [orjson.loads(tiny.post("/tokenize", {"text": t}).read())["tokens"][0] for t in "He"]
+    with tiny.post("/v1/completions", {"prompt": ids, "max_tokens": 1}) as response:
+        assert orjson.loads(response.read())["usage"]["prompt_tokens"] == len(ids)
+    said = orjson.loads(tiny.post("/detokenize", {"tokens": ids}).read())["text"]
+    with tiny.post("/tokenize", {"text": said}) as response:
+        assert orjson.loads(response.read())["count"] != len(ids)
