@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlxk.engine import drawing
 from mlxk.engine.policy import Policy
 from mlxk.engine.sampler import Draw, Sampler
 
@@ -68,14 +69,15 @@ def test_draws_follow_the_reference(policy, shape, seed):
 
 
 def surprise(tokens, expected):
-    """How many standard deviations chi-square is above its mean; rare tokens count as one."""
+    """Standard deviations, about: of the counts of single tokens, and of what is below a token."""
     counts, wanted = np.bincount(tokens, minlength=len(expected)), expected * len(tokens)
+    drift = abs(np.cumsum(counts - wanted)).max() / np.sqrt(len(tokens))
     is_rare = wanted < 5
     counts = np.append(counts[~is_rare], counts[is_rare].sum())
     wanted = np.append(wanted[~is_rare], wanted[is_rare].sum())
-    freedom = max(len(wanted) - 1, 1)
+    freedom = max(len(wanted) - 1, 3)
     deviation = ((counts - wanted) ** 2 / np.maximum(wanted, 1)).sum()
-    return (deviation - freedom) / np.sqrt(2 * freedom) - 3 * (freedom < 3)
+    return max((deviation - freedom) / np.sqrt(2 * freedom), 2 * drift)
 
 
 @settings(max_examples=40, deadline=None)
@@ -130,6 +132,16 @@ class TestEveryWay:
         far = many(policy, values + 8192) == many(policy, values - 8192)
         assert far.mean() > 0.99
 
+    @pytest.mark.parametrize("number", [0.0, 1 - 2.0**-24], ids=["least", "greatest"])
+    def test_the_extremes_of_a_number_have_a_token(self, policy, number, monkeypatch):
+        monkeypatch.setattr(
+            drawing, "uniforms", lambda seeds, _, count=1: np.full((len(seeds), count), number)
+        )
+        values = mx.full((64, 1000), float("-inf"))
+        values[:, 200:900] = mx.random.normal((64, 700), key=mx.random.key(3)) * 0.1
+        for row, token in enumerate(sampled([policy] * 64, values, [0] * 64)):
+            assert shares(policy, values[row : row + 1], 1e-5)[token] > 0
+
     def test_penalties_come_first(self, policy):
         values = mx.zeros((1, 1000))
         hushed = replace(policy, bias=tuple((token, -100.0) for token in range(3, 1000)))
@@ -146,3 +158,19 @@ def test_top_p_is_a_share_of_what_top_k_left():
     values = mx.log(mx.array([[0.4, 0.3, 0.2] + [0.1 / 500] * 500]))
     assert set(many(Policy(temperature=1.0, top_k=2, top_p=0.5), values)) == {0}
     assert set(many(Policy(temperature=1.0, top_p=0.5), values)) == {0, 1}
+
+
+@pytest.mark.parametrize("count", [2, 20, 64, 300])
+def test_the_best_are_found_wherever_they_are(count):
+    values = logits((12_345, 0.1), count)
+    tokens = many(Policy(temperature=1.0, top_k=count), values, 12 * count)
+    best = np.argsort(-np.array(values)[0])[:count]
+    assert set(tokens) <= set(best)
+    assert len(set(tokens)) > 0.9 * count
+
+
+@pytest.mark.parametrize("top_p", [0.02, 0.1, 0.4])
+def test_a_thin_slice_of_what_is_nearly_even(top_p):
+    values = logits((1000, 1e-3), 8)
+    policy = Policy(temperature=1.0, top_p=top_p)
+    assert surprise(many(policy, values), shares(policy, values)) < 6
