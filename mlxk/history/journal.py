@@ -5,6 +5,7 @@ import secrets
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
+from threading import get_ident
 from typing import Self
 
 from mlxk.contract.encoding import dumps, loads
@@ -85,7 +86,7 @@ def end(control: Path) -> None:
 
 
 def _temporary(control: Path) -> Path:
-    return control / f"{_NAME}.{os.getpid()}"
+    return control / f"{_NAME}.{os.getpid()}.{get_ident()}"
 
 
 def _digest(data: bytes) -> str:

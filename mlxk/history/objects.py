@@ -22,6 +22,7 @@ _BUFFER = 32 << 20  # more than this at once goes to the disk before its step is
 _MEMORY = 8 << 20
 _JOIN_AT = 16  # packs; git's own limit before it repacks by itself is 50
 _NAME = re.compile("pack-[0-9a-f]{40}")
+_serial = count()  # of this process: its stores write into the same folder at once
 _SMALL = 1 << 18  # larger packs are not written again, so that a long session costs linear time
 
 
@@ -43,7 +44,6 @@ class Writer:
         self._kept: list[Path] = []
         self._released: list[Path] = []
         self._small: dict[Path, Pack] = {}
-        self._serial = count()
 
     def add(self, kind: bytes, data: bytes) -> RawId:
         """Kept in memory until `flush`."""
@@ -180,7 +180,7 @@ class Writer:
 
     def _put(self, final: Path, data: bytes) -> None:
         # git's prune knows this prefix and cleans up after a kill. It may also do so too early.
-        temporary = self._folder / f"tmp_mlxk_{os.getpid()}_{next(self._serial)}"
+        temporary = self._folder / f"tmp_mlxk_{os.getpid()}_{next(_serial)}"
         for _ in range(100):
             fd = self._create(temporary, data)
             try:

@@ -1,5 +1,7 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from git_repository import WHEN, GitRepository
@@ -89,6 +91,27 @@ def test_what_is_withdrawn_is_gone_unless_it_holds_a_step(store, repo, how, step
     assert sorted(r.name for r in records(store)) == left
     assert len(repo.git("worktree", "list").splitlines()) == 1 + len(left)
     assert repo.fsck() == ""
+
+
+def test_two_threads_each_with_a_store_write_beside_each_other(repo, home):
+    """As the tabs of one window do."""
+    together = Barrier(3, timeout=60)
+
+    def work(name):
+        with Store.open(repo.root, home / ".mlxk") as store:
+            with Session.create(store, b"{}", name=name, when=WHEN) as session:
+                for number in range(100):
+                    together.wait()
+                    session.append(f"{name} {number}\n".encode(), when=WHEN)
+            return session.record
+
+    with ThreadPoolExecutor() as pool:
+        found = [*pool.map(work, ["one", "two", "three"])]
+    assert [record.step for record in found] == [100, 100, 100]
+    assert repo.fsck() == ""
+    with Store.open(repo.root, home / ".mlxk") as store:
+        for record in records(store):
+            assert record.lines().count(record.name.encode()) == 100
 
 
 def test_git_reads_our_trailers(session, repo):
