@@ -57,7 +57,8 @@ def bring(
     short = subject if len(subject) <= _SUBJECT else subject[: _SUBJECT - 1] + "…"
     body = "\n\n".join(asked) if len(asked) > 1 or short != subject else ""
     signs = signer(store.config, author) if sign else None
-    is_first = into is None and store.head() is None  # what is checked out has no commit yet
+    # What is checked out has no commit yet; a store of our own makes its first when it lands.
+    is_first = into is None and store.head() is None and not store.is_own
     create = new is not None or is_first
     order = Order(place, branch, author, when, short, body, how, create, signs)
     return land(store, order)
