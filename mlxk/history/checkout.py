@@ -3,14 +3,14 @@
 Knows no commits.
 """
 
-import errno
 import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from mlxk.contract.errors import CorruptState, UnsafePath
+from mlxk.contract.errors import UnsafePath
 from mlxk.contract.notes import note
+from mlxk.history import looking
 from mlxk.history.folders import NEVER, Folder, Known, is_recent
 from mlxk.history.ignore import Rules
 from mlxk.history.reading import Reader
@@ -21,9 +21,7 @@ from mlxk.system.files import translated
 
 Found = dict[bytes, Entry | None]  # path -> what it is now; None: gone
 _NOWHERE = Folder()
-_INODE = 0xFFFFFFFF
 _FOLLOWED = 16  # a file that was written through a hard link elsewhere is found by a full scan only
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Checkout:
@@ -58,7 +56,7 @@ class Checkout:
         self._reader = Reader(self.root, self._store, keep=self._stores)
         rules = Rules.of(self.root, self._store.common, self._store.config)
         with translated(self.root):
-            fd = _top(self.root)
+            fd = looking.top(self.root)
             try:
                 if touched is None or not self._visit_touched(touched, fd, rules):
                     self._visit_all(fd, rules)
@@ -94,7 +92,7 @@ class Checkout:
             fd: int | None = os.dup(top)
             for part in path.split(b"/")[:-1]:
                 folder, below = folder.folders.get(part, _NOWHERE), below.below(part)
-                outer, fd = fd, _enter(part, fd) if fd is not None else None
+                outer, fd = fd, looking.enter(part, fd) if fd is not None else None
                 if outer is not None:
                     os.close(outer)
             if fd is None:
@@ -110,8 +108,8 @@ class Checkout:
         self, folder: Folder, fd: int, prefix: bytes, names: set[bytes], rules: Rules
     ) -> None:
         for name in sorted(names):
-            info = _stat(name, fd)
-            self._linked |= _is_linked(info)
+            info = looking.at(name, fd)
+            self._linked |= looking.is_linked(info)
             is_folder = info is not None and stat.S_ISDIR(info.st_mode)
             if name not in folder.files:
                 if not is_folder:
@@ -135,12 +133,12 @@ class Checkout:
         return self._found
 
     def _look(self, parts: list[bytes]) -> bool:
-        fds = [_top(self.root)]
+        fds = [looking.top(self.root)]
         folder = self.known
         try:
             for at, part in enumerate(parts[:-1]):
                 path = b"/".join(parts[: at + 1])
-                if (fd := _enter(part, fds[-1])) is None:
+                if (fd := looking.enter(part, fds[-1])) is None:
                     self._drop(folder, part, path + b"/")
                     return True
                 if part in folder.files:
@@ -154,7 +152,7 @@ class Checkout:
 
     def _look_at(self, folder: Folder, fd: int, parts: list[bytes]) -> bool:
         name, prefix = parts[-1], b"".join(p + b"/" for p in parts[:-1])
-        info = _stat(name, fd)
+        info = looking.at(name, fd)
         if info is not None and stat.S_ISDIR(info.st_mode):
             return False
         self._drop(folder, name, prefix + name + b"/")
@@ -179,7 +177,7 @@ class Checkout:
             self._watch.add(fd, prefix)  # before looking: nothing falls between the two
         info = os.fstat(fd)
         gitignore = folder.files.get(b".gitignore")
-        changed = _changed(folder, fd)
+        changed = looking.changed(folder, fd)
         relist |= b".gitignore" in changed
         if relist or folder.seen != info.st_mtime_ns:
             self._list(folder, fd, prefix, rules)
@@ -187,7 +185,7 @@ class Checkout:
             relist |= gitignore is None and b".gitignore" in folder.files
             changed += [name for name, known in folder.files.items() if known.entry is None]
         for name in dict.fromkeys(changed):
-            self._update(folder, fd, prefix, name, _stat(name, fd))
+            self._update(folder, fd, prefix, name, looking.at(name, fd))
         for name in list(folder.folders):
             self._visit_below(folder, fd, prefix, name, rules, relist=relist)
 
@@ -195,7 +193,7 @@ class Checkout:
         self, folder: Folder, fd: int, prefix: bytes, name: bytes, rules: Rules, *, relist: bool
     ) -> None:
         path = prefix + name + b"/"
-        if (inner := _enter(name, fd)) is None:
+        if (inner := looking.enter(name, fd)) is None:
             self._drop(folder, name, path)
             return
         try:
@@ -224,7 +222,7 @@ class Checkout:
             folder.folders[name] = Folder()
 
     def _is_repository(self, fd: int, prefix: bytes, name: bytes) -> bool:
-        if _stat(name + b"/.git", fd) is None:
+        if looking.at(name + b"/.git", fd) is None:
             return False
         path = shown(prefix + name)
         note("nested_repository", f"{path} is a repository of its own: its files are not recorded")
@@ -234,7 +232,7 @@ class Checkout:
         self, folder: Folder, fd: int, prefix: bytes, name: bytes, info: os.stat_result | None
     ) -> None:
         known, path = folder.files[name], prefix + name
-        self._linked |= _is_linked(info)
+        self._linked |= looking.is_linked(info)
         if info and known.entry and known.entry[0] == SUBMODULE and stat.S_ISDIR(info.st_mode):
             self.close()  # what it points at changes inside its own `.git`
             self._keep(folder, path, name, Known(NEVER, self._reader.submodule(path, known.entry)))
@@ -271,57 +269,8 @@ def shown(path: bytes) -> str:
     return path.decode(errors="backslashreplace")
 
 
-def _top(root: Path) -> int:
-    try:
-        return os.open(root, _FOLDER)
-    except FileNotFoundError as e:
-        raise CorruptState(
-            f"{root} is gone", path=str(root), hint="resume the session to have it written again"
-        ) from e
-
-
 def _parts(path: str) -> list[bytes]:
     parts = os.fsencode(path).split(b"/")
     if not all(parts) or any(p in (b".", b"..") or p.lower() == b".git" for p in parts):
         raise UnsafePath(f"{path!r} is not a path inside the worktree", path=path)
     return parts
-
-
-def _stat(name: bytes, fd: int) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=fd, follow_symlinks=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _is_linked(info: os.stat_result | None) -> bool:
-    return info is not None and info.st_nlink > 1 and stat.S_ISREG(info.st_mode)
-
-
-def _changed(folder: Folder, fd: int) -> list[bytes]:
-    """Files that no longer look as they did: the inner loop of every scan."""
-    look, changed = os.stat, []
-    for name, (wanted, _) in folder.files.items():
-        if wanted is not None:
-            try:
-                info = look(name, dir_fd=fd, follow_symlinks=False)
-            except FileNotFoundError:
-                changed.append(name)
-                continue
-            if (  # nothing changes a file without changing its ctime
-                info.st_ctime_ns != wanted[1]
-                or info.st_size != wanted[2]
-                or info.st_ino & _INODE != wanted[3]
-                or info.st_nlink > 1
-            ):
-                changed.append(name)
-    return changed
-
-
-def _enter(name: bytes, fd: int) -> int | None:
-    try:
-        return os.open(name, _FOLDER, dir_fd=fd)
-    except OSError as e:
-        if e.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return None
-        raise
