@@ -103,8 +103,9 @@ def restore(store: Store, spec: str) -> Record:
     if gone is None:
         hint = f"mlxk branch restore {in_trash[-1].record.name}" if in_trash else None
         names = [d.record.name for d in in_trash]
+        there = f", which holds {', '.join(names[-5:])}" if names else ""
         raise SessionNotFound(
-            f"no session {spec!r} is in the trash", spec=spec, trash=names, hint=hint
+            f"no session {spec!r} is in the trash{there}", spec=spec, trash=names, hint=hint
         )
     try:
         ledger.refuse_taken(store, gone.name)

@@ -114,6 +114,14 @@ def test_what_gc_has_taken_does_not_come_back(session, store, repo):
         trash.restore(store, gone.head)
 
 
+def test_who_forgot_the_name_is_told_what_the_trash_holds(session, store):
+    session.close()
+    trash.discard(store, session.record, WHEN)
+    with pytest.raises(SessionNotFound, match="which holds try") as caught:
+        trash.restore(store, "nothing")
+    assert caught.value.hint == "mlxk branch restore try"
+
+
 def test_who_has_the_name_makes_room_and_both_are_kept(session, store):
     session.close()
     trash.discard(store, session.record, WHEN)
