@@ -3,6 +3,7 @@
 Prints one JSON document. `ratio` is estimate by held memory: below 1 would promise too little.
 """
 
+import argparse
 import json
 import tempfile
 from importlib import import_module
@@ -67,6 +68,7 @@ def measure(folder: Path) -> dict:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     rows = {}
     with tempfile.TemporaryDirectory() as root:
         for family, more in MODELS.items():
@@ -74,4 +76,5 @@ def main() -> None:
     print(json.dumps({"benchmark": "deploy_memory", "models": rows}))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 Prints one JSON document. The servers are threads of this process that answer /health at once.
 """
 
+import argparse
 import json
 import os
 import resource
@@ -80,6 +81,7 @@ def _ticks(pid: int) -> int:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLXK_HOME"] = folder
         found(Path(folder))

@@ -3,6 +3,7 @@
 The model is that of engine_throughput.py. Prints one JSON document.
 """
 
+import argparse
 import asyncio
 import os
 import random
@@ -108,6 +109,7 @@ async def measure(folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         build(folder)

@@ -5,6 +5,7 @@ the terminal; a bare interpreter is the baseline. The delay of a key is from wri
 pseudo-terminal to reading it back, at rest and while ten megabytes of output pour in.
 """
 
+import argparse
 import fcntl
 import json
 import os
@@ -94,6 +95,7 @@ def in_ms(seconds: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "init", "-q", folder], check=True)
         env = {**os.environ, "MLXK_HOME": f"{folder}/.home", "TERM": "xterm-256color"}

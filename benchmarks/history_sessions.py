@@ -2,12 +2,11 @@
 
 Results of calls are pieces of Python's own library: text as an agent reads it.
 
-    python benchmarks/history_sessions.py [SESSIONS]
-
 Prints one JSON document. Commands are timed as users run them, interpreter start included; each
 figure is the median of five.
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -33,7 +32,9 @@ META = to_meta(Settings("builtin:tiny"))
 
 
 def main() -> None:
-    sessions = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sessions", type=int, nargs="?", default=1_000)
+    sessions: int = parser.parse_args().sessions
     results = {"long_session": long_session(), "many_sessions": many_sessions(sessions)}
     print(json.dumps({"benchmark": "history_sessions", **results}, indent=2))
 

@@ -1,18 +1,16 @@
 """One agent step's durable commit against `git add -A && git commit`, interleaved in one run.
 
-    python benchmarks/history_step.py [FILES...]
-
 Both sides record the same edit of three files: ours knowing which, looking where the kernel says
 that something happened (as after Bash), or looking everywhere. Ours also stores the conversation
 and syncs everything to disk. git runs with its defaults, which sync less; `durable_git_ms` is the
 same with `core.fsync=all`. Prints one JSON document.
 """
 
+import argparse
 import json
 import os
 import statistics
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import time
@@ -30,7 +28,7 @@ LINES = b'{"role":"assistant","content":"%s"}\n' % (b"x" * 600)
 
 
 def main() -> None:
-    sizes = [int(arg) for arg in sys.argv[1:]] or [1_000, 10_000, 50_000]
+    sizes = sizes_asked_for(__doc__)
     results = [measured(size) for size in sizes]
     print(json.dumps({"benchmark": "history_step", "rounds": ROUNDS, "results": results}, indent=2))
 
@@ -111,6 +109,13 @@ def make_repository(root: Path, files: int) -> Path:
     git(root, "commit", "-q", "-m", "first")
     git(root, "gc", "-q")
     return root
+
+
+def sizes_asked_for(description: str | None) -> list[int]:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("files", type=int, nargs="*", default=[1_000, 10_000, 50_000])
+    sizes: list[int] = parser.parse_args().files
+    return sizes
 
 
 def _path(number: int) -> str:

@@ -1,19 +1,16 @@
 """Starting a session, worktree included, against `git worktree add`, alternating in one run:
 first with a new worktree, then with one from the pool.
 
-    python benchmarks/history_worktree.py [FILES...]
-
 Prints one JSON document.
 """
 
 import json
 import os
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
-from history_step import git, make_repository, now, timed
+from history_step import git, make_repository, now, sizes_asked_for, timed
 
 from mlxk.history import pool, trash
 from mlxk.history.session import Session
@@ -23,7 +20,7 @@ ROUNDS = 5
 
 
 def main() -> None:
-    sizes = [int(arg) for arg in sys.argv[1:]] or [1_000, 10_000, 50_000]
+    sizes = sizes_asked_for(__doc__)
     results = [measured(size) for size in sizes]
     document = {"benchmark": "history_worktree", "rounds": ROUNDS, "results": results}
     print(json.dumps(document, indent=2))

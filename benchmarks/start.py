@@ -4,6 +4,7 @@ Prints one JSON document. CPU seconds are user + system of the whole process tre
 each ratio is a bare interpreter (`python -c pass`) in the same rounds.
 """
 
+import argparse
 import json
 import os
 import resource
@@ -35,6 +36,7 @@ def measure(argv: list[str], cwd: str, env: dict[str, str]) -> tuple[float, floa
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "init", "-q", folder], check=True)
         env = {**os.environ, "MLXK_HOME": f"{folder}/.home"}
