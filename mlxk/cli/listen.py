@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mlxk.contract.errors import InvalidValue, UsageError
@@ -27,6 +28,17 @@ def key_of(variable: str | None) -> str | None:
 
 
 def log_to(place: str) -> Callable[[bytes], object]:
+    """A full disk later on, or a reader of stderr that has left, loses lines and no answers."""
+    write = _writer(place)
+
+    def tell(line: bytes) -> None:
+        with suppress(OSError):
+            write(line)
+
+    return tell
+
+
+def _writer(place: str) -> Callable[[bytes], object]:
     if place == "-":
         return _to_stderr
     path = Path(place)

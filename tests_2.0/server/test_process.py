@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import aiohttp
 import orjson
@@ -81,6 +82,26 @@ def test_sigint_lets_an_answer_end_and_begins_no_other(own):
         own.send(signal.SIGINT)
         assert [line for line in lines if line.strip()][-1] == b"data: [DONE]\n"
     assert own.ended() == 0
+
+
+def test_a_log_that_cannot_be_written_costs_no_answer(server):
+    one = server("builtin:tiny", "--port", "auto", "--log", "/dev/full").ready()
+    for stream in (False, True):
+        with one.post("/v1/chat/completions", HI | {"stream": stream, "max_tokens": 2}) as response:
+            assert b"length" in response.read()
+
+
+def test_a_reader_of_stderr_that_leaves_costs_no_answer(home):
+    argv = [*MLXK, "serve", "builtin:tiny", "--port", "auto", "--json"]
+    one = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    url = orjson.loads(one.stdout.readline())["data"]["url"]
+    one.stderr.close()
+    for _ in range(3):
+        with urlopen(f"{url}/v1/models", timeout=10) as response:
+            assert orjson.loads(response.read())["data"]
+    one.send_signal(signal.SIGTERM)
+    one.stdout.close()
+    assert one.wait(10) == 0
 
 
 def test_a_second_sigint_does_not_wait(own, home):
