@@ -77,7 +77,6 @@ class Tab:
         self.id = id
         self.settings = settings
         self.feed = Feed(desk.now)
-        self.last_prompt = ""
         self._desk = desk
         self._bounds = bounds
         self._held = Held(desk.folder, desk.home)
@@ -143,7 +142,6 @@ class Tab:
         if not prompt.strip():
             raise UsageError("the prompt is empty")
         self._require_open()
-        self.last_prompt = prompt
         self.feed.tell(Prompted(prompt, queued=self.is_running))
         words = "\n\n".join([prompt, *self._aside.heard()])
         self._queue.append(Order(words, self._check))
