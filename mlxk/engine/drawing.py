@@ -35,7 +35,8 @@ def ways(policies: Sequence[Policy], vocabulary: int) -> list[tuple[list[int], W
 
 
 def _kind(policy: Policy, vocabulary: int) -> tuple[Any, ...]:
-    if policy.is_greedy:
+    # The best token has at least the share that all would have if they were equal.
+    if policy.is_greedy or policy.top_p * vocabulary <= 1:
         return (_best,)
     if 0 < policy.top_k < vocabulary:
         count = max(_LEAST_FOREMOST, 1 << (policy.top_k - 1).bit_length())
@@ -82,8 +83,7 @@ class Foremost(Plain):
         self._top_k = _column([policy.top_k for policy in policies], mx.int32)
 
     def __call__(self, logits: Any, positions: Sequence[int]) -> Any:
-        tokens = _foremost(logits, self._count)
-        ranked = mx.take_along_axis(logits, tokens, axis=-1)
+        ranked, tokens = _foremost(logits, self._count)
         weights = self._weights(ranked, ranked[:, :1])
         weights = weights * (mx.arange(self._count) < self._top_k)
         mass = mx.cumsum(weights, axis=-1)
@@ -150,22 +150,26 @@ def _tries(top_p: float) -> tuple[int, int]:
     return 4, 2 + ceil(log(1 / top_p, 16))
 
 
-def _foremost(logits: Any, count: int) -> Any:
-    """The best tokens [B, count], best first. Each is in one of the `count` best blocks."""
+def _foremost(logits: Any, count: int) -> tuple[Any, Any]:
+    """The best logits and their tokens [B, count], best first. Each is in one of the `count` best
+    blocks."""
     blocks = _blocks(logits, _PEAK_BLOCK, float("-inf"))
     peaks = blocks.max(axis=-1)
     if count >= peaks.shape[-1]:
         return _ranked(logits, count)
     chosen = mx.argpartition(peaks, -count, axis=-1)[:, -count:, None]
-    best = _ranked(mx.take_along_axis(blocks, chosen, axis=1).flatten(1), count)
+    ranked, places = _ranked(mx.take_along_axis(blocks, chosen, axis=1).flatten(1), count)
     tokens = (chosen * _PEAK_BLOCK + mx.arange(_PEAK_BLOCK)).flatten(1)
-    return mx.take_along_axis(tokens, best, axis=-1)
+    # Where all is ruled out, the filler of the last block is as good as any.
+    tokens = mx.minimum(tokens, logits.shape[-1] - 1)
+    return ranked, mx.take_along_axis(tokens, places, axis=-1)
 
 
-def _ranked(logits: Any, count: int) -> Any:
-    best = mx.argpartition(logits, -count, axis=-1)[:, -count:]
-    order = mx.argsort(-mx.take_along_axis(logits, best, axis=-1), axis=-1)
-    return mx.take_along_axis(best, order, axis=-1)
+def _ranked(logits: Any, count: int) -> tuple[Any, Any]:
+    places = mx.argpartition(logits, -count, axis=-1)[:, -count:]
+    order = mx.argsort(-mx.take_along_axis(logits, places, axis=-1), axis=-1)
+    places = mx.take_along_axis(places, order, axis=-1)
+    return mx.take_along_axis(logits, places, axis=-1), places
 
 
 def _drawn(weights: Any, mass: Any, numbers: Any) -> Any:

@@ -122,6 +122,18 @@ class TestEveryWay:
         values[0, 130] = 1.0
         assert set(many(policy, values)) == {130, 999}
 
+    def test_the_end_of_the_vocabulary_is_the_end(self, policy):
+        """No token is read beyond it, where the next row begins, however little is allowed."""
+        values = mx.full((64, 12_321), float("-inf"))
+        values[1::2, :40] = 3.0
+        values[:, 12_320] = 1.0
+        assert sampled([policy] * 64, values, [0] * 64)[::2] == [12_320] * 32
+
+    @pytest.mark.parametrize("nothing", [float("-inf"), float("nan")])
+    def test_a_row_of_nothing_has_a_token(self, policy, nothing):
+        values = mx.full((3, 12_345), nothing)
+        assert all(0 <= token < 12_345 for token in sampled([policy] * 3, values, [0] * 3))
+
     def test_a_token_that_is_sure_is_drawn(self, policy):
         values = mx.zeros((1, 1000)) - 1000
         values[0, 999] = 0.0

@@ -56,6 +56,7 @@ def test_top_k_one_is_greedy(logits):
         Policy(temperature=1e-45),
         Policy(temperature=1e-6, top_p=0.5),
         Policy(temperature=1.0, top_p=0.0),
+        Policy(temperature=1.0, top_p=1e-300),
         Policy(temperature=1.0, min_p=1.0),
         Policy(temperature=100.0, top_k=1),
     ],
