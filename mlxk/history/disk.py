@@ -28,12 +28,12 @@ class Batch:
 
     def take(self, fd: int) -> None:
         """Own `fd`, whose bytes are all written."""
+        self._pending.append(fd)
         if self._shared_journal:
             _range(fd, _START)
         else:
             # On macOS this writes out without flushing the drive: the barrier does that once.
             os.fsync(fd)
-        self._pending.append(fd)
 
     def wait(self, *, durable: bool = False) -> None:
         """After this, one `barrier` on the same file system makes all of them durable.
@@ -41,12 +41,14 @@ class Batch:
         `durable` does that at once.
         """
         pending, self._pending = self._pending, []
-        for fd in pending if self._shared_journal else ():
-            _range(fd, _WAIT)
-        if durable and pending:
-            barrier(pending[-1])
-        for fd in pending:
-            os.close(fd)
+        try:
+            for fd in pending if self._shared_journal else ():
+                _range(fd, _WAIT)
+            if durable and pending:
+                barrier(pending[-1])
+        finally:
+            for fd in pending:
+                os.close(fd)
 
 
 def barrier(fd: int) -> None:

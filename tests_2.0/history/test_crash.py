@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import history_writer
@@ -13,6 +14,7 @@ import pytest
 from git_repository import WHEN, GitRepository
 from sessions import started
 
+from mlxk.history.disk import Batch
 from mlxk.history.record import find, records
 from mlxk.history.session import Session
 from mlxk.history.store import Store
@@ -192,6 +194,20 @@ def test_a_start_that_fails_half_way_leaves_nothing(repo, home):
     assert repo.git("for-each-ref", "refs/mlxk", "refs/heads/mlxk") == ""
     assert repo.git("worktree", "list").count("\n") == 0
     assert repo.footprint() == before
+
+
+def test_files_that_cannot_be_synced_are_closed_all_the_same(tmp_path):
+    batch = Batch(tmp_path)
+    pipes = [os.pipe() for _ in range(2)]  # fsync fails on a pipe, as on a broken disk
+    for _, write_end in pipes:
+        with suppress(OSError):
+            batch.take(write_end)
+    with suppress(OSError):
+        batch.wait(durable=True)
+    for read_end, _ in pipes:
+        os.set_blocking(read_end, False)
+        assert os.read(read_end, 1) == b""  # the end: nobody can write any more
+        os.close(read_end)
 
 
 def test_history_grows_with_the_conversation_and_no_faster(repo, home):
