@@ -1,6 +1,7 @@
 """What every command that listens reads from its line: a port, a key, a place for its log."""
 
 import os
+import select
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,5 +52,7 @@ def _writer(place: str) -> Callable[[bytes], object]:
 
 
 def _to_stderr(line: bytes) -> None:
-    sys.stderr.buffer.write(line)
-    sys.stderr.buffer.flush()
+    """Where nobody reads a pipe that is full, the line is lost: to wait would stop every answer."""
+    if select.select((), (sys.stderr,), (), 0)[1]:
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
