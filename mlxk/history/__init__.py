@@ -10,6 +10,7 @@
     Session.fork(store, place, meta, name="other", when=now())
     session.undo(1, when=now())                        a new step like step 1
     land(store, Order(place, "main", author, now()))   MergeConflict, DirtyMerge: nothing changed
+    unland(store, unland.Order(record, "main", author, now()))
     trash.discard(store, record, now())                trash.restore, trash.prune, trash.is_landed
 
 Where there is no git: `Store.without_git(folder, home)`, a bare store of our own (module own).
