@@ -20,9 +20,10 @@ class Decoder:
     """Feed it bytes as they arrive, in pieces of any size. Comments are dropped."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._event = b""
         self._data: list[bytes] = []
+        self._held = 0  # bytes of the lines that wait for the end of their event
 
     def feed(self, piece: bytes) -> list[Frame]:
         frames: list[Frame] = []
@@ -31,14 +32,18 @@ class Decoder:
                 self._field(line)
             elif frame := self._take():
                 frames.append(frame)
-        if len(self._rest) + sum(map(len, self._data)) > _LARGEST:
+        if len(self._rest) + self._held > _LARGEST:
             raise ProviderError("a stream event is larger than 16 MiB")
         return frames
 
     def _lines(self, piece: bytes) -> list[bytes]:
         """Whole lines without their ends; a CR at the end waits, for its LF may follow."""
-        lines = (self._rest + piece).splitlines(keepends=True)
-        self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        if not self._rest.endswith(b"\r") and b"\n" not in piece and b"\r" not in piece:
+            self._rest += piece  # the middle of a long line is looked at once
+            return []
+        lines = bytes(self._rest + piece).splitlines(keepends=True)
+        unfinished = lines and not lines[-1].endswith(b"\n")
+        self._rest = bytearray(lines.pop() if unfinished else b"")
         return [line.rstrip(b"\r\n") for line in lines]
 
     def _field(self, line: bytes) -> None:
@@ -46,12 +51,13 @@ class Decoder:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
+            self._held += len(line)
         elif name == b"event":
             self._event = value
 
     def _take(self) -> Frame | None:
         data, event = b"\n".join(self._data), self._event
-        self._data, self._event = [], b""
+        self._data, self._event, self._held = [], b"", 0
         if not data:
             return None
         if data.strip() == b"[DONE]":

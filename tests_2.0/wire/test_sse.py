@@ -42,7 +42,9 @@ def test_an_unfinished_frame_is_not_told():
     assert read(b'data: {"a": 1}\n', 5) == []
 
 
-@pytest.mark.parametrize("line", [b"x" * (1 << 20), b"data: " + b"x" * (1 << 20) + b"\n"])
+@pytest.mark.parametrize(
+    "line", [b"x" * (1 << 20), b"data: " + b"x" * (1 << 20) + b"\n", b"data:\n" * (1 << 18)]
+)
 def test_a_frame_without_end_is_not_kept(line):
     with pytest.raises(ProviderError, match="larger than 16 MiB"):
         read(line * 20, 1 << 20)
