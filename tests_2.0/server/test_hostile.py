@@ -1,5 +1,8 @@
 """Hostile requests in every format: the format's own refusal, never a 500, and life goes on."""
 
+import asyncio
+from io import BytesIO
+
 import pytest
 from scripted import Raw
 
@@ -70,6 +73,16 @@ async def test_conversations_that_are_none(serve, name):
     for value in WRONG_MESSAGES:
         await refused(http, path, base | {MESSAGES[name]: value})
     assert (await http.post(path, json=base)).status == 200
+
+
+async def test_a_body_with_a_million_faults_is_refused_as_soon_as_one_with_a_few(serve):
+    http = await serve(Raw())
+    for path, body in (
+        ("/v1/chat/completions", b'{"messages":[%b5]}' % (b"5," * 1_000_000)),
+        ("/v1/messages", b'{"max_tokens":9,"messages":[%b5]}' % (b"5," * 1_000_000)),
+    ):
+        async with asyncio.timeout(8):
+            assert (await http.post(path, data=BytesIO(body))).status == 400
 
 
 @pytest.mark.parametrize("name", BASES)
