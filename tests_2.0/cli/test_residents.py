@@ -60,5 +60,10 @@ async def test_weights_that_are_too_large_are_too_large(two):
     assert loaded == 0
 
 
-async def test_one_alone_is_not_weighed(home):
-    assert needs(("builtin:tiny",), 1000) == ([0], 1)
+async def test_one_alone_is_weighed_where_a_budget_was_named(home):
+    lodgers, first = residents(Wanted(("builtin:tiny",), EngineOptions(), None, None))
+    assert ([each.needed_bytes for each in lodgers], len(first)) == ([0], 1)
+    with collecting() as notes:
+        (needed,), _ = needs(("builtin:tiny",), 1000)
+    assert needed > 1000
+    assert not notes
