@@ -4,7 +4,7 @@ _BURST_S = 0.5
 _STALL_S = 0.03
 _PATIENCE = 3.0
 _WEIGHT = 0.3
-_FADING = 0.9
+_FADING = 0.7
 _QUICKEST_S = 1e-5
 
 
@@ -28,8 +28,10 @@ class Pace:
             self._quiet_s = _blend(self._quiet_s, step_s)
             return
         self._is_after = bool(chunk)
-        self._seconds = _FADING * self._seconds + max(step_s - (self._quiet_s or 0.0), 0.0)
-        self._tokens = _FADING * self._tokens + chunk
+        if chunk:
+            self._seconds *= _FADING
+            self._tokens = _FADING * self._tokens + chunk
+        self._seconds += max(step_s - (self._quiet_s or 0.0), 0.0)
 
     def share(self, waiting: int, answering: int) -> int:
         """Tokens for this step. The more wait for each that answers, the longer those may pause."""
