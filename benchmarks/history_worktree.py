@@ -1,5 +1,7 @@
-"""Starting a session, worktree included, against `git worktree add`, alternating in one run:
-first with a new worktree, then with one from the pool.
+"""A worktree against `git worktree add`, alternating in one run: a new one and one from the pool,
+alone and as part of a session's start, which also looks for what the user has not committed.
+
+A file system where very many files were just deleted makes new ones slowly: use a fresh one.
 
 Prints one JSON document.
 """
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from history_step import git, make_repository, now, sizes_asked_for, timed
 
-from mlxk.history import pool, trash
+from mlxk.history import pool, trash, worktree
 from mlxk.history.session import Session
 from mlxk.history.store import Store
 
@@ -31,6 +33,7 @@ def measured(files: int) -> dict[str, object]:
         home = Path(folder)
         repo = make_repository(home / "repo", files)
         ours: list[float] = []
+        alone: list[float] = []
         theirs: list[float] = []
         pooled: list[float] = []
         taken: list[float] = []
@@ -40,6 +43,8 @@ def measured(files: int) -> dict[str, object]:
             add = ("worktree", "add", "-q", "-b", branch, path)
             theirs.append(timed(lambda command=add: git(repo, *command)))
             os.sync()
+            alone.append(timed(lambda name=f"alone-{turn}": _make(repo, home / "home", name)))
+            os.sync()
             ours.append(timed(lambda name=f"ours-{turn}": _start(repo, home / "home", name)))
             _put_away(repo, home / "home", f"ours-{turn}")
             os.sync()
@@ -48,17 +53,27 @@ def measured(files: int) -> dict[str, object]:
             os.sync()
             taken.append(timed(lambda name=f"taken-{turn}": _take(repo, home / "home", name)))
     mine, git_s = statistics.median(ours), statistics.median(theirs)
-    again, worktree = statistics.median(pooled), statistics.median(taken)
+    again, taken_s = statistics.median(pooled), statistics.median(taken)
+    made = statistics.median(alone)
     return {
         "files": files,
         "git_ms": round(git_s * 1e3, 1),
+        "worktree_ms": round(made * 1e3, 1),
+        "worktree_ratio": round(made / git_s, 3),
         "session_ms": round(mine * 1e3, 1),
-        "ratio": round(mine / git_s, 3),
+        "session_ratio": round(mine / git_s, 3),
         "pooled_session_ms": round(again * 1e3, 1),
         "pooled_session_ratio": round(again / git_s, 3),
-        "pooled_worktree_ms": round(worktree * 1e3, 1),
-        "pooled_worktree_ratio": round(worktree / git_s, 3),
+        "pooled_worktree_ms": round(taken_s * 1e3, 1),
+        "pooled_worktree_ratio": round(taken_s / git_s, 3),
     }
+
+
+def _make(repo: Path, home: Path, name: str) -> None:
+    """The folder with its registration and index, as `git worktree add` makes one."""
+    with Store.open(repo, home) as store:
+        tree = store.tree_of(store.head() or "")
+        worktree.create(store, name, f"mlxk/{name}", tree, known=worktree.users_files(store))
 
 
 def _start(repo: Path, home: Path, name: str) -> None:
