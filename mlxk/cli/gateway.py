@@ -97,8 +97,9 @@ async def _service(
     from mlxk.server.exchange import Exchange
     from mlxk.server.residency import House
     from mlxk.server.state import STATE
-    from mlxk.system import files
+    from mlxk.system import files, network
 
+    network.expect_many()
     stack, about = front.declared(host.store)
     changed = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, changed.set)

@@ -152,9 +152,10 @@ async def _service(
     from mlxk.cli.residents import folders, residents
     from mlxk.server.app import Address, drain, listening, make_app
     from mlxk.server.state import STATE
-    from mlxk.system.network import reachable
+    from mlxk.system.network import expect_many, reachable
     from mlxk.system.running import Running, announced
 
+    expect_many()
     lodgers, first = residents(wanted)
     app = make_app({each.name: each for each in lodgers}, options)
     for target in options.aliases.values():

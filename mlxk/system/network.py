@@ -1,13 +1,26 @@
 """Addresses and ports of this machine. Speaks no protocol."""
 
 import errno
+import resource
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from mlxk.contract.errors import InvalidValue, PermissionDenied, PortConflict
+
+# As many open files as every system lets a process have.
+_CONNECTIONS = 10_240
+
+
+def expect_many() -> None:
+    """Each connection is an open file, and systems begin with 256 or 1024: take what is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, _CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def is_loopback(host: str) -> bool:

@@ -4,12 +4,14 @@ import asyncio
 import http.client
 import os
 import pty
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import aiohttp
 import orjson
@@ -105,6 +107,19 @@ def test_who_does_not_read_stderr_or_leaves_costs_no_answer(home):
     one.send_signal(signal.SIGTERM)
     one.stdout.close()
     assert one.wait(10) == 0
+
+
+def test_more_connections_than_a_shell_allows_at_first_leave_nobody_out(home):
+    serve = shlex.join([*MLXK, "serve", "builtin:tiny", "--port", "auto", "--json"])
+    argv = ["bash", "-c", f"ulimit -S -n 64; exec {serve}"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as one:
+        data = orjson.loads(one.stdout.readline())["data"]
+        idle = [socket.create_connection((data["host"], data["port"])) for _ in range(100)]
+        with urlopen(f"{data['url']}/health", timeout=10) as response:
+            assert response.status == 200
+        for each in idle:
+            each.close()
+        one.send_signal(signal.SIGTERM)
 
 
 def test_a_second_sigint_does_not_wait(own, home):
