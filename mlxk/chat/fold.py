@@ -38,7 +38,7 @@ class Reply:
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Fold:
     """Feed it events; `parts` is what has been said so far, also after a cut stream."""
 
@@ -47,6 +47,7 @@ class Fold:
     finish: Finish | None = None
     logprobs: list[TokenLogprob] = field(default_factory=list)
     _parts: list[Part] = field(default_factory=list)
+    _pieces: list[str] = field(default_factory=list)  # what the last part goes on with
 
     def feed(self, event: Event) -> None:
         match event:
@@ -55,12 +56,13 @@ class Fold:
             case Finish():
                 self.finish = event
             case _:
-                _append(self._parts, event)
+                self._add(event)
                 if isinstance(event, TextDelta) and event.logprobs:
                     self.logprobs += event.logprobs
 
     @property
     def message(self) -> Message:
+        self._join()
         return Message("assistant", tuple(self._parts))
 
     @property
@@ -70,6 +72,54 @@ class Fold:
             return None
         measured = tuple(self.logprobs)
         return Reply(self.id, self.model, self.message, end.reason, end.usage, end.stop, measured)
+
+    def __eq__(self, other: object) -> bool:
+        """The same was said, in whatever pieces."""
+        return isinstance(other, Fold) and self._said == other._said
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    @property
+    def _said(self) -> tuple[object, ...]:
+        return self.id, self.model, self.finish, self.logprobs, self.message
+
+    def _add(self, event: Event) -> None:
+        last = self._parts[-1] if self._parts else None
+        match event, last:
+            case TextDelta(""), _:
+                pass
+            case TextDelta(text), Text():
+                self._pieces.append(text)
+            case TextDelta(text), _:
+                self._begin(Text(text))
+            case ThinkingDelta(text, signature), Thinking(before, earlier):
+                self._parts[-1] = Thinking(before, signature or earlier)
+                self._pieces.append(text)
+            case ThinkingDelta(text, signature), _:
+                self._begin(Thinking(text, signature))
+            case ToolUseStart(id, name), _:
+                self._begin(ToolUse(id, name, ""))
+            case ToolUseDelta(arguments), ToolUse():
+                self._pieces.append(arguments)
+            case _:
+                raise ValueError(f"{type(event).__name__} after {type(last).__name__}")
+
+    def _begin(self, part: Part) -> None:
+        self._join()
+        self._parts.append(part)
+
+    def _join(self) -> None:
+        if not self._pieces:
+            return
+        more = "".join(self._pieces)
+        self._pieces.clear()
+        match self._parts[-1]:
+            case Text(before):
+                self._parts[-1] = Text(before + more)
+            case Thinking(before, signature):
+                self._parts[-1] = Thinking(before + more, signature)
+            case ToolUse(id, name, before):
+                self._parts[-1] = ToolUse(id, name, before + more)
 
 
 def fold(events: Iterable[Event]) -> Fold:
@@ -103,24 +153,3 @@ def unfold(reply: Reply) -> Iterator[Event]:
             case _:
                 raise TypeError(f"an assistant message holds no {type(part).__name__}")
     yield Finish(reply.reason, reply.usage, reply.stop)
-
-
-def _append(parts: list[Part], event: Event) -> None:
-    last = parts[-1] if parts else None
-    match event, last:
-        case TextDelta(""), _:
-            pass
-        case TextDelta(text), Text(before):
-            parts[-1] = Text(before + text)
-        case TextDelta(text), _:
-            parts.append(Text(text))
-        case ThinkingDelta(text, signature), Thinking(before, earlier):
-            parts[-1] = Thinking(before + text, signature or earlier)
-        case ThinkingDelta(text, signature), _:
-            parts.append(Thinking(text, signature))
-        case ToolUseStart(id, name), _:
-            parts.append(ToolUse(id, name, ""))
-        case ToolUseDelta(arguments), ToolUse(id, name, before):
-            parts[-1] = ToolUse(id, name, before + arguments)
-        case _:
-            raise ValueError(f"{type(event).__name__} after {type(last).__name__}")

@@ -121,18 +121,20 @@ def attend(queries: Any, keys: Any, values: Any, cache: Any, *args: Any, **optio
 def _fits(queries: Any, cache: Any, sinks: Any) -> bool:
     if type(cache) is not BatchKVCache or sinks is not None or queries.shape[2] != 1:
         return False
-    heads, wide = cache.keys.shape[1], queries.shape[-1]
+    keys: Any = cache.keys
+    values: Any = cache.values
+    heads, wide = keys.shape[1], queries.shape[-1]
     return (
         wide in _DIMENSIONS
-        and cache.values.shape[-1] == wide
+        and values.shape[-1] == wide
         and queries.dtype in _KINDS
-        and cache.keys.dtype == queries.dtype
+        and keys.dtype == queries.dtype
         and queries.shape[1] % heads == 0
         and queries.shape[1] // heads <= _MOST_SHARING
     )
 
 
-def _attended(queries: Any, cache: BatchKVCache, scale: float) -> Any:
+def _attended(queries: Any, cache: Any, scale: float) -> Any:
     """Queries [B, heads, 1, D] over all that `cache` holds; the same shape."""
     rows, heads, _, wide = queries.shape
     shared = cache.keys.shape[1]
