@@ -29,6 +29,7 @@ from mlxk.history.store import Store
 from mlxk.system import clock, paths
 
 Listener = Callable[[Event], object]
+HandOver = Callable[[Ended], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def carry_out(task: Task) -> Generator[Event, None, Ended]:
 
     async def work(listener: Listener) -> None:
         with _logged(task, listener) as listen:
-            ended.append(await _work(task, listen))
+            await _work(task, listen, ended.append)
 
     try:
         yield from drive_task(work)
@@ -82,16 +83,19 @@ def _logged(task: Task, listener: Listener) -> Iterator[Listener]:
         yield tell
 
 
-async def _work(task: Task, listener: Listener) -> Ended:
+async def _work(task: Task, listener: Listener, hand_over: HandOver) -> None:
     with Store.open(Path.cwd(), paths.home()) as store:
         if task.land:
             landing.ready(store)
         start = _start(task, store)
         with Scribe(store) as scribe:
-            return await _worked(task, start, scribe, listener)
+            await _worked(task, start, scribe, listener, hand_over)
 
 
-async def _worked(task: Task, start: Start, scribe: Scribe, listener: Listener) -> Ended:
+async def _worked(
+    task: Task, start: Start, scribe: Scribe, listener: Listener, hand_over: HandOver
+) -> None:
+    """The end is handed over before model and sessions close: whoever is cancelled then has it."""
     asked = _asking(start.settings, task.input_format)
     async with compose.chat_model(start.settings) as model, answers(asked) as answer:
         bounds = replace(task.bounds, answer=answer)
@@ -114,7 +118,7 @@ async def _worked(task: Task, start: Start, scribe: Scribe, listener: Listener) 
             best = _chosen(every)
             whole = all(end.report.stop_reason != "interrupted" for end in every)
             lands = task.land and whole and not best.error
-            return await regardless(_landed(scribe, best)) if lands else best
+            hand_over(await regardless(_landed(scribe, best)) if lands else best)
 
 
 def rehearse(task: Task, *, no_git: bool) -> Rehearsal:

@@ -282,3 +282,28 @@ def test_ctrl_c_while_the_worktree_is_made_leaves_nothing(repo, home):
     assert not [*home.glob(".mlxk/worktrees/*/*")]
     assert not [*(repo / ".git").glob("worktrees/*")]
     assert checkout.fingerprint(repo) == before
+
+
+CLOSING = """
+import asyncio, os, signal, sys
+from mlxk.engine.model import EngineModel
+close = EngineModel.__aexit__
+async def interrupted(self, *exc):
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(0.01)
+    await close(self, *exc)
+EngineModel.__aexit__ = interrupted
+sys.argv = ["mlxk", "agent", "--json", "hello"]
+from mlxk.cli.main import main; main()
+"""
+
+
+def test_ctrl_c_while_the_engine_closes_keeps_the_report(repo):
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSING], cwd=repo, capture_output=True, check=False
+    )
+    value = orjson.loads(done.stdout)
+    assert (value["error"]["type"], done.returncode) == ("interrupted", 130)
+    assert value["data"]["stop_reason"] == "finished"
+    assert value["error"]["hint"] == value["data"]["resume"]
+    assert b"Traceback" not in done.stderr
