@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Literal
 
 from mlxk.agent.transcript import from_lines
-from mlxk.contract.errors import InvalidValue
+from mlxk.contract.errors import DirtyMerge, InvalidValue
 from mlxk.history.identity import user_identity
 from mlxk.history.land import Landed, Order, land
 from mlxk.history.record import Place, Record
 from mlxk.history.signing import signer
 from mlxk.history.store import Store
+from mlxk.history.target import require_clean
 from mlxk.history.unland import Order as Undoing
 from mlxk.history.unland import unland
 
@@ -17,10 +18,20 @@ _SUBJECT = 72
 
 
 def ready(store: Store) -> None:
-    """InvalidValue when a landing on what is checked out cannot work, before any work is done."""
+    """A landing on what is checked out that cannot work is refused before any work is done:
+    InvalidValue, or DirtyMerge.
+    """
     _author(store)
-    if store.head_name() is None:
+    branch = store.head_name()
+    if branch is None:
         raise InvalidValue("HEAD is on no branch to land on", hint="git switch -c NAME")
+    if store.is_own:  # what is uncommitted there is committed when something lands
+        return
+    try:
+        require_clean(store, branch)
+    except DirtyMerge as e:
+        e.hint = "commit them first; or leave out --land, and later: mlxk branch land NAME"
+        raise
 
 
 def _author(store: Store) -> str:

@@ -1,6 +1,7 @@
 """Carry out an agent's order: one job, or several futures from one point."""
 
 import asyncio
+import shlex
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from mlxk.cli import local, words
 from mlxk.cli.answers import answers
 from mlxk.cli.drive import drive_task
 from mlxk.cli.main import Terminated
-from mlxk.contract.errors import Interrupted, MlxkError
+from mlxk.contract.errors import DirtyMerge, Interrupted, MlxkError
 from mlxk.history.record import find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
@@ -157,12 +158,14 @@ async def _together(runs: list[Coroutine[Any, Any, Ended]]) -> list[Ended]:
 
 async def _landed(scribe: Scribe, ended: Ended) -> Ended:
     """The work on the user's own branch; a conflict is the run's failure, the branch is kept."""
-    session = ended.report.session
+    session, name = ended.report.session, ended.report.branch.removeprefix("mlxk/")
     try:
         landed = await scribe.do(lambda s: landing.bring(s, find(s, session), clock.now()))
     except MlxkError as e:
+        again = f"mlxk branch land {shlex.quote(name)}"
+        e.hint = f"commit them, then {again}" if isinstance(e, DirtyMerge) else e.hint or again
         return Ended(ended.report, e)
-    undo = landed.undo(ended.report.branch.removeprefix("mlxk/"))
+    undo = landed.undo(name)
     where = Landed(landed.branch, landed.commit, undo)
     return Ended(replace(ended.report, landed=where), None)
 

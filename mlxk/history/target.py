@@ -56,9 +56,8 @@ class Target:
         self._take_lock(move)
         try:
             self._new = new
-            self._saved = index.read(self.control / "index")
             self._pairs = tuple(diff.pairs(self._store, old, new))
-            self._refuse_dirty(old)
+            self.require_clean(old)
             yield
             self._publish()
         except BaseException:
@@ -169,7 +168,9 @@ class Target:
         known = self._saved.entries.get(path)
         return known is not None and known.signature is None and path not in self._saved.assumed
 
-    def _refuse_dirty(self, old: RawId | None) -> None:
+    def require_clean(self, old: RawId | None) -> None:
+        """DirtyMerge names what differs from the tree `old`, or is where a landing must write."""
+        self._saved = index.read(self.control / "index")
         committed = dict(self._store.trees.walk(old)) if old else {}
         entries = self._saved.entries
         known = Folder.of(entries.items())
@@ -212,6 +213,15 @@ def mend(store: Store) -> None:
         if Journal.read(target.control) is not None:
             with suppress(Locked):
                 target.unlock()
+
+
+def require_clean(store: Store, branch: str) -> None:
+    """DirtyMerge when a checkout of `branch` is such that nothing could land there now."""
+    mend(store)
+    ref = f"refs/heads/{branch}"
+    at = store.refs.read(ref)
+    for target in targets(store, ref):
+        target.require_clean(store.tree_of(at) if at else None)
 
 
 def _checkouts(store: Store) -> Iterator[Target]:

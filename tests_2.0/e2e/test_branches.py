@@ -161,6 +161,37 @@ def test_agent_land_does_it_in_one_go(repo, run):
     assert (repo / "hello.txt").read_text() == "Hello world"
 
 
+@pytest.mark.parametrize("how", ["changed", "staged", "merging"])
+def test_agent_land_in_a_dirty_checkout_is_refused_before_any_work(repo, run, how):
+    if how == "merging":
+        checkout.git(repo, "checkout", "-qb", "other")
+        (repo / "a.txt").write_text("theirs\n")
+        checkout.git(repo, "commit", "-qam", "theirs")
+        checkout.git(repo, "checkout", "-q", "main")
+    (repo / "a.txt").write_text("mine\n")
+    if how == "merging":
+        checkout.git(repo, "commit", "-qam", "mine")
+        subprocess.run(["git", "merge", "other"], cwd=repo, capture_output=True, check=False)
+    if how == "staged":
+        checkout.git(repo, "add", "-A")
+    before = checkout.fingerprint(repo)
+    value = run("agent", "hello", "--land")
+    assert (value["error"]["type"], value["data"]) == ("dirty_merge", None)
+    assert "a.txt" in value["error"]["message"]
+    assert "mlxk branch land NAME" in value["error"]["hint"]
+    assert checkout.git(repo, "for-each-ref", "refs/mlxk", "refs/heads/mlxk") == ""
+    assert checkout.fingerprint(repo) == before
+
+
+def test_a_checkout_that_became_dirty_is_told_how_to_land_later(repo, run):
+    ask = f"run `echo mine > {repo}/a.txt; touch made.txt`"
+    value = run("agent", ask, "--land", "--branch", "late", "--permissions", "all")
+    assert value["error"]["type"] == "dirty_merge"
+    assert value["error"]["hint"] == "commit them, then mlxk branch land late"
+    checkout.git(repo, "commit", "-qam", "mine")
+    assert run("branch", "land", "late")["status"] == "success"
+
+
 def test_undo_takes_the_last_prompt_back_and_can_be_undone(repo, run, greet):
     undone = run("branch", "undo", "greet")["data"]
     assert checkout.git(repo, "ls-tree", "--name-only", "mlxk/greet").split() == ["a.txt"]
