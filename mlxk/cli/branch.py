@@ -21,9 +21,23 @@ Rev = Annotated[str, typer.Argument(help="A session id, a branch, or a commit of
 
 
 @dataclass(frozen=True, slots=True)
+class Trashed:
+    """`restore` is what to type to bring it back."""
+
+    name: str
+    session: str
+    removed_at: str
+    steps: int
+    restore: str
+
+
+@dataclass(frozen=True, slots=True)
 class Branches:
+    """`trash` is there when it was asked for; `count` is of what is listed."""
+
     branches: "tuple[Branch, ...]"
     count: int
+    trash: tuple[Trashed, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,8 @@ class Diff:
 
 
 def _list_text(value: Branches, _: dict[str, Any]) -> str:
+    if value.trash is not None:
+        return _trash_text(value.trash)
     if not value.branches:
         return 'no branches yet: mlxk agent "…" makes one'
     from mlxk.cli.tables import columns
@@ -72,11 +88,26 @@ def _list_text(value: Branches, _: dict[str, Any]) -> str:
     return columns(header, rows)
 
 
+def _trash_text(trash: tuple[Trashed, ...]) -> str:
+    if not trash:
+        return "the trash is empty"
+    from mlxk.cli.tables import columns
+
+    header = ("BRANCH", "SESSION", "REMOVED", "STEPS", "BACK")
+    return columns(header, ((t.name, t.session, t.removed_at, t.steps, t.restore) for t in trash))
+
+
 @command("branch list", _list_text)
-def branch_list() -> Branches:
+def branch_list(
+    trash: Annotated[
+        bool, typer.Option("--trash", help="The ones that were removed, and how they come back.")
+    ] = False,
+) -> Branches:
     """List the sessions of this repository, newest first.
 
     mlxk branch list
+
+    mlxk branch list --trash
 
     mlxk branch list --json | jq -r '.data.branches[].name'
     """
@@ -84,8 +115,25 @@ def branch_list() -> Branches:
     from mlxk.history.record import records
 
     with open_store() as store:
+        if trash:
+            gone = _trashed(store)
+            return Branches((), len(gone), gone)
         found = branch_infos(store, records(store))
-    return Branches(found, len(found))
+    return Branches(found, len(found), None)
+
+
+def _trashed(store: "Store") -> tuple[Trashed, ...]:
+    import shlex
+
+    from mlxk.history.trash import discarded
+    from mlxk.system.clock import stamp
+
+    found: list[Trashed] = []
+    for old in reversed(discarded(store)):
+        record, is_newest = old.record, all(t.name != old.record.branch for t in found)
+        restore = f"mlxk branch restore {shlex.quote(record.name if is_newest else record.id)}"
+        found.append(Trashed(record.branch, record.id, stamp(old.when), record.step, restore))
+    return tuple(found)
 
 
 def _show_text(value: Shown, _: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def restore(store: Store, spec: str) -> Record:
     found = [d for d in in_trash if wanted in (d.record.id, d.record.name)]
     gone = found[-1].record if found else _pruned(store, spec)
     if gone is None:
-        hint = f"mlxk branch restore {in_trash[-1].record.name}" if in_trash else None
+        hint = "mlxk branch list --trash" if in_trash else None
         names = [d.record.name for d in in_trash]
         there = f", which holds {', '.join(names[-5:])}" if names else ""
         raise SessionNotFound(

@@ -145,7 +145,7 @@ def test_serve(golden, steady, repo):
     golden("serve.jsonl", [steady.value(line)])
 
 
-def test_agent_and_its_branch(compare):
+def test_agent_and_its_branch(compare, golden, steady, repo):
     def fixed(line):
         # How far a budget is used is chance; not every machine can confine.
         data = line.get("data") or {}
@@ -158,15 +158,17 @@ def test_agent_and_its_branch(compare):
         return line
 
     compare("agent", "agent", ASK, "--branch", "greet", "--events", change=fixed)
-    for command in ("list", "show", "diff", "log"):
-        rest = [] if command == "list" else ["greet"]
-        compare(f"branch-{command}", "branch", command, *rest, "--json")
+    listed = steady.value(lines_of(["branch", "list", "--json"], repo))
+    for command in ("show", "diff", "log"):
+        compare(f"branch-{command}", "branch", command, "greet", "--json")
     compare("branch-export", "branch", "export", "greet", "greet.md", "--json")
     compare("replay", "agent", "replay", "greet", "--events")
     compare("branch-land", "branch", "land", "greet", "--branch", "landed", "--json")
     compare("branch-unland", "branch", "unland", "greet", "--from", "landed", "--json")
     compare("branch-undo", "branch", "undo", "greet", "--json")
     compare("branch-rm", "branch", "rm", "greet", "--force", "--json")
+    trash = steady.value(lines_of(["branch", "list", "--trash", "--json"], repo))
+    golden("branch-list.jsonl", [*trash, *listed])
     compare("branch-restore", "branch", "restore", "greet", "--json")
     compare("branch-prune", "branch", "prune", "--json")
     compare("branch-create", "branch", "create", "greet", "again", "--turn", "1", "--json")

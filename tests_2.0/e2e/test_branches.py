@@ -228,6 +228,23 @@ def test_removed_sessions_come_back_until_they_are_pruned(repo, run, greet):
     assert [back] == pruned["pruned"]
 
 
+def test_the_trash_is_listed_with_what_brings_each_back(repo, run, greet):
+    assert run("branch", "list", "--trash")["data"] == {"branches": [], "count": 0, "trash": []}
+    first = run("branch", "rm", "greet", "--force")["data"]["removed"][0]["session"]
+    run("agent", "Create a file b.txt containing two", "--branch", "greet")
+    run("branch", "rm", "greet", "--force")
+    newest, oldest = run("branch", "list", "--trash")["data"]["trash"]
+    assert (oldest["name"], oldest["session"], oldest["steps"]) == ("mlxk/greet", first, 4)
+    assert newest["restore"] == "mlxk branch restore greet"
+    shown = subprocess.run([MLXK, "branch", "list", "--trash"], cwd=repo, capture_output=True)
+    assert all(old["restore"] in shown.stdout.decode() for old in (newest, oldest))
+    assert run(*oldest["restore"].split()[1:])["data"]["session"] == first
+    assert [b["session"] for b in run("branch", "list")["data"]["branches"]] == [first]
+    assert [t["session"] for t in run("branch", "list", "--trash")["data"]["trash"]] == [
+        newest["session"]
+    ]
+
+
 def test_the_tree_of_futures_is_text_for_people_and_nodes_for_programs(repo, run, greet):
     run("branch", "create", "greet", "again", "--turn", "1")
     run("branch", "land", "greet")

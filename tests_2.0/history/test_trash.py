@@ -119,7 +119,7 @@ def test_who_forgot_the_name_is_told_what_the_trash_holds(session, store):
     trash.discard(store, session.record, WHEN)
     with pytest.raises(SessionNotFound, match="which holds try") as caught:
         trash.restore(store, "nothing")
-    assert caught.value.hint == "mlxk branch restore try"
+    assert caught.value.hint == "mlxk branch list --trash"
 
 
 def test_who_has_the_name_makes_room_and_both_are_kept(session, store):
