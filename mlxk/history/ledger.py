@@ -13,7 +13,9 @@ from mlxk.history import commits, diff, record, refs
 from mlxk.history.packs import RawId
 from mlxk.history.record import SESSIONS, Record
 from mlxk.history.store import Store
-from mlxk.system.files import locked
+from mlxk.system.files import locked_within
+
+_PROBED_S = 0.2  # who asks whether a session is held has its lock for a moment
 
 
 def commit(store: Store, tree: RawId, parents: Sequence[str], when: datetime, message: str) -> str:
@@ -23,8 +25,9 @@ def commit(store: Store, tree: RawId, parents: Sequence[str], when: datetime, me
 @contextmanager
 def holding(store: Store, session: str) -> Iterator[ExitStack]:
     with ExitStack() as held:
+        lock = store.home / "locks" / store.key / f"{session}.lock"
         try:
-            held.enter_context(locked(store.home / "locks" / store.key / f"{session}.lock"))
+            held.enter_context(locked_within(lock, _PROBED_S))
         except Locked as e:
             raise SessionBusy(
                 f"another process is writing session {session}",

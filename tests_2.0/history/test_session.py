@@ -1,7 +1,9 @@
+import fcntl
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Timer
 
 import pytest
 from git_repository import WHEN, GitRepository
@@ -247,6 +249,16 @@ def test_resuming_goes_on_with_files_and_conversation(store, session):
 def test_a_session_has_one_writer(store, session):
     with pytest.raises(SessionBusy):
         Session.open(store, "try", when=WHEN)
+
+
+def test_who_only_looks_whether_it_is_held_keeps_nobody_from_opening_it(store, session):
+    session.close()
+    probe = os.open(next((store.home / "locks").rglob("*.lock")), os.O_RDONLY)
+    fcntl.flock(probe, fcntl.LOCK_SH)
+    looked = Timer(0.05, os.close, [probe])
+    looked.start()
+    Session.open(store, "try", when=WHEN).close()
+    looked.join()
 
 
 def test_an_older_step_is_forked_not_resumed(store, session):
