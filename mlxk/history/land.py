@@ -21,7 +21,7 @@ from mlxk.history.packs import RawId
 from mlxk.history.record import Place
 from mlxk.history.signing import Signer
 from mlxk.history.store import Store
-from mlxk.history.target import Move, Target, targets
+from mlxk.history.target import Move, Target, alone, targets
 
 How = Literal["squash", "merge"]
 
@@ -64,8 +64,13 @@ class Landed:
 
 def land(store: Store, order: Order) -> Landed:
     """MergeConflict lists the paths, DirtyMerge names the checkout in the way, SigningFailed says
-    what is missing: all change nothing.
+    what is missing, Locked that another landing takes long: all change nothing.
     """
+    with alone(store):
+        return _land(store, order)
+
+
+def _land(store: Store, order: Order) -> Landed:
     ref = refs.check(f"refs/heads/{order.branch}")
     if store.is_own:
         snapshot.settle(store, order.when)

@@ -4,7 +4,7 @@ lands there.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from mlxk.history.journal import Journal
 from mlxk.history.packs import RawId
 from mlxk.history.reading import entry_at
 from mlxk.history.store import Store
+from mlxk.system.files import locked_within
+
+_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,21 +210,40 @@ def targets(store: Store, ref: str) -> list[Target]:
     return [target for target in _checkouts(store) if _is_on(target.control, ref)]
 
 
+@contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """One landing at a time: they share the journal. Waits for a moment, then it is Locked."""
+    with ExitStack() as held:
+        lock = store.home / "locks" / store.key / "landing.lock"
+        try:
+            held.enter_context(locked_within(lock, _WAIT_S))
+        except Locked as e:
+            text = "another landing in this repository is under way"
+            raise Locked(text, path=str(lock), hint="try again when it is done") from e
+        yield
+
+
 def mend(store: Store) -> None:
     """End what killed landings had begun, wherever that was."""
-    for target in _checkouts(store):
-        if Journal.read(target.control) is not None:
-            with suppress(Locked):
-                target.unlock()
+    with suppress(Locked), alone(store):
+        _mend(store)
 
 
 def require_clean(store: Store, branch: str) -> None:
     """DirtyMerge when a checkout of `branch` is such that nothing could land there now."""
-    mend(store)
     ref = f"refs/heads/{branch}"
-    at = store.refs.read(ref)
-    for target in targets(store, ref):
-        target.require_clean(store.tree_of(at) if at else None)
+    with alone(store):
+        _mend(store)
+        at = store.refs.read(ref)
+        for target in targets(store, ref):
+            target.require_clean(store.tree_of(at) if at else None)
+
+
+def _mend(store: Store) -> None:
+    for target in _checkouts(store):
+        if Journal.read(target.control) is not None:
+            with suppress(Locked):
+                target.unlock()
 
 
 def _checkouts(store: Store) -> Iterator[Target]:

@@ -11,7 +11,7 @@ from mlxk.history.packs import RawId
 from mlxk.history.record import Record
 from mlxk.history.signing import Signer
 from mlxk.history.store import Store
-from mlxk.history.target import Move, targets
+from mlxk.history.target import Move, alone, targets
 
 _UNDOES = "Mlxk-Undoes"
 
@@ -30,8 +30,14 @@ class Order:
 def unland(store: Store, order: Order) -> Landed:
     """The branch goes back when nothing was built on the landing, else a commit reverts it.
 
-    NotFound when nothing of the session landed there; MergeConflict and DirtyMerge change nothing.
+    NotFound when nothing of the session landed there; MergeConflict, DirtyMerge and Locked change
+    nothing.
     """
+    with alone(store):
+        return _unland(store, order)
+
+
+def _unland(store: Store, order: Order) -> Landed:
     ref = refs.check(f"refs/heads/{order.branch}")
     if store.is_own:
         snapshot.settle(store, order.when)

@@ -4,8 +4,10 @@ import random
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Barrier
 
 import lander
 import pytest
@@ -23,9 +25,11 @@ from mlxk.contract.errors import (
     StaleBranch,
 )
 from mlxk.contract.notes import collecting
-from mlxk.history import index, merge, trash
+from mlxk.history import index, merge, target, trash
 from mlxk.history.journal import Journal
 from mlxk.history.land import Order, land
+from mlxk.history.session import Session
+from mlxk.history.store import Store
 
 ME = "Me <me@localhost>"
 
@@ -295,6 +299,36 @@ def test_a_landing_that_still_runs_is_waited_for(session, repo):
     with pytest.raises(Locked):
         landed(session)
     assert (repo.root / ".git/index.lock").exists()
+
+
+def test_landings_at_once_wait_for_each_other_and_none_is_lost(repo, home):
+    names, together = ["one", "two", "three", "four"], Barrier(4, timeout=60)
+
+    def do(name):
+        with (
+            Store.open(repo.root, home / ".mlxk") as store,
+            Session.create(store, b"{}", name=name, when=WHEN) as session,
+        ):
+            work(session, **{name: "1\n"})
+            together.wait()
+            landed(session)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(do, names))
+    assert repo.git("rev-list", "--count", "main") == "5"
+    assert set(names) < set(repo.git("ls-tree", "--name-only", "main").split())
+    assert repo.git("status", "--porcelain=v2") == ""
+    assert list((repo.root / ".git").glob("*mlxk-landing*")) == []
+    assert repo.fsck() == ""
+
+
+def test_a_landing_that_takes_long_is_named_and_left_alone(session, repo, monkeypatch):
+    monkeypatch.setattr(target, "_WAIT_S", 0.05)
+    work(session, new="1\n")
+    with target.alone(session.record.store), pytest.raises(Locked, match="another landing"):
+        landed(session)
+    assert not (repo.root / "new").exists()
+    landed(session)
 
 
 def full(*_, **__):
