@@ -1,6 +1,6 @@
 """What a run would begin with: its first request and how large it is. Starts and writes nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,29 +31,33 @@ class Rehearsal:
 
 def rehearse(store: Store, start: Start, prompt: str, *, clean: bool) -> Rehearsal:
     settings, place = start.settings, start.place
-    system = system_prompt(settings.system, _instructions(store, start, clean=clean))
     past = transcript.from_lines(place.lines()) if place else ()
-    messages = (
-        Message("system", (Text(system),)),
-        *past,
-        *transcript.repaired(past),
-        Message("user", (Text(prompt),)),
-    )
+    opening = request(store, start, prompt, clean=clean)
+    system, asked = opening.messages
+    messages = (system, *past, *transcript.repaired(past), asked)
     if settings.mcp:
         names = ", ".join(server.name for server in settings.mcp)
         note("not_started", f"the tools of these MCP servers are not shown: {names}")
-    tools = offered(settings, store.root or store.common, store.home)
-    request = Request(settings.model, messages, tools)
+    first = replace(opening, messages=messages)
     return Rehearsal(
         True,
         settings.model,
         settings.api,
         place.record.id if place else None,
         tuple(map(transcript.plain, messages)),
-        request.tools,
-        compose.prompt_tokens(settings, request),
-        size_in_bytes(request),
+        first.tools,
+        compose.prompt_tokens(settings, first),
+        size_in_bytes(first),
     )
+
+
+def request(store: Store, start: Start, prompt: str, *, clean: bool) -> Request:
+    """What the model is asked first, without what the session holds already."""
+    settings = start.settings
+    system = system_prompt(settings.system, _instructions(store, start, clean=clean))
+    messages = Message("system", (Text(system),)), Message("user", (Text(prompt),))
+    tools = offered(settings, store.root or store.common, store.home)
+    return Request(settings.model, messages, tools)
 
 
 def script(value: Rehearsal) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mlxk.chat.model import ChatModel, Measured
 from mlxk.chat.types import Request
 from mlxk.contract import encoding
-from mlxk.contract.errors import MlxkError
+from mlxk.contract.errors import ContextLengthExceeded, MlxkError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,19 @@ async def size(model: ChatModel, request: Request) -> Size:
 
 def size_in_bytes(request: Request) -> int:
     return len(encoding.dumps((request.messages, request.tools)))
+
+
+async def require_room(model: ChatModel, request: Request) -> None:
+    """ContextLengthExceeded when the request fills the context, where the model can tell."""
+    limit = await context_limit(model)
+    tokens = (await size(model, request)).tokens
+    if limit is not None and tokens is not None and tokens >= limit:
+        raise ContextLengthExceeded(
+            f"the prompt has {tokens} tokens, the model's context is {limit}",
+            hint="a shorter prompt, or a --model with a larger context",
+            prompt_tokens=tokens,
+            context_length=limit,
+        )
 
 
 async def context_limit(model: ChatModel) -> int | None:

@@ -19,6 +19,8 @@ from mlxk.agent.rehearsal import Rehearsal
 from mlxk.agent.report import Future, Landed
 from mlxk.agent.scribe import Scribe, regardless
 from mlxk.agent.settings import Settings
+from mlxk.agent.sizes import require_room
+from mlxk.chat.model import ChatModel
 from mlxk.cli import local, words
 from mlxk.cli.answers import answers
 from mlxk.cli.drive import drive_task
@@ -31,6 +33,7 @@ from mlxk.system import clock, paths
 
 Listener = Callable[[Event], object]
 HandOver = Callable[[Ended], None]
+_SHORT = 4_000  # characters that are not worth counting: they fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ async def _worked(
     asked = _asking(start.settings, task.input_format)
     async with compose.chat_model(start.settings) as model, answers(asked) as answer:
         bounds = replace(task.bounds, answer=answer)
+        await _require_room(task, start, scribe, model.chat)
         # The engine loads in its own process while the worktrees are made.
         async with AsyncExitStack() as held:
             sessions = await _sessions(task, scribe, start, held)
@@ -120,6 +124,14 @@ async def _worked(
             whole = all(end.report.stop_reason != "interrupted" for end in every)
             lands = task.land and whole and not best.error
             hand_over(await regardless(_landed(scribe, best)) if lands else best)
+
+
+async def _require_room(task: Task, start: Start, scribe: Scribe, model: ChatModel) -> None:
+    """Of a prompt that can never be read no session remains."""
+    if task.leash is None and len(task.order.prompt) > _SHORT:
+        prompt, clean = task.order.prompt, task.clean
+        first = await scribe.do(lambda s: rehearsal.request(s, start, prompt, clean=clean))
+        await require_room(model, first)
 
 
 def rehearse(task: Task, *, no_git: bool) -> Rehearsal:

@@ -147,6 +147,14 @@ def test_the_prompt_can_come_from_a_pipe(repo):
     assert (code, value["data"]["commits"][-1]["files"]) == (0, ["hello.txt"])
 
 
+def test_a_prompt_that_no_context_holds_leaves_no_session(repo, home):
+    value, _ = run(repo, "agent", input=" ".join(map(str, range(9_000))).encode())
+    assert (value["error"]["type"], value["data"]) == ("context_length_exceeded", None)
+    assert "--model" in value["error"]["hint"]
+    assert checkout.git(repo, "for-each-ref", "refs/heads/mlxk", "refs/mlxk") == ""
+    assert not [*home.glob(".mlxk/worktrees/*/*")]
+
+
 def test_events_end_with_the_envelope(repo):
     done = subprocess.run(
         [MLXK, "agent", "--events", ASK], cwd=repo, capture_output=True, check=True, timeout=120
