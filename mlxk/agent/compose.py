@@ -68,7 +68,7 @@ def session(
 ) -> Session:
     """Make, fork or open the session of a run, held until it is closed."""
     if name is not None:
-        _checked(name)
+        checked(name)
     _require_servers(begin.settings)
     _hide(store)
     place, when, meta = begin.place, clock.now(), to_meta(begin.settings)
@@ -101,7 +101,7 @@ def fork(
     def make(free: str) -> Session:
         return Session.fork(store, place, meta, name=free, when=when)
 
-    forked = _named(_checked(name) if exact else name, make, exact=exact)
+    forked = _named(checked(name) if exact else name, make, exact=exact)
     return _carrying(forked, settings)
 
 
@@ -193,7 +193,7 @@ def _named(name: str, make: Callable[[str], Session], *, exact: bool) -> Session
     raise AssertionError("count() does not end")
 
 
-def _checked(name: str) -> str:
+def checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidValue(f"{name!r} cannot name a branch", hint="letters, digits, . _ and -")
     return name

@@ -126,9 +126,6 @@ def agent(
     """
     from mlxk.cli.face import DeskWanted, for_people, has_screen, open_terminal, wants_json
 
-    if no_git and not dry_run:
-        _without_git()
-
     def typed() -> DeskWanted:
         from mlxk.cli import agent_reading as reading
 
@@ -162,10 +159,13 @@ def agent(
         unfit |= {"--dry-run": dry_run, "--leash": leash, "--stream": stream}
         unfit |= {"--bare": web and bare, "--json": bare and not web and wants_json()}
         first = for_people(unfit, prompt, more, web=web, bare=bare)
-        if web:
+        wanted = typed() if web or no_git else None
+        if no_git:
+            _without_git()
+        if wanted is not None and web:
             from mlxk.cli.web import Wanted, page
 
-            return page(Wanted(typed(), port, prompt=first, browser=not no_open))
+            return page(Wanted(wanted, port, prompt=first, browser=not no_open))
         open_terminal(typed, resume=resume, prompt=first, bare=bare)
         return None
     if no_open or port != "auto":
@@ -175,7 +175,7 @@ def agent(
         raise UsageError(f"{flag} goes with --web", hint="mlxk agent --web")
     from mlxk.cli import agent_reading as reading
     from mlxk.cli.leash import leash as on_leash
-    from mlxk.cli.work import Task, carry_out, rehearse
+    from mlxk.cli.work import Task, carry_out, make_store, rehearse
 
     wanted = typed()
     answers = reading.input_format(input_format)
@@ -195,6 +195,8 @@ def agent(
     )
     if dry_run:
         return rehearse(task, no_git=no_git)
+    if no_git:
+        make_store(task)
     ended = yield from carry_out(task)
     if ended.error is None:
         return ended.report

@@ -25,7 +25,9 @@ from mlxk.cli import local, words
 from mlxk.cli.answers import answers
 from mlxk.cli.drive import drive_task
 from mlxk.cli.main import Terminated
+from mlxk.contract import notes
 from mlxk.contract.errors import DirtyMerge, Interrupted, MlxkError
+from mlxk.history import own
 from mlxk.history.record import find
 from mlxk.history.session import Session
 from mlxk.history.store import Store
@@ -134,9 +136,24 @@ async def _require_room(task: Task, start: Start, scribe: Scribe, model: ChatMod
         await require_room(model, first)
 
 
+def make_store(task: Task) -> None:
+    """From now on every command in this folder finds the store. Wrong flags make none."""
+    here, home = Path.cwd(), paths.home()
+    if own.find(here, home) is None:
+        with notes.collecting():
+            begun = rehearse(task, no_git=True)
+        if begun.api != "local":
+            from mlxk.providers.endpoints import endpoint
+
+            endpoint(begun.api, task.given.get("url"))
+    Store.without_git(here, home).close()
+
+
 def rehearse(task: Task, *, no_git: bool) -> Rehearsal:
     """What the task would begin with. Starts nothing, leaves nothing."""
     here, home = Path.cwd(), paths.home()
+    if task.branch is not None:
+        compose.checked(task.branch)
     with TemporaryDirectory(prefix="mlxk-") as scratch:
         made = Path(scratch)
         opened = Store.without_git(here, home, made) if no_git else Store.open(here, home)

@@ -53,6 +53,26 @@ def test_without_git_it_leaves_nothing_either(home, tmp_path):
     assert run(notes, "--dry-run", ASK)[1] == 1
 
 
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        ("--resume nothing", "session_not_found"),
+        ("--model no/such", "model_not_found"),
+        ("--model x --api openai", "provider_auth"),
+        ("--branch ../x", "invalid_value"),
+        ("--port 8777", "usage_error"),
+        ("--bare --stream x", "usage_error"),
+    ],
+)
+def test_wrong_flags_make_no_store(home, tmp_path, monkeypatch, flags, error):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    out, _ = run(notes, "--json", "--no-git", ASK, *flags.split())
+    assert orjson.loads(out)["error"]["type"] == error
+    assert not (home / ".mlxk" / "stores").exists()
+
+
 @pytest.mark.slow
 async def test_it_counts_what_the_run_then_counts(repo):
     said, _ = run(repo, "--json", "--dry-run", ASK)
