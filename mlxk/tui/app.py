@@ -367,5 +367,7 @@ class Terminal(App[None]):
         found = [tab.status() for tab in self._desk.tabs]
         if (width, here, found) != self._drawn:
             self._drawn = (width, here, found)
-            self.query_one(bars.TabBar).show(found, here, width)
-            self.query_one("#status", Static).update(bars.status(self._tab.status(), width))
+            for bar in self.query(bars.TabBar):  # none while the screen closes
+                bar.show(found, here, width)
+            for line in self.query("#status").results(Static):
+                line.update(bars.status(self._tab.status(), width))
