@@ -41,7 +41,8 @@ class Pace:
         if not answering:
             return max(int(_BURST_S / token_s), self._most)
         crowd = max(waiting / answering, 1.0)
-        stall_s = crowd * max(_STALL_S, _PATIENCE * (self._quiet_s or 0.0))
+        least_s = max(_STALL_S, _PATIENCE * (self._quiet_s or 0.0))
+        stall_s = min(crowd * least_s, max(least_s, _BURST_S))
         return max(min(int(stall_s / token_s), int(crowd * self._most)), self._least)
 
 
