@@ -15,6 +15,7 @@ from textual.app import App, ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.widgets import Static
 from textual.worker import WorkerFailed
 
@@ -195,7 +196,10 @@ class Terminal(App[None]):
 
     def _handle_exception(self, error: Exception) -> None:
         """The command line tells of a bug when the terminal is its own again."""
-        self.failure = self.failure or (error.error if isinstance(error, WorkerFailed) else error)
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if isinstance(cause, NoMatches) and not self.is_running:
+            return  # it closes: what was to be drawn on has gone first
+        self.failure = self.failure or cause
         super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
@@ -367,7 +371,5 @@ class Terminal(App[None]):
         found = [tab.status() for tab in self._desk.tabs]
         if (width, here, found) != self._drawn:
             self._drawn = (width, here, found)
-            for bar in self.query(bars.TabBar):  # none while the screen closes
-                bar.show(found, here, width)
-            for line in self.query("#status").results(Static):
-                line.update(bars.status(self._tab.status(), width))
+            self.query_one(bars.TabBar).show(found, here, width)
+            self.query_one("#status", Static).update(bars.status(self._tab.status(), width))
