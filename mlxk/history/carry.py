@@ -11,11 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from mlxk.contract.errors import InvalidValue
 from mlxk.contract.notes import note
+from mlxk.history.cloning import READ
 from mlxk.history.ignore import Rules
 from mlxk.history.store import Store
 from mlxk.system.files import reflink, translated
-
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def bring(store: Store, worktree: Path, names: Iterable[str]) -> None:
@@ -64,7 +63,7 @@ def _copy(source: Path, target: Path) -> None:
             _copy(inner, target / inner.name)
         target.chmod(stat.S_IMODE(mode) | 0o700)
     elif stat.S_ISREG(mode):
-        fd = os.open(source, _READ)
+        fd = os.open(source, READ)
         with os.fdopen(fd, "rb") as old, target.open("xb") as new:
             if not reflink(old.fileno(), new.fileno()):
                 shutil.copyfileobj(old, new)

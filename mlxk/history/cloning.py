@@ -17,9 +17,10 @@ Folderful = tuple[bytes, list[File]]  # "src/app/", its files
 Outcome = list[list[Signature | None]]  # None: not what it was, so nothing was written
 
 LARGEST = 1 << 16  # above, cloning on the file system may be quicker
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Follows no link and waits for nobody.
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+INSIDE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def signature(info: os.stat_result) -> Signature:
@@ -33,11 +34,11 @@ def clone(source: bytes, target: bytes, folders: list[Folderful]) -> Outcome:
 
 def _folder(source: bytes, target: bytes, files: list[File]) -> list[Signature | None]:
     try:
-        inner = os.open(source, _FOLDER)
+        inner = os.open(source, INSIDE)
     except OSError:
         return [None] * len(files)
     try:
-        outer = os.open(target, _FOLDER)
+        outer = os.open(target, INSIDE)
         try:
             return [_copy(inner, outer, *file) for file in files]
         finally:
@@ -50,7 +51,7 @@ def _copy(
     source: int, target: int, name: bytes, known: Signature, is_executable: bool
 ) -> Signature | None:
     try:
-        inner = os.open(name, _READ, dir_fd=source)
+        inner = os.open(name, READ, dir_fd=source)
     except OSError:
         return None
     try:
@@ -63,7 +64,7 @@ def _copy(
     finally:
         os.close(inner)
     try:
-        outer = os.open(name, _WRITE, 0o777 if is_executable else 0o666, dir_fd=target)
+        outer = os.open(name, WRITE, 0o777 if is_executable else 0o666, dir_fd=target)
     except FileExistsError:
         return None
     try:

@@ -18,7 +18,16 @@ from mlxk.contract.notes import note
 from mlxk.history import cloning
 from mlxk.history.attributes import Attributes
 from mlxk.history.checkout import shown
-from mlxk.history.cloning import LARGEST, File, Folderful, Outcome, Signature, signature
+from mlxk.history.cloning import (
+    LARGEST,
+    READ,
+    WRITE,
+    File,
+    Folderful,
+    Outcome,
+    Signature,
+    signature,
+)
 from mlxk.history.disk import write_all
 from mlxk.history.folders import NEVER, Folder, Known
 from mlxk.history.packs import RawId
@@ -26,8 +35,6 @@ from mlxk.history.store import Store
 from mlxk.history.trees import EXECUTABLE, FILE, FOLDER, LINK, SUBMODULE, Entry
 from mlxk.system.files import reflink, translated
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOTHING = Folder()
 _WORTH_A_PROCESS = 2000  # files
 _MOST = 4
@@ -134,7 +141,7 @@ class Copying:
             if mode == LINK:
                 os.symlink(self._store.read_blob(raw), target)  # noqa: PTH211
                 return Known(signature(os.lstat(target)), entry)
-            fd = os.open(target, _WRITE, 0o777 if mode == EXECUTABLE else 0o666)
+            fd = os.open(target, WRITE, 0o777 if mode == EXECUTABLE else 0o666)
         except FileExistsError:
             note("case_collision", f"{shown(path)} differs from another file only by case")
             return Known(None, entry)
@@ -156,14 +163,14 @@ class Copying:
         if self._source is None or source is None or source.entry != entry:
             return False
         try:
-            inner = os.open(self._source + path, _READ)
+            inner = os.open(self._source + path, READ)
         except OSError:
             return False
         try:
             info = os.fstat(inner)
             if signature(info) != source.signature:
                 return False
-            if info.st_size < LARGEST or not reflink(inner, fd):
+            if not reflink(inner, fd):
                 _pour(inner, fd, info.st_size)
             if signature(os.fstat(inner)) == source.signature:
                 return True

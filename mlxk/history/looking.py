@@ -6,16 +6,16 @@ import stat
 from pathlib import Path
 
 from mlxk.contract.errors import CorruptState
+from mlxk.history.cloning import INSIDE
 from mlxk.history.folders import Folder
 
 _INODE = 0xFFFFFFFF
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def top(root: Path) -> int:
     """The worktree, open."""
     try:
-        return os.open(root, _FOLDER)
+        return os.open(root, INSIDE)
     except FileNotFoundError as e:
         raise CorruptState(
             f"{root} is gone", path=str(root), hint="resume the session to have it written again"
@@ -57,7 +57,7 @@ def changed(folder: Folder, fd: int) -> list[bytes]:
 def enter(name: bytes, fd: int) -> int | None:
     """The folder `name`, open; None when no folder stands there."""
     try:
-        return os.open(name, _FOLDER, dir_fd=fd)
+        return os.open(name, INSIDE, dir_fd=fd)
     except OSError as e:
         if e.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return None

@@ -17,7 +17,7 @@ from typing import Any
 
 from mlxk.contract.errors import HistoryCorrupt, UnsafePath
 from mlxk.history import diff
-from mlxk.history.cloning import signature
+from mlxk.history.cloning import INSIDE, signature
 from mlxk.history.copying import Copying, delete
 from mlxk.history.disk import scrap
 from mlxk.history.folders import NEVER, Folder, Known
@@ -27,7 +27,6 @@ from mlxk.history.trees import SUBMODULE, Entry
 from mlxk.system.files import translated
 
 _MOST = 2
-_INSIDE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FORMAT = 1
 _Packed = tuple[dict[bytes, Any], dict[bytes, Any]]  # files, folders
 
@@ -112,7 +111,7 @@ def _rewritten(store: Store, slot: Path, tree: RawId) -> Folder | None:
     }
     if any(p.endswith(b".gitattributes") or (e and e[0] == SUBMODULE) for p, e in wanted.items()):
         return None  # files that did not change may have other line endings now
-    fd = os.open(root, _INSIDE)
+    fd = os.open(root, INSIDE)
     try:
         for path in _stale(known, fd, b""):
             wanted.setdefault(path, store.trees.find(tree, path))
@@ -161,7 +160,7 @@ def _stale(known: Folder, fd: int, prefix: bytes) -> Iterator[bytes]:
 
 def _stale_below(below: Folder, fd: int, prefix: bytes, name: bytes) -> Iterator[bytes]:
     try:
-        inner = os.open(name, _INSIDE, dir_fd=fd)
+        inner = os.open(name, INSIDE, dir_fd=fd)
     except OSError:  # gone, or something else stands there
         with suppress(FileNotFoundError):
             _remove(name, fd)

@@ -10,13 +10,11 @@ from pathlib import Path
 from dulwich.index import read_submodule_head
 
 from mlxk.history.attributes import Attributes
-from mlxk.history.cloning import signature
+from mlxk.history.cloning import READ, signature
 from mlxk.history.folders import NEVER, Known, trusted
 from mlxk.history.packs import RawId, object_id
 from mlxk.history.store import Store
 from mlxk.history.trees import EXECUTABLE, FILE, LINK, SUBMODULE, Entry
-
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Reader:
@@ -35,7 +33,7 @@ class Reader:
         if stat.S_ISLNK(info.st_mode):
             target = os.readlink(name, dir_fd=fd)
             return Known(trusted(info), (LINK, self._saved(target, old)))
-        inner = os.open(name, _READ, dir_fd=fd)
+        inner = os.open(name, READ, dir_fd=fd)
         try:
             data = _content(inner, info.st_size)
             after = os.fstat(inner)
@@ -64,7 +62,7 @@ class Reader:
 
     def _attributes_file(self, path: bytes) -> bytes | None:
         try:
-            fd = os.open(self._root + path, _READ)
+            fd = os.open(self._root + path, READ)
         except OSError:
             return None
         try:
