@@ -53,9 +53,9 @@ class Plain:
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self._seeds = [policy.seed for policy in policies]
-        self._heat = _column([log2(e) / policy.temperature for policy in policies])
-        self._top_p = _column([policy.top_p for policy in policies])
-        self._min_p = _column([policy.min_p for policy in policies])
+        self._heat = column([log2(e) / policy.temperature for policy in policies])
+        self._top_p = column([policy.top_p for policy in policies])
+        self._min_p = column([policy.min_p for policy in policies])
         self._has_least = any(policy.min_p > 0 for policy in policies)
 
     def __call__(self, logits: Any, positions: Sequence[int]) -> Any:
@@ -80,7 +80,7 @@ class Foremost(Plain):
     def __init__(self, policies: Sequence[Policy], count: int) -> None:
         super().__init__(policies)
         self._count = count
-        self._top_k = _column([policy.top_k for policy in policies], mx.int32)
+        self._top_k = column([policy.top_k for policy in policies], mx.int32)
 
     def __call__(self, logits: Any, positions: Sequence[int]) -> Any:
         ranked, tokens = _foremost(logits, self._count)
@@ -201,5 +201,6 @@ def _first(mass: Any, wanted: Any) -> Any:
     return mx.minimum(below, (mass < mass[..., -1:]).sum(axis=-1))
 
 
-def _column(values: Sequence[float], kind: Any = mx.float32) -> Any:
+def column(values: Sequence[float], kind: Any = mx.float32) -> Any:
+    """[B, 1]: a number for each row."""
     return mx.array(list(values), dtype=kind)[:, None]

@@ -10,7 +10,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlxk.engine.drawing import ways
+from mlxk.engine.drawing import column, ways
 from mlxk.engine.policy import Policy
 
 
@@ -65,9 +65,9 @@ class _Penalties:
         self._index = mx.array(self._rows)
         self._made = mx.stack([_counts(draw.made, vocabulary) for draw in chosen])
         self._seen = mx.stack([_counts(draw.prompt, vocabulary) for draw in chosen]) + self._made
-        self._repetition = _column([draw.policy.repetition for draw in chosen])
-        self._presence = _column([draw.policy.presence for draw in chosen])
-        self._frequency = _column([draw.policy.frequency for draw in chosen])
+        self._repetition = column([draw.policy.repetition for draw in chosen])
+        self._presence = column([draw.policy.presence for draw in chosen])
+        self._frequency = column([draw.policy.frequency for draw in chosen])
 
     def __call__(self, logits: Any, inputs: Any, unread: Sequence[bool]) -> Any:
         if not self._rows:
@@ -110,7 +110,3 @@ def _bias(policies: Sequence[Policy], vocabulary: int) -> Any:
             tokens, weights = zip(*known, strict=True)
             bias = bias.at[row, mx.array(tokens)].add(mx.array(weights))
     return bias
-
-
-def _column(values: Sequence[Any], kind: Any = mx.float32) -> Any:
-    return mx.array(list(values), dtype=kind)[:, None]
