@@ -16,6 +16,7 @@ from mlxk.chat.types import (
     ThinkingDelta,
     TokenLogprob,
 )
+from mlxk.contract.errors import InvalidValue
 from mlxk.wire import logprobs, openai
 from mlxk.wire.frames import Asked, Format, Frame
 from mlxk.wire.openai_chunks import ChunkDecoder, ChunkEncoder
@@ -24,6 +25,7 @@ from mlxk.wire.reading import bare_id, checked, keep_alive, refuse
 _SCHEMA = "wire/openai_completions"
 _ID = "cmpl-"
 _DEFAULT_MAX_TOKENS = 16
+_MOST = 256
 _FINISH: dict[FinishReason, str] = {
     "stop": "stop",
     "length": "length",
@@ -37,9 +39,13 @@ _REFUSED = {
 
 
 def decode_request(body: Any) -> Asked:
+    _refuse_many(body)
     body = checked(_SCHEMA, body)
     refuse(body, _REFUSED)
     prompts = _prompts(body["prompt"])
+    choices = len(prompts) * (body.get("n") or 1)
+    if choices > _MOST:
+        raise InvalidValue(f"n: {choices} answers are asked for, {_MOST} at most", pointer="/n")
     options = body.get("stream_options") or {}
     request = Request(
         model=body.get("model") or "",
@@ -55,7 +61,7 @@ def decode_request(body: Any) -> Asked:
         stream=bool(body.get("stream")),
         include_usage=bool(options.get("include_usage")),
         keep_alive_s=keep_alive(body),
-        choices=len(prompts) * (body.get("n") or 1),
+        choices=choices,
         prompts=prompts,
     )
 
@@ -152,6 +158,20 @@ class Decoder(ChunkDecoder):
         measured = logprobs.decode_columns(choice.get("logprobs"))
         if choice.get("text") or measured:
             yield TextDelta(choice.get("text") or "", measured)
+
+
+def _refuse_many(body: Any) -> None:
+    """Counted before the schema is asked: what it says of thousands takes it seconds."""
+    prompts = body.get("prompt") if isinstance(body, dict) else None
+    if not isinstance(prompts, list):
+        return
+    if len(prompts) > _MOST and not all(isinstance(item, int | float) for item in prompts):
+        message = f"prompt: {len(prompts)} prompts in one request, {_MOST} at most"
+        raise InvalidValue(message, hint="send them in several requests", pointer="/prompt")
+    for place, ids in enumerate(prompts):
+        if isinstance(ids, list) and not all(isinstance(id, int | float) for id in ids):
+            pointer = f"/prompt/{place}"
+            raise InvalidValue(f"{pointer} holds more than token ids", pointer=pointer)
 
 
 def _prompts(prompt: Any) -> tuple[str | tuple[int, ...], ...]:

@@ -85,6 +85,30 @@ async def test_a_body_with_a_million_faults_is_refused_as_soon_as_one_with_a_few
             assert (await http.post(path, data=BytesIO(body))).status == 400
 
 
+MANY = 50_000
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [["x", [1, 2]] * (MANY // 2), ["x"] * MANY, [[1]] * MANY, [1] * MANY + ["x"], [["x"] * MANY]],
+    ids=["mixed", "texts", "ids", "a text among ids", "texts for ids"],
+)
+async def test_more_prompts_than_a_request_may_have_are_only_counted(serve, prompt):
+    http = await serve(Raw())
+    response = await http.post("/v1/completions", json={"prompt": prompt})
+    assert response.status == 400
+    said = (await response.json())["error"]["message"]
+    assert "256 at most" in said or "more than token ids" in said
+    assert len(said) < 200  # the prompts are not repeated
+
+
+async def test_answers_of_all_prompts_together_are_counted(serve):
+    http = await serve(Raw())
+    response = await http.post("/v1/completions", json={"prompt": ["x"] * 5, "n": 64})
+    assert response.status == 400
+    assert "320 answers" in (await response.json())["error"]["message"]
+
+
 @pytest.mark.parametrize("name", BASES)
 async def test_bodies_that_are_no_requests(serve, name):
     http = await serve(Raw())
