@@ -60,6 +60,29 @@ async def test_an_answer_obeys_its_schema(model, sampling):
     validate(orjson.loads(answer.text), SCHEMA)
 
 
+@pytest.mark.parametrize("schema", [SCHEMA, SCHEMA | {"x-guidance": {}}], ids=["bare", "own rules"])
+async def test_a_model_that_loves_blanks_comes_to_an_end(model, schema):
+    """JSON allows white space without end between any two marks."""
+    blanks = Sampling(logit_bias=tuple((id, 100.0) for id in await model.encode(" ")))
+    wanted = ResponseFormat("json_schema", schema=schema)
+    validate(
+        orjson.loads((await said(model, ask(response_format=wanted, sampling=blanks))).text), SCHEMA
+    )
+    forced = ask(
+        tools=(Tool("Feel", "", schema),), tool_choice=ToolChoice("required"), sampling=blanks
+    )
+    (use, *_) = (await said(model, forced)).tool_uses
+    validate(orjson.loads(use.arguments), SCHEMA)
+
+
+async def test_a_string_may_hold_as_many_blanks_as_it_likes(model):
+    text = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    blanks = tuple((id, 100.0) for id in await model.encode(" "))
+    wanted = ResponseFormat("json_schema", schema=text | {"additionalProperties": False})
+    answer = await said(model, ask(response_format=wanted, sampling=Sampling(logit_bias=blanks)))
+    assert answer.text.endswith(" " * 100)
+
+
 async def test_an_answer_matches_its_pattern(model):
     answer = await said(model, ask(response_format=ResponseFormat("regex", pattern="[0-9]{3}-x")))
     assert answer.text[:3].isdigit()
