@@ -62,12 +62,19 @@ def set_value(
     """Change one setting.
 
     mlxk config set memory-budget-pct 60
-    """
-    from mlxk.deploy import settings
-    from mlxk.system import paths
 
-    changed = settings.changed(_load(), key, value)
-    settings.save(paths.home(), changed)
+    mlxk config set stack evening && mlxk up
+    """
+    from mlxk.cli.deploy import open_store
+    from mlxk.deploy import settings
+    from mlxk.system.files import locked_within
+
+    store = open_store()
+    with locked_within(store.lock, 1.0):
+        changed = settings.changed(settings.read(store.home), key, value)
+        if settings.key_of(key).name == settings.STACK:
+            store.stack(value)
+        settings.save(store.home, changed)
     return changed.row(key)
 
 
@@ -79,16 +86,19 @@ def reset(
 
     mlxk config reset gateway-port
     """
+    from mlxk.cli.deploy import open_store
     from mlxk.contract.errors import CorruptState
     from mlxk.deploy import settings
-    from mlxk.system import paths
+    from mlxk.system.files import locked_within
 
-    try:
-        before = _load()
-    except CorruptState:
-        before = settings.Settings({})
-    after = settings.without(before, key)
-    settings.save(paths.home(), after)
+    store = open_store()
+    with locked_within(store.lock, 1.0):
+        try:
+            before = settings.read(store.home)
+        except CorruptState:
+            before = settings.Settings({})
+        after = settings.without(before, key)
+        settings.save(store.home, after)
     return Reset(
         tuple(
             row.key for row in before.rows() if not row.is_default and after.row(row.key).is_default

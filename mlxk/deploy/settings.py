@@ -1,5 +1,6 @@
-"""The user's settings in `config.json`: eight keys with types and defaults. Knows no deployment."""
+"""The user's settings in `config.json`: keys with types and defaults. Knows no deployment."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +8,14 @@ from typing import Any, Literal
 
 from mlxk.contract import encoding
 from mlxk.contract.errors import CorruptState, InvalidDocument, InvalidValue
+from mlxk.contract.notes import note
+from mlxk.deploy.document import NAME
 from mlxk.system import files
 
 Value = str | int | bool | None
-Kind = Literal["text", "secret", "count", "flag", "choice"]
+Kind = Literal["text", "name", "secret", "count", "flag", "choice"]
+
+STACK = "stack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,9 @@ KEYS: tuple[Key, ...] = (
     Key("auto-health-check", "flag", True, "up waits until what it starts is ready"),
     Key("log-max-size-mb", "count", 50, "size at which a log is archived", 1, 10_000),
     Key("log-max-files", "count", 5, "archives kept of each log", 0, 1000),
+    Key(STACK, "name", None, "the active stack: what up, down and status mean without a name"),
 )
 ALIASES = {"litellm-port": "gateway-port"}
-STACK = "stack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the file says over the defaults; `stack` names the active stack."""
+    """What the file says over the defaults."""
 
     values: Mapping[str, Any]
 
@@ -77,6 +82,22 @@ class Settings:
 
 
 def load(home: Path) -> Settings:
+    """CorruptState names the key whose value, edited by hand, is none for it."""
+    path, found = _path(home), read(home).values
+    values = {name: value for name, value in found.items() if value is not None}
+    for name in sorted(values.keys() - {key.name for key in KEYS}):
+        note("unknown_setting", f"{name!r} in {path} is no setting (mlxk config list)")
+    for key in (key for key in KEYS if key.name in values):
+        try:
+            written(key, values[key.name])
+        except InvalidValue as e:
+            hint = f"edit it, or mlxk config reset {key.name}"
+            raise CorruptState(f"{path}: {e}", hint=hint, key=key.name, path=str(path)) from e
+    return Settings(values)
+
+
+def read(home: Path) -> Settings:
+    """As it is written: values that their keys do not take included."""
     path = _path(home)
     try:
         value = encoding.loads(path.read_bytes(), str(path))
@@ -86,7 +107,7 @@ def load(home: Path) -> Settings:
         raise CorruptState(str(e), hint="mlxk config reset", path=str(path)) from e
     if not isinstance(value, dict):
         raise CorruptState(f"{path} is not a JSON object", hint="mlxk config reset")
-    return Settings(value)
+    return Settings({ALIASES.get(name) or name: given for name, given in value.items()})
 
 
 def save(home: Path, settings: Settings) -> None:
@@ -106,8 +127,8 @@ def with_stack(settings: Settings, name: str | None) -> Settings:
 
 
 def without(settings: Settings, name: str | None) -> Settings:
-    """Back to the default: one key, or all; the active stack stays."""
-    gone = {key_of(name).name} if name else {key.name for key in KEYS}
+    """Back to the default: one key, or all; only by its name does the active stack go."""
+    gone = {key_of(name).name} if name else {key.name for key in KEYS} - {STACK}
     return Settings({k: v for k, v in settings.values.items() if k not in gone})
 
 
@@ -118,6 +139,15 @@ def key_of(name: str) -> Key:
             return key
     known = ", ".join(key.name for key in KEYS)
     raise InvalidValue(f"no setting is called {name!r}", hint=f"one of {known}", key=name)
+
+
+def written(key: Key, value: object) -> Value:
+    """A value as the file has it: of the right type, and what `parsed` would take."""
+    kind = {"count": int, "flag": bool}.get(key.kind, str)
+    if type(value) is not kind:
+        wanted = {int: "a number", bool: "true or false", str: "a text"}[kind]
+        raise InvalidValue(f"{key.name} is {wanted}", key=key.name)
+    return parsed(key, str(value))
 
 
 def parsed(key: Key, text: str) -> Value:
@@ -131,8 +161,20 @@ def parsed(key: Key, text: str) -> Value:
         case "secret" if not text.replace("_", "").isalnum() or text[:1].isdigit():
             hint = f"mlxk config set {key.name} OPENROUTER_API_KEY"
             raise InvalidValue(f"{key.name} names an environment variable", hint=hint)
+        case "name" if not NAME.fullmatch(text):
+            raise InvalidValue(f"{key.name} is the name of a stack", value=text)
+        case "text" if not _is_path(text):
+            raise InvalidValue(f"{key.name} is a folder", value=text)
         case _:
             return text
+
+
+def _is_path(text: str) -> bool:
+    """The operating system could have a file of that name."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _count(key: Key, text: str) -> int:

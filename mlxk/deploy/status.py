@@ -275,4 +275,6 @@ def require(store: Store, name: str) -> None:
     if name == GATEWAY and gateway.is_there(store, _stack(store), running=True):
         return
     if not store.path(name).exists() and record.read(store.home, name) is None:
-        raise NotFound(f"no deployment is called {name!r}", hint="mlxk deploy list", name=name)
+        is_stack = name in store.stacks()
+        hint = f"mlxk config set stack {name}, then mlxk up" if is_stack else "mlxk deploy list"
+        raise NotFound(f"no deployment is called {name!r}", hint=hint, name=name)

@@ -58,8 +58,9 @@ class Store:
         return path
 
     def stack(self, name: str) -> Stack:
-        what = f"stack {name}"
-        return stack.parse(_read(self.stack_path(name), what, "mlxk init"), what)
+        what, known = f"stack {name}", "|".join(self.stacks())
+        hint = f"mlxk config set stack {known}" if known else "mlxk init"
+        return stack.parse(_read(self.stack_path(name), what, hint), what)
 
     def save_stack(self, value: dict[str, Any]) -> Path:
         path = self.stack_path(stack.parse(value, "stack").name)
