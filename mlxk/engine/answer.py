@@ -27,12 +27,14 @@ Where = Literal["before", "thinking", "text", "call"]
 class Markup:
     """How this model marks its thoughts, and its tool calls where tools were offered.
 
-    `noise` are marks before visible text that mean nothing to a reader.
+    `noise` are marks before visible text that mean nothing to a reader. `only_calls`: a grammar
+    lets nothing be said but calls, so that what looks like text is a piece of one.
     """
 
     think: tuple[str, str] | None
     dialect: Dialect | None
     noise: tuple[str, ...] = ()
+    only_calls: bool = False
 
 
 class AnswerParser:
@@ -118,7 +120,7 @@ class AnswerParser:
         text, is_call = self._until(mark, is_last)
         if is_call:
             self._where = "call"
-        visible = self._stops.feed(text)
+        visible = "" if self._markup.only_calls else self._stops.feed(text)
         return [TextDelta(visible)] if visible else []
 
     def _call(self, is_last: bool) -> list[Event]:
@@ -130,7 +132,7 @@ class AnswerParser:
         self._enter("before", rest)
         if calls := dialect.read(body) or _unread(dialect.peek(body + end), body):
             return [event for call in calls for event in self._events(call)]
-        return [TextDelta(dialect.start + body + end)]
+        return [] if self._markup.only_calls else [TextDelta(dialect.start + body + end)]
 
     def _announce(self, name: str | None) -> list[Event]:
         """A call's name is news before its arguments are complete."""

@@ -27,7 +27,10 @@ def markup(text: TextModel, request: Request) -> Markup:
     source = text.template.source if text.template else None
     think = _thoughts(text, source)
     noise = NOISE if think and think[0] == _ANALYSIS else ()
-    return Markup(think, choose(source) if offered(request) else None, noise)
+    dialect = choose(source) if offered(request) else None
+    is_forced = request.tool_choice.mode in ("required", "named")
+    only_calls = is_forced and dialect is not None and dialect.frame is not None
+    return Markup(think, dialect, noise, only_calls)
 
 
 def is_thinking(marks: Markup, prompt: str) -> bool:

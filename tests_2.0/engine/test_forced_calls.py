@@ -1,5 +1,7 @@
 """A forced call is a whole call, also where the marks are added tokens that are not special."""
 
+from functools import partial
+
 import orjson
 import pytest
 from jsonschema import validate
@@ -37,6 +39,16 @@ async def test_the_embedded_model_is_held_to_a_call(home, choice):
     assert reply.reason == "tool_use"
     assert reply.message.tool_uses[0].name == "Write"
     assert reply.message.tool_uses[0].arguments == '{"path":"hello.txt","content":"Hello world"}'
+
+
+async def test_a_forced_call_that_is_cut_leaves_no_marks_in_the_text(home):
+    ask = Message("user", (Text("Create a file hello.txt containing Hello world"),))
+    cut = partial(Request, "builtin:tiny", (ask,), (READ, WRITE), ToolChoice("required"))
+    async with engine("builtin:tiny") as model:
+        before, after = [(await gather(model.stream(cut(max_tokens=n)))).reply for n in (5, 15)]
+    assert (before.reason, before.message.parts) == ("length", ())
+    assert after.message.text == ""
+    assert [use.name for use in after.message.tool_uses] == ["Write"]
 
 
 FRAMED = {dialect.name: dialect for dialect in DIALECTS if dialect.frame}
@@ -94,6 +106,16 @@ def test_a_grammar_allows_what_its_reader_reads_and_nothing_less(name):
     assert not is_allowed(dialect.frame, written(dialect.frame, {"path": "a", "mode": "w"}))
     assert not is_allowed(dialect.frame, written(dialect.frame, {**WANTED, "mode": "x"}))
     assert not is_allowed(dialect.frame, text[:-1])
+
+
+@pytest.mark.parametrize("name", sorted(FRAMED))
+def test_wherever_a_forced_call_is_cut_there_is_no_text(name):
+    dialect = FRAMED[name]
+    text = written(dialect.frame, WANTED)
+    for size in range(len(text)):
+        parser = AnswerParser(Markup(None, dialect, only_calls=True), new_id=lambda kind: kind)
+        folded = fold([*parser.feed(text[:size]), *parser.flush()])
+        assert folded.message.text == ""
 
 
 @pytest.mark.parametrize("name", sorted(FRAMED))
