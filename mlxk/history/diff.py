@@ -1,7 +1,6 @@
 """What changed between two code commits. Knows trees and bytes, not sessions."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Literal
@@ -10,6 +9,7 @@ from dulwich.graph import can_fast_forward
 from dulwich.objects import ObjectID
 from dulwich.patch import write_tree_diff
 
+from mlxk.history import matching
 from mlxk.history.checkout import shown
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
@@ -17,7 +17,6 @@ from mlxk.history.trees import FOLDER, SUBMODULE, Entry
 
 Status = Literal["added", "modified", "deleted", "type_changed"]
 Pair = tuple[bytes, Entry | None, Entry | None]  # path, before, after
-_FEW = 500  # edits; beyond that, counting every line once is near enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,32 +102,8 @@ def lines(data: bytes) -> list[bytes]:
 
 def line_counts(a: bytes, b: bytes) -> tuple[int, int]:
     """(additions, deletions) of a shortest edit from `a` to `b`."""
-    old, new = lines(a), lines(b)
-    start, limit = 0, min(len(old), len(new))
-    while start < limit and old[start] == new[start]:
-        start += 1
-    end = 0
-    while end < limit - start and old[-1 - end] == new[-1 - end]:
-        end += 1
-    old, new = old[start : len(old) - end], new[start : len(new) - end]
-    edits = _edit_distance(old, new) if old and new else len(old) + len(new)
-    added = (edits + len(new) - len(old)) // 2
-    return added, edits - added
-
-
-def _edit_distance(a: Sequence[bytes], b: Sequence[bytes]) -> int:
-    """Myers, "An O(ND) Difference Algorithm" (1986): the length only."""
-    furthest = {1: 0}
-    for edits in range(min(len(a) + len(b), _FEW) + 1):
-        for k in range(-edits, edits + 1, 2):
-            down = k == -edits or (k != edits and furthest[k - 1] < furthest[k + 1])
-            i = furthest[k + 1] if down else furthest[k - 1] + 1
-            while i < len(a) and i - k < len(b) and a[i] == b[i - k]:
-                i += 1
-            furthest[k] = i
-            if i >= len(a) and i - k >= len(b):
-                return edits
-    return (Counter(a) - Counter(b)).total() + (Counter(b) - Counter(a)).total()
+    found = matching.changes(lines(a), lines(b))
+    return sum(n - m for *_, m, n in found), sum(j - i for i, j, *_ in found)
 
 
 def _status(before: Entry | None, after: Entry | None) -> Status:

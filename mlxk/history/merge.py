@@ -1,15 +1,15 @@
 """Three-way merge of trees and of text. Adds objects, moves nothing; knows no branches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
-from mlxk.history import diff
+from mlxk.history import diff, matching
+from mlxk.history.matching import Change
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
 from mlxk.history.trees import EXECUTABLE, FILE, FOLDER, Entry
 
-Hunk = tuple[int, int, tuple[bytes, ...]]  # lines of the base, and what replaces them
+Hunk = tuple[Change, int]  # and which side made it
 _FILES = (FILE, EXECUTABLE)
 
 
@@ -41,18 +41,17 @@ def trees(store: Store, base: RawId | None, ours: RawId | None, theirs: RawId) -
 
 
 def text(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
-    """Both sides' edits; None where they touch the same lines."""
-    lines = diff.lines(base)
-    mine, yours = _hunks(lines, diff.lines(ours)), _hunks(lines, diff.lines(theirs))
-    for start, end, new in yours:
-        for first, last, other in mine:
-            if start <= last and first <= end and (start, end, new) != (first, last, other):
-                return None
+    """Both sides' edits; None where they touch the same lines and do not say the same."""
+    lines, sides = diff.lines(base), (diff.lines(ours), diff.lines(theirs))
+    hunks = sorted((hunk, n) for n in (0, 1) for hunk in matching.changes(lines, sides[n]))
     result: list[bytes] = []
     at = 0
-    for start, end, new in sorted({*mine, *yours}):
-        result += lines[at:start]
-        result += new
+    for group in _touching(hunks):
+        start, end = group[0][0][0], max(hunk[1] for hunk, _ in group)
+        said = {tuple(_said(sides[n], group, n, start, end)) for _, n in group}
+        if len(said) > 1:
+            return None
+        result += lines[at:start] + list(*said)
         at = end
     return b"".join(result + lines[at:])
 
@@ -90,6 +89,21 @@ def _in_the_way(store: Store, base: RawId | None, ours: RawId | None, path: byte
     return False
 
 
-def _hunks(base: Sequence[bytes], other: Sequence[bytes]) -> list[Hunk]:
-    codes = SequenceMatcher(None, base, other, autojunk=False).get_opcodes()
-    return [(i, j, tuple(other[k:n])) for kind, i, j, k, n in codes if kind != "equal"]
+def _touching(hunks: Iterable[Hunk]) -> Iterator[list[Hunk]]:
+    group: list[Hunk] = []
+    end = 0
+    for hunk in hunks:
+        if group and hunk[0][0] > end:
+            yield group
+            group = []
+        group.append(hunk)
+        end = max(end, hunk[0][1])
+    if group:
+        yield group
+
+
+def _said(side: list[bytes], group: list[Hunk], whose: int, start: int, end: int) -> list[bytes]:
+    """What `side` has for the lines of the base that all of the group are about."""
+    own = [hunk for hunk, n in group if n == whose]
+    (i, _, j, _), (_, end_i, _, end_j) = own[0], own[-1]
+    return side[j - (i - start) : end_j + (end - end_i)]

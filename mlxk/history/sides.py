@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Literal
 
-from mlxk.history import diff
+from mlxk.history import diff, matching
 from mlxk.history.diff import FileChange
+from mlxk.history.matching import Change
 from mlxk.history.store import Store
 
 Kind = Literal["same", "changed", "removed", "added"]
@@ -67,24 +67,38 @@ def _file(store: Store, pair: diff.Pair, rows: int) -> FileSides:
 
 
 def _hunks(a: list[str], b: list[str]) -> Iterator[tuple[Row, ...]]:
-    for group in SequenceMatcher(None, a, b).get_grouped_opcodes(_CONTEXT):
-        yield tuple(row for _, i, j, m, n in group for row in _rows(a, b, (i, j), (m, n)))
+    group: list[Change] = []
+    for change in matching.changes(a, b):
+        if group and change[0] > group[-1][1] + 2 * _CONTEXT:
+            yield tuple(_rows(a, b, group))
+            group = []
+        group.append(change)
+    if group:
+        yield tuple(_rows(a, b, group))
 
 
-def _rows(
-    a: list[str], b: list[str], left: tuple[int, int], right: tuple[int, int]
-) -> Iterator[Row]:
-    olds = [(n + 1, a[n]) for n in range(*left)]
-    news = [(n + 1, b[n]) for n in range(*right)]
-    same = [text for _, text in olds] == [text for _, text in news]
-    for old, new in zip_longest(olds, news):
-        yield _row(old, new, same=same)
+def _rows(a: list[str], b: list[str], group: list[Change]) -> Iterator[Row]:
+    """The changes and the lines around and between them."""
+    at = max(0, group[0][0] - _CONTEXT)
+    for i, end_i, j, end_j in group:
+        yield from (_same(a, n, n + j - i) for n in range(at, i))
+        olds = [(n + 1, a[n]) for n in range(i, end_i)]
+        news = [(n + 1, b[n]) for n in range(j, end_j)]
+        yield from (_row(old, new) for old, new in zip_longest(olds, news))
+        at = end_i
+    shift = group[-1][3] - at
+    yield from (_same(a, n, n + shift) for n in range(at, min(len(a), at + _CONTEXT)))
 
 
-def _row(old: Line | None, new: Line | None, *, same: bool) -> Row:
+def _same(a: list[str], old: int, new: int) -> Row:
+    text = _shown(a[old])
+    return Row("same", old + 1, text, new + 1, text)
+
+
+def _row(old: Line | None, new: Line | None) -> Row:
     kind: Kind = "removed" if new is None else "added" if old is None else "changed"
     left, right = old or (None, ""), new or (None, "")
-    return Row("same" if same else kind, left[0], _shown(left[1]), right[0], _shown(right[1]))
+    return Row(kind, left[0], _shown(left[1]), right[0], _shown(right[1]))
 
 
 def _lines(data: bytes) -> list[str]:
