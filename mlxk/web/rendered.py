@@ -1,7 +1,7 @@
 """A session as one HTML file for people: no script, nothing from elsewhere. Only reads."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
 from itertools import groupby, pairwise
@@ -24,6 +24,8 @@ from mlxk.web.conversation import (
     conversation,
 )
 from mlxk.web.markup import Html, el, joined, void
+
+Call = tuple[int, str]  # step and id
 
 _STYLES = ("base.css", "rendered.css")
 _SIDES = {"added": 3, "deleted": 1}  # where the one side of such a file is in its rows
@@ -55,7 +57,7 @@ def _page(store: Store, place: Place, told: Conversation) -> Iterator[Html]:
     facts = (told.model, f"{last.number} steps", last.when.partition("T")[0], place.code[:12])
     yield el("h1", told.branch)
     yield el("p.facts", " · ".join(facts))
-    results = {(line.step, said.id): said for line in told.messages for said in line.results}
+    results = _results(told.messages)
     stages = {
         stage.number: (before.commit, stage)
         for before, stage in pairwise(told.steps)
@@ -71,21 +73,27 @@ def _page(store: Store, place: Place, told: Conversation) -> Iterator[Html]:
     yield from _changes(whole)
 
 
-def _message(line: Line, results: dict[tuple[int, str], Said]) -> Html:
+def _results(lines: Sequence[Line]) -> dict[Call, Said]:
+    """Ids may come again in later turns: a result is that of the last call before it."""
+    waiting: dict[str, Said] = {}
+    found: dict[Call, Said] = {}
+    for line in reversed(lines):
+        waiting |= {said.id: said for said in line.results}
+        for use in line.calls:
+            if use.id in waiting:
+                found[line.step, use.id] = waiting.pop(use.id)
+    return found
+
+
+def _message(line: Line, results: dict[Call, Said]) -> Html:
     if line.role == "user":
         return el("div.msg.user", line.text, dir="auto")
     thinking = el(
         "details.thinking", el("summary", "Thinking"), el("div", line.thinking, dir="auto")
     )
-    calls = [_call(use, _result(line, use, results)) for use in line.calls]
+    calls = [_call(use, results.get((line.step, use.id))) for use in line.calls]
     words = el("div.words", line.text, dir="auto") if line.text else None
     return el("article.msg", thinking if line.thinking else None, words, *calls)
-
-
-def _result(line: Line, use: ToolUse, results: dict[tuple[int, str], Said]) -> Said | None:
-    """Of this call: ids may come again in later turns."""
-    later = sorted(step for step, id in results if id == use.id and step > line.step)
-    return results[later[0], use.id] if later else None
 
 
 def _call(use: ToolUse, said: Said | None) -> Html:

@@ -58,6 +58,16 @@ def test_all_that_was_said_called_and_changed_is_there(page):
     assert ("td", {"class": "del"}) in outline.tags
 
 
+async def test_a_call_id_that_comes_again_has_its_own_result(home, tmp_path):
+    repo = checkout.make(tmp_path / "repo")
+    reads = [[call("Read", f'{{"path": "{name}"}}', "call_0")] for name in ("one", "two")]
+    report = await Agent(model=Scripted(*reads, "done"), folder=repo).run("read")
+    with Store.open(repo, home / ".mlxk") as store:
+        words = Outline(rendered(store, find(store, report.session)).decode()).words
+    said = [word for word in words if "no such file" in word]
+    assert ["one" in said[0], "two" in said[1], len(said)] == [True, True, 2]
+
+
 def test_it_holds_no_script_and_nothing_from_elsewhere(page):
     tags = {tag for tag, _ in Outline(page).tags}
     assert not tags & {"script", "img", "iframe", "link", "object", "form", "a"}
