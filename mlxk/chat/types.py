@@ -191,11 +191,16 @@ class ToolUseDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """`stop` is the stop string that was met, if any."""
+    """`stop` is the stop string that was met, if any.
+
+    `made_s` is from the first token made to the last, where that is known: what is said may be
+    held back and be sent all at once.
+    """
 
     reason: FinishReason
     usage: Usage
     stop: str | None = None
+    made_s: float | None = field(default=None, compare=False)
 
 
 Event = Start | TextDelta | ThinkingDelta | ToolUseStart | ToolUseDelta | Finish

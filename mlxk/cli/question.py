@@ -149,7 +149,8 @@ class Answering:
     def _timings(self, usage: Usage) -> Timings:
         if not self._first:
             return Timings(self._load_s)
-        ttft, rest = self._first - self._asked, self._last - self._first
+        ttft, end = self._first - self._asked, self._fold.finish
+        rest = (end and end.made_s) or self._last - self._first
         fresh = usage.prompt_tokens - usage.cached_tokens
         return Timings(
             load_s=self._load_s,

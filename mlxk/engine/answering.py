@@ -36,7 +36,7 @@ async def answer(question: Question, ticket: Ticket, new_id: NewId) -> AsyncGene
                 break
     for event in reader.flush():
         yield event
-    yield reader.finish(ticket.cached)
+    yield reader.finish(ticket.cached, ticket.made_s)
 
 
 class _Reader:
@@ -76,9 +76,9 @@ class _Reader:
         events = [*self._parser.feed(self._pieces.flush()), *self._parser.flush()]
         return [self._measures.attach(event) for event in events]
 
-    def finish(self, cached: int) -> Finish:
+    def finish(self, cached: int, made_s: float) -> Finish:
         usage = Usage(self._prompt_tokens, self._made, cached)
-        return Finish(self._reason(), usage, self._parser.stop)
+        return Finish(self._reason(), usage, self._parser.stop, made_s)
 
     def _reason(self) -> FinishReason:
         if self._ended == "length" and self._parser.stop is None:

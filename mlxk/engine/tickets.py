@@ -1,6 +1,7 @@
 """One request's place in the engine, from submission to its last token. Knows no process."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,6 +28,7 @@ class Ticket:
         self.is_over = False
         self._release = release
         self._since = 0
+        self._first_s = self._last_s = 0.0
         self._unread: list[Step] = []
         self._error: MlxkError | None = None
         self._read: int | None = None
@@ -36,13 +38,22 @@ class Ticket:
     def uid(self) -> int:
         return self.job.uid
 
+    @property
+    def made_s(self) -> float:
+        """From the first token of the answer to its last."""
+        return self._last_s - self._first_s
+
     def continued(self) -> Job:
         self._since = 0
         return replace(self.job, made=tuple(self.made))
 
     def take(self, step: Step) -> None:
+        now = time.monotonic()
         if not self.made:
             self.cached = step.cached
+            self._first_s = self._last_s = now
+        if step.ended != "stop":
+            self._last_s = now
         self.made.append(step.token)
         self._since += 1
         self._unread.append(step)

@@ -10,7 +10,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from mlxk.chat.types import Event, Finish, Start, Usage
 from mlxk.contract import encoding
@@ -20,11 +20,11 @@ _SLOW = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 _GAUGES = {
     "active_sequences": "Sequences decoding or prefilling.",
     "queued": "Requests that wait.",
-    "restarts": "Engine processes started again after a death.",
     "prefix_cache_files": "Prefixes on disk.",
     "kv_bytes": "Memory held by sequences.",
     "peak_memory_bytes": "The most that MLX has held, weights included.",
 }
+_COUNTS = {"restarts": "Engine processes started again after a death."}
 
 
 class Meter:
@@ -34,6 +34,8 @@ class Meter:
         self.model = model
         self.usage = Usage()
         self.first_s: float | None = None
+        self._made_s = 0.0
+        self._answers = 0
         self._metrics = metrics
         self._first, self._gap = metrics.first.labels(model), metrics.gap.labels(model)
         self._time = time
@@ -43,6 +45,8 @@ class Meter:
         if isinstance(event, Start):
             return
         if isinstance(event, Finish):
+            self._made_s = max(self._made_s, event.made_s or 0.0)
+            self._answers += 1
             self._end(event.usage, choice)
         elif choice == 0:
             now = self._time()
@@ -55,10 +59,10 @@ class Meter:
 
     @property
     def tokens_per_second(self) -> float | None:
-        if self.first_s is None or self.usage.completion_tokens < 2:
-            return None
-        spent = self._last - self._began - self.first_s
-        return round((self.usage.completion_tokens - 1) / spent, 1) if spent > 0 else None
+        """Of those after the first, by when they were made; a remote model's by when they came."""
+        later = self.usage.completion_tokens - self._answers
+        spent = self._made_s or self._last - self._began - (self.first_s or 0.0)
+        return round(later / spent, 1) if later > 0 and spent > 0 else None
 
     def _end(self, usage: Usage, choice: int) -> None:
         """The prompt counts once, however many choices were made of it."""
@@ -97,15 +101,18 @@ class Metrics:
     def text(self) -> bytes:
         return generate_latest(self._registry)
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Asked by the registry at each scrape."""
         stats = self._stats()
-        for name, text in _GAUGES.items():
-            family = GaugeMetricFamily(f"mlxk_{name}", text, labels=["model"])
-            for model, each in stats.items():
-                if (value := getattr(each, name, None)) is not None:
-                    family.add_metric([model], value)
-            yield family
+        kinds = ((GaugeMetricFamily, _GAUGES), (CounterMetricFamily, _COUNTS))
+        for family, texts in kinds:
+            for name, text in texts.items():
+                metric = family(f"mlxk_{name}", text, labels=["model"])
+                for model, each in stats.items():
+                    if (value := getattr(each, name, None)) is not None:
+                        metric.add_metric([model], value)
+                if metric.samples:
+                    yield metric
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"mlxk_{name}", text, labels, registry=self._registry)

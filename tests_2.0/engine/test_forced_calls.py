@@ -45,10 +45,13 @@ async def test_a_forced_call_that_is_cut_leaves_no_marks_in_the_text(home):
     ask = Message("user", (Text("Create a file hello.txt containing Hello world"),))
     cut = partial(Request, "builtin:tiny", (ask,), (READ, WRITE), ToolChoice("required"))
     async with engine("builtin:tiny") as model:
-        before, after = [(await gather(model.stream(cut(max_tokens=n)))).reply for n in (5, 15)]
+        told = [await gather(model.stream(cut(max_tokens=n))) for n in (5, 15)]
+    before, after = [one.reply for one in told]
     assert (before.reason, before.message.parts) == ("length", ())
     assert after.message.text == ""
     assert [use.name for use in after.message.tool_uses] == ["Write"]
+    # Not when it was told: of the first, nothing was.
+    assert 0 < told[0].finish.made_s < told[1].finish.made_s < 5
 
 
 FRAMED = {dialect.name: dialect for dialect in DIALECTS if dialect.frame}

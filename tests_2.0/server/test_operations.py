@@ -7,8 +7,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from scripted import HELLO, Scripted
 
+from mlxk.chat.types import Finish, Usage
 from mlxk.contract.errors import OverCapacity
 from mlxk.contract.validate import compiled
+from mlxk.server.residency import House, Resident
 
 HI = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 CHAT = "/v1/chat/completions"
@@ -55,6 +57,15 @@ async def test_the_figures_are_as_prometheus_wants_them(serve):
     assert times == {CHAT: 2, "/health": 2}
 
 
+async def test_restarts_are_counted_and_the_rest_is_measured(serve):
+    http = await serve(Resident("m", Scripted, 0, House(1)))
+    text = await (await http.get("/metrics")).text()
+    found = {family.name: family for family in text_string_to_metric_families(text)}
+    assert found["mlxk_restarts"].type == "counter"
+    assert found["mlxk_queued"].type == "gauge"
+    assert (await figures(http))['mlxk_restarts_total{model="m"}'] == 0
+
+
 async def test_refusals_are_counted_by_status_and_paths_by_route(serve):
     http = await serve(Scripted((OverCapacity("full"),)))
     await http.post(CHAT, json=HI)
@@ -76,6 +87,23 @@ async def test_each_request_is_one_line_without_its_text(serve):
     assert b"secret" not in line
     assert (told["id"], told["model"], told["status"]) == ("r-7", "m", 200)
     assert (told["prompt_tokens"], told["cached_tokens"], told["completion_tokens"]) == (5, 3, 2)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_speed_is_that_of_the_tokens_also_where_they_were_sent_all_at_once(serve, stream):
+    lines = []
+    held = (*HELLO[:2], Finish("stop", Usage(5, 11), made_s=2.0))
+    http = await serve(Scripted(held), log=lines.append)
+    await (await http.post(CHAT, json=HI | {"stream": stream})).read()
+    assert orjson.loads(lines[0])["tps"] == 5.0
+
+
+async def test_the_speed_of_several_answers_is_of_them_together(serve):
+    lines = []
+    turn = (*HELLO[:2], Finish("stop", Usage(5, 11), made_s=2.0))
+    http = await serve(Scripted(turn), log=lines.append)
+    await (await http.post(CHAT, json=HI | {"n": 3})).read()
+    assert orjson.loads(lines[0])["tps"] == 15.0
 
 
 async def test_a_client_that_left_is_logged_as_such(serve):
