@@ -42,23 +42,22 @@ class Exchange:
         self._state = state
         self._rooms: dict[str, Resident] = {}
         self._places: dict[str, Place] = {}
-        self._former: list[Resident] = []
+        self._former: dict[str, Resident] = {}
 
     async def arrange(self, plan: Plan) -> None:
         """Those who were here stay, with all that goes on in them; those who run are found."""
         self._house.budget_bytes = plan.budget_bytes
-        before, self._rooms = self._rooms, {}
+        before, self._rooms = {**self._former, **self._rooms}, {}
         for lodger in plan.lodgers:
             name = lodger.place.name
             room = before.pop(name, None) or self._room(lodger)
             room.needed_bytes, room.pinned = lodger.needed_bytes, lodger.pinned
             room.most, room.keep_alive_s = plan.most, lodger.keep_alive_s
             self._rooms[name] = room
-        # Who stays keeps the place that his room knows.
-        former = self._places
-        places = (lodger.place for lodger in plan.lodgers)
-        self._places = {place.name: former.get(place.name, place) for place in places}
-        self._former += before.values()
+        self._former = before
+        # Who stays keeps the place that his room knows, also who is on his way out.
+        new = {lodger.place.name: lodger.place for lodger in plan.lodgers}
+        self._places = {name: self._places.get(name) or new[name] for name in (*new, *before)}
         self._state.models = {**self._routes(plan), **self._rooms, **dict(plan.cloud)}
         self._state.options = replace(self._state.options, aliases=plan.aliases)
         await self.look()
@@ -66,13 +65,15 @@ class Exchange:
     async def look(self) -> None:
         """How all are; who came to life by himself is taken in, who is gone holds no memory,
         who is not in the plan any more leaves."""
-        for room in list(self._former):
-            if not room.holds_memory:
-                self._former.remove(room)
-                self._house.drop(room)
-            elif room.may_leave:
+        for name, room in list(self._former.items()):
+            if self._former.get(name) is not room:  # he came back meanwhile
+                continue
+            if room.may_leave:
                 with suppress(MlxkError):
                     await room.unload("user")
+            elif not (room.holds_memory or room.is_moving):
+                del self._former[name], self._places[name]
+                self._house.drop(room)
         await asyncio.gather(*(self._look_at(name, room) for name, room in self._rooms.items()))
         self._house.tell()
 
@@ -80,7 +81,7 @@ class Exchange:
         """What runs goes on, also what is only starting: whoever comes after us finds it."""
         for place in self._places.values():
             place.leave()
-        for room in (*self._rooms.values(), *self._former):
+        for room in (*self._rooms.values(), *self._former.values()):
             if isinstance(room.held, Deployed):
                 await room.held.leave()
 

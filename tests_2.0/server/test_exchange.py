@@ -24,6 +24,16 @@ SLOW = (*HELLO[:2], 0.3, *HELLO[2:])
 USER = [{"role": "user", "content": "hi"}]
 
 
+class Known:
+    """The same process as another plan finds it: its place is a new one."""
+
+    def __init__(self, office):
+        self._office = office
+
+    def __getattr__(self, name):
+        return getattr(self._office, name)
+
+
 @pytest.fixture
 async def front():
     async with AsyncExitStack() as opened:
@@ -361,3 +371,32 @@ async def test_another_plan_disturbs_nobody_and_sends_the_former_away(front):
     await front.exchange.look()
     assert "stop old: user" in front.diary
     assert "stop stays: user" not in front.diary
+
+
+async def test_who_is_taken_out_while_busy_and_put_in_again_stays(front):
+    old = await front.office("old", Scripted(SLOW), offered=True)
+    await front.open()
+    asked = asyncio.create_task(front.chat("old"))
+    await happens(lambda: old.model.running)
+    del front.offices["old"]
+    await front.arrange()
+    front.offices["old"] = Known(old)
+    await front.arrange()
+    assert (await asked)[0] == 200
+    for _ in range(3):
+        await front.exchange.look()
+    assert (await front.chat("old"))[0] == 200
+    assert front.diary == ["start old"]
+
+
+async def test_who_is_taken_out_while_it_starts_is_ended_when_it_has_answered(front):
+    old = await front.office("old", offered=True, delay_s=0.2)
+    await front.open()
+    asked = asyncio.create_task(front.chat("old"))
+    await happens(lambda: front.diary)
+    del front.offices["old"]
+    await front.arrange()
+    assert (await asked)[0] == 200
+    await front.exchange.look()
+    assert front.diary == ["start old", "stop old: user"]
+    assert old.where() is None
