@@ -128,6 +128,7 @@ def logs(
     import time
 
     from mlxk.cli.deploy import open_store
+    from mlxk.deploy import follow as following
     from mlxk.deploy import logs as reading
 
     store = open_store()
@@ -138,12 +139,16 @@ def logs(
         _rotate(store, name)
         return Logged(reading.listing(store.home), None, truncated=False)
     moment = reading.moment(since, time.time()) if since else None
-    offset = reading.size(store.home, name)
-    count = 0 if all else tail
-    lines, truncated = reading.lines(store.home, name, tail=count, since=moment, whole=all)
-    if follow:
+    count, path = 0 if all else tail, reading.path_of(store.home, name)
+    with reading.steady(path):
+        place = following.end(path) if follow else None
+        end = place.offset if place else None
+        lines, truncated = reading.lines(
+            store.home, name, tail=count, since=moment, whole=all, end=end
+        )
+    if place is not None:
         yield from lines
-        yield from reading.follow(store.home, name, offset)
+        yield from following.follow(store.home, name, place)
     return Logged(None, lines, truncated)
 
 

@@ -1,13 +1,14 @@
-"""Logs of deployments: read, follow, archive. Lines are the server's own, as it wrote them."""
+"""Logs of deployments: read and archived. Lines are the server's own, as it wrote them."""
 
 import gzip
 import os
 import re
 import shutil
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
@@ -17,6 +18,8 @@ from mlxk.deploy.record import Record
 from mlxk.system import files
 
 EVENTS = "events"
+
+_PATIENCE_S = 5.0
 
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(Z?)")
 _EVENT = re.compile(r'\{"ts":"([^"]+)"')
@@ -65,7 +68,13 @@ def archives(path: Path) -> list[Path]:
 
 
 def lines(
-    home: Path, name: str, *, tail: int, since: str | None = None, whole: bool = False
+    home: Path,
+    name: str,
+    *,
+    tail: int,
+    since: str | None = None,
+    whole: bool = False,
+    end: int | None = None,
 ) -> tuple[tuple[Line, ...], bool]:
     """The last lines, and whether earlier ones were left out. `whole`: archives, too."""
     path = path_of(home, name)
@@ -73,30 +82,25 @@ def lines(
         raise NotFound(f"{name} has no log", hint="mlxk logs", name=name)
     kept: deque[Line] = deque(maxlen=max(1, tail) if tail else None)
     count = 0
-    for line in _stamped(_texts(path, whole=whole), _stream(name)):
+    for line in stamped(_texts(path, whole=whole, end=end), name):
         if since is None or (line.ts is not None and line.ts >= since):
             kept.append(line)
             count += 1
     return tuple(kept), count > len(kept)
 
 
-def follow(home: Path, name: str, offset: int) -> Iterator[Line]:
-    """New lines for ever; a log that became shorter was archived, and begins again."""
-    path = path_of(home, name)
-    rest = b""
-    while True:
-        now = size(home, name)
-        if now < offset:
-            offset, rest = 0, b""
-        if now > offset:
-            with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read(1 << 20)
-            offset += len(data)
-            *whole, rest = (rest + data).split(b"\n")
-            yield from _stamped((text.decode(errors="replace") for text in whole), _stream(name))
-        else:
-            time.sleep(0.2)
+def steady(path: Path) -> AbstractContextManager[bool]:
+    """While it is read nobody archives it; False: nobody ever did."""
+    return files.shared(lock_of(path))
+
+
+def lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def copy_of(path: Path) -> Path:
+    """What is being archived, and not packed yet."""
+    return path.with_name(f".{path.name}.copy")
 
 
 def moment(text: str, now: float) -> str:
@@ -112,14 +116,17 @@ def moment(text: str, now: float) -> str:
 def rotate(home: Path, name: str, keep: int, known: Record | None = None) -> Path | None:
     """Archive a log and empty it. The writer is halted for the moment in which lines get lost."""
     path = path_of(home, name)
-    if size(home, name) == 0:
+    if not path.exists():
         return None
-    copy = path.with_name(f".{path.name}.copy")
-    with files.translated(path):
+    with files.translated(path), files.locked_within(lock_of(path), _PATIENCE_S):
+        copy = copy_of(path)
         if copy.exists():
             pass  # a full disk or a kill kept it from being packed: it goes first
+        elif size(home, name) == 0:
+            return None
         elif name == EVENTS:  # opened anew for each line: a new name is enough
             path.replace(copy)
+            path.touch()
         else:
             _emptied(path, copy, known)
         packed = _packed(copy, path.with_name(f"{path.name}.1.gz.tmp")) if keep else None
@@ -182,15 +189,19 @@ def _number(path: Path) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def _texts(path: Path, *, whole: bool) -> Iterator[str]:
+def _texts(path: Path, *, whole: bool, end: int | None) -> Iterator[str]:
     for archive in archives(path) if whole else ():
         with gzip.open(archive, "rt", encoding="utf-8", errors="replace") as packed:
             yield from (line.rstrip("\n") for line in packed)
-    with path.open(encoding="utf-8", errors="replace") as file:
-        yield from (line.rstrip("\n") for line in file)
+    with path.open("rb") as file:
+        left = sys.maxsize if end is None else end
+        while left > 0 and (line := file.readline(left)):
+            left -= len(line)
+            yield line.decode(errors="replace").rstrip("\n")
 
 
-def _stamped(texts: Iterator[str], stream: str) -> Iterator[Line]:
+def stamped(texts: Iterator[str], name: str) -> Iterator[Line]:
+    stream = "events" if name == EVENTS else "log"
     last: str | None = None
     for text in texts:
         if found := _EVENT.match(text):
@@ -198,10 +209,6 @@ def _stamped(texts: Iterator[str], stream: str) -> Iterator[Line]:
         elif found := _STAMP.match(text):
             last = f"{found.group(1)}T{found.group(2)}Z"
         yield Line(last, stream, text)
-
-
-def _stream(name: str) -> str:
-    return "events" if name == EVENTS else "log"
 
 
 def _iso(when: float) -> str:

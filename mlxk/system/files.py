@@ -73,6 +73,21 @@ def locked_within(path: Path, seconds: float) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def shared(path: Path) -> Iterator[bool]:
+    """Wait while somebody holds `locked(path)`, then keep others from it; False: no such file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        yield True
+    finally:
+        os.close(fd)
+
+
 def is_locked(path: Path, *, by_readers: bool = False) -> bool:
     """Whether a live process holds an flock on `path`; `by_readers`: a shared one counts too.
 

@@ -3,17 +3,18 @@
 import gzip
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import takewhile
 
 import orjson
 import pytest
 
 from mlxk.contract.errors import InvalidValue, NotFound
-from mlxk.deploy import events, logs
+from mlxk.deploy import events, follow, logs
 from mlxk.deploy.record import Record
-from mlxk.system import process
+from mlxk.system import files, process
 
 WRITER = """
 import os, sys
@@ -131,23 +132,87 @@ def test_a_stranger_with_the_same_pid_is_not_halted(home):
     assert texts(home)[0] == []
 
 
-def test_following_survives_a_rotation(home):
+def test_who_archives_waits_for_who_does_already(home):
+    path = logs.path_of(home, "a")
+    write(home, "one\ntwo\n")
+    with ThreadPoolExecutor(1) as pool:
+        with files.locked(logs.lock_of(path)):
+            logs.copy_of(path).write_text("one\n")
+            second = pool.submit(logs.rotate, home, "a", 5)
+            time.sleep(0.1)
+            logs.copy_of(path).unlink()
+        second.result()
+    assert texts(home, whole=True)[0] == ["one", "two"]
+
+
+@pytest.mark.parametrize("pause", [0.02, 0.25], ids=str)
+def test_a_follower_sees_every_line_once_whenever_the_log_is_archived(home, pause):
+    """Between two looks it may have been archived often, and have grown beyond where it was."""
+    path, end = logs.path_of(home, "a"), home / "end"
     write(home, "before\n")
-    lines = logs.follow(home, "a", logs.size(home, "a"))
+    lines = follow.follow(home, "a", follow.end(path))
+    argv = [sys.executable, "-c", WRITER, str(path), str(end)]
+    with subprocess.Popen(argv, start_new_session=True, stdout=subprocess.PIPE) as writer:
+        known = Record("a").of(process.identity(writer.pid))
+        with ThreadPoolExecutor(1) as pool:
+            seen = pool.submit(taken, lines, "the end")
+            for _ in range(6):
+                time.sleep(pause)
+                logs.rotate(home, "a", 1000, known)
+            end.touch()
+            count = int(writer.stdout.read())
+            write(home, "the end\n")
+    assert seen.result() == [f"line {i}" for i in range(count)]
 
-    def later():
-        write(home, "first\n")
-        assert seen.wait(10)
-        logs.rotate(home, "a", 1)
-        write(home, "a\n")
 
-    seen = threading.Event()
-    thread = threading.Thread(target=later)
-    thread.start()
-    assert next(lines).text == "first"
-    seen.set()
-    assert next(lines).text == "a"
-    thread.join()
+def taken(lines, last):
+    return [line.text for line in takewhile(lambda line: line.text != last, lines)]
+
+
+def test_a_log_that_grew_beyond_where_it_was_read_is_noticed(home):
+    """Archives that are not kept take their lines along."""
+    write(home, "before\n")
+    lines = follow.follow(home, "a", follow.end(logs.path_of(home, "a")))
+    logs.rotate(home, "a", 0)
+    write(home, "a line that is longer\n")
+    assert next(lines).text == "a line that is longer"
+
+
+def test_what_a_killed_archiver_left_is_followed_to_its_end(home):
+    path = logs.path_of(home, "a")
+    write(home, "before\n")
+    lines = follow.follow(home, "a", follow.end(path))
+    write(home, "one\n")
+    logs.copy_of(path).write_bytes(path.read_bytes())
+    path.write_bytes(b"")
+    write(home, "two\n")
+    assert [next(lines).text, next(lines).text] == ["one", "two"]
+    logs.rotate(home, "a", 5)
+    write(home, "three\n")
+    logs.rotate(home, "a", 5)
+    write(home, "four\n")
+    assert [next(lines).text, next(lines).text] == ["three", "four"]
+
+
+def test_a_line_is_followed_when_it_is_whole(home):
+    write(home, "one\ntw")
+    place = follow.end(logs.path_of(home, "a"))
+    shown, _ = logs.lines(home, "a", tail=9, end=place.offset)
+    write(home, "o\nthree\n")
+    lines = follow.follow(home, "a", place)
+    assert [line.text for line in (*shown, next(lines), next(lines))] == ["one", "two", "three"]
+
+
+def test_the_event_log_is_followed_across_its_archiving(home):
+    events.tell(home, "ready", "d0")
+    lines = follow.follow(home, logs.EVENTS, follow.end(logs.path_of(home, logs.EVENTS)))
+    events.tell(home, "ready", "d1")
+    logs.rotate(home, logs.EVENTS, 5)
+    assert orjson.loads(next(lines).text)["name"] == "d1"
+    assert logs.lines(home, logs.EVENTS, tail=9) == ((), False)
+    for number in (2, 3):
+        events.tell(home, "ready", f"d{number}")
+    assert [orjson.loads(next(lines).text)["name"] for _ in "ab"] == ["d2", "d3"]
 
 
 def test_archives_are_gzip(home):
