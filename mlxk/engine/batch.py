@@ -15,6 +15,7 @@ import mlx.core as mx
 
 from mlxk.engine import caches
 from mlxk.engine.archive import Archive
+from mlxk.engine.drafting import Drafter, Drafting
 from mlxk.engine.group import Forward, Group, Row
 from mlxk.engine.matcher import Grammars, Guide
 from mlxk.engine.pace import Pace
@@ -56,6 +57,7 @@ class BatchRunner:
         shard: Shard = ALONE,
         slack: int | None = None,
     ) -> None:
+        drafter: Drafter | None = None,
         self._forward = Forward(model, shard, slack)
         self._prefixes = Prefixes(make, limits.kept_bytes, archive)
         self._geometry = geometry
@@ -72,6 +74,7 @@ class BatchRunner:
         self._began: float | None = None
 
     def has_room(self, job: Job) -> bool:
+        self._drafting = Drafting(drafter) if drafter else None
         rows = self._rows()
         if not rows:
             return True
@@ -116,9 +119,11 @@ class BatchRunner:
 
     def step(self) -> Sequence[Step]:
         steps: list[Step] = []
+        if self._drafting:
+            self._drafting.clear()
         is_answering = bool(self._groups)
         for group in self._groups:
-            steps += group.step()
+            steps += self._advance(group)
             ended = {step.uid for step in steps if step.ended}
             self._leave(group, [row for row in group.rows if row.job.uid in ended])
         self._groups = [group for group in self._groups if group.rows]
@@ -131,12 +136,20 @@ class BatchRunner:
         if self._steps % _STEPS_PER_CLEARING == 0:
             mx.clear_cache()
         return steps
+            if self._drafting:
+                self._drafting.clear()
 
     def _guide(self, job: Job) -> Guide | None:
         if job.grammar is None:
             return None
         guide = Guide(self._grammars.matcher(job.grammar, job.stop), job.grammar_after)
         for token in job.made:
+    def _advance(self, group: Group) -> list[Step]:
+        """Drafts are for one who is alone: several read the weights together as it is."""
+        if self._drafting and len(self._rows()) == 1:
+            return self._drafting.step(group)
+        return group.step()
+
             guide.consume(token)
         return guide
 

@@ -1,6 +1,7 @@
 """Rows that share one forward pass. Knows tokens and caches, not where rows come from."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,7 @@ class Group:
         self._parts = Parts(Part(rows, held), forward.slack)
         self._next = mx.array([row.pending.popleft() for row in rows])
         self._sampler: Sampler | None = None
+        self._known: tuple[Any, int] | None = None
         self._is_ahead = False
         self._asked: list[Row] = []
         self._logprobs: Logprobs | None = None
@@ -144,6 +146,36 @@ class Group:
         pairs = zip(self.rows, tokens, strict=True)
         steps = [step for row, token in pairs if (step := _read(row, token))]
         return _with_logprobs(steps, asked, logprobs) if logprobs else steps
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the next token has been waited for."""
+        return self._known is not None and self._known[0] is self._next
+
+    def wait(self) -> int:
+        """The next token of the only row."""
+        if self._known is None or self._known[0] is not self._next:
+            token: Any = self._next.item()
+            self._known = self._next, token
+        return self._known[1]
+
+    def verify(self, run: list[int], draw: Callable[[Any], Any]) -> list[Step]:
+        """Of the only row: its next token and a draft, as far as that is what `draw` says."""
+        (row,) = self.rows
+        draws = draw(self._forward.model(mx.array([run]), cache=self._parts.caches)[0])
+        drawn: list[int] = draws.tolist()
+        held = next((i for i, token in enumerate(run[1:]) if token != drawn[i]), len(run) - 1)
+        self._next, self._is_ahead = draws[held : held + 1], True
+        self._known = self._next, drawn[held]
+        steps: list[Step] = []
+        for token in run[: held + 1]:
+            if step := _read(row, token):
+                steps.append(step)
+            if row.ends(token):
+                break
+        for cache in self._parts.caches:
+            cache.trim(len(run) - len(steps))
+        return [replace(steps[0], drafted=len(run) - 1, accepted=len(steps) - 1), *steps[1:]]
 
     def _measure(self, logits: Any) -> None:
         """What was asked about these tokens, of the model's own logits."""

@@ -16,7 +16,9 @@ class EngineOptions:
     `prefix_cache_*` are the disk, `prefix_memory_bytes` what ended sequences may hold in memory.
     `kv_bytes` is the memory that sequences may hold together; None: most of what the weights
     leave free. `step_tokens` is the largest prompt chunk between two decode steps. `ranks`: the
-    model is divided among several processes; then there is no prefix cache on disk.
+    model is divided among several processes; then there is no prefix cache on disk. `draft`: how
+    the next tokens of an answer that is made alone are guessed, by what was said before or by the
+    smaller model in this folder.
     """
 
     context: int | None = None
@@ -32,6 +34,7 @@ class EngineOptions:
     silence_s: float = 15.0
     hang_s: float = 600.0
     ranks: Ranks | None = None
+    draft: Path | Literal["lookup", "off"] = "lookup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class EngineStats:
     """For `/health`: sequences decoding or prefilling, requests waiting, restarts after a death.
 
     `peak_memory_bytes` is of MLX, weights included; None before the process has said.
-    `kv_bytes` is what the sequences' caches hold, a second ago at most.
+    `kv_bytes` is what the sequences' caches hold, a second ago at most. `drafted_tokens` were
+    guessed so far, of which `accepted_tokens` held.
     """
 
     phase: Phase
@@ -50,6 +54,8 @@ class EngineStats:
     prefix_cache_files: int = 0
     peak_memory_bytes: int | None = None
     kv_bytes: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ _LENGTH = struct.Struct(">I")
 class Job:
     """One sequence to continue: `made` are tokens of the answer that exist already.
 
-    `max_tokens` counts the whole answer, `made` included; so does a token's position.
+    `max_tokens` counts the whole answer, `made` included; so does a token's position. `hints` are
+    what the answer may say, for drafts.
     """
 
     uid: int
@@ -32,11 +33,14 @@ class Job:
     grammar: str | None = None
     grammar_after: tuple[int, ...] = ()
     top_logprobs: int | None = None
+    hints: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The first command: which folder, and how much of the machine may be used."""
+    """The first command: which folder, and how much of the machine may be used. `draft` says how
+    tokens are guessed: `lookup`, or the folder of a smaller model; None is not at all.
+    """
 
     folder: str
     rows: int
@@ -46,6 +50,7 @@ class Load:
     kept_bytes: int
     archive: str | None = None
     archive_bytes: int = 0
+    draft: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,8 @@ class Turn:
 class Step:
     """One token of one sequence; a stop token is reported too, as the last one.
 
-    The first step of a sequence says how many tokens of its prompt were not read again.
+    The first step of a sequence says how many tokens of its prompt were not read again; the first
+    of those that came at once how many had been `drafted`, and how many of them held.
     """
 
     uid: int
@@ -84,6 +90,8 @@ class Step:
     cached: int = 0
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+    drafted: int = 0
+    accepted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,8 @@ def encode(message: Command | Turn | Report) -> bytes:
 def _packed(step: Step) -> list[object]:
     """Thousands a second: most need no more than four numbers."""
     plain: list[object] = [step.uid, step.token, step.ended, step.cached]
+    if step.drafted:
+        return [*plain, step.logprob, step.top, step.drafted, step.accepted]
     return plain if step.logprob is None else [*plain, step.logprob, step.top]
 
 
@@ -158,8 +168,11 @@ def _step(
     cached: int,
     logprob: float | None = None,
     top: Iterable[tuple[int, float]] = (),
+    drafted: int = 0,
+    accepted: int = 0,
 ) -> Step:
-    return Step(uid, token, ended, cached, logprob, tuple((i, p) for i, p in top))
+    likeliest = tuple((i, p) for i, p in top)
+    return Step(uid, token, ended, cached, logprob, likeliest, drafted, accepted)
 
 
 class Decoder:
@@ -205,6 +218,6 @@ _PLAIN: dict[str, Callable[..., Command | Turn | Report]] = {
 def _job(fields: dict[str, Any]) -> Job:
     policy = fields.pop("policy")
     bias = tuple((int(token), float(weight)) for token, weight in policy.pop("bias"))
-    for name in ("prompt", "made", "stop", "grammar_after"):
+    for name in ("prompt", "made", "stop", "grammar_after", "hints"):
         fields[name] = tuple(fields[name])
     return Job(**fields, policy=Policy(**policy, bias=bias))

@@ -63,6 +63,7 @@ class Supervisor:
         self._roster = Roster(self._abort)
         self._child: Child | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._drafted = self._accepted = 0
         self._settled = asyncio.Event()
         self._patience = Patience()
         self._watchdog = Watchdog(
@@ -123,6 +124,8 @@ class Supervisor:
             prefix_cache_files=beat.archived,
             peak_memory_bytes=beat.peak_bytes or None,
             kv_bytes=beat.kv_bytes,
+            drafted_tokens=self._drafted,
+            accepted_tokens=self._accepted,
         )
 
     async def _launch(self) -> None:
@@ -141,6 +144,8 @@ class Supervisor:
         match report:
             case Steps(steps):
                 for step in steps:
+                    self._drafted += step.drafted
+                    self._accepted += step.accepted
                     self._roster.take(step)
                 if self._roster.has_trial:
                     self._send_unsent()
@@ -221,4 +226,5 @@ def _load(folder: Path, options: EngineOptions) -> Load:
         kept_bytes=options.prefix_memory_bytes,
         archive=str(archive) if archive else None,
         archive_bytes=options.prefix_cache_bytes,
+        draft=None if options.draft == "off" else str(options.draft),
     )

@@ -12,6 +12,8 @@ from mlx_lm.utils import load_model
 from mlxk.engine import caches
 from mlxk.engine.archive import Archive, fingerprint
 from mlxk.engine.batch import BatchRunner, Limits
+from mlxk.engine.drafting import Drafter
+from mlxk.engine.lookup import Lookup
 from mlxk.engine.matcher import Grammars
 from mlxk.engine.protocol import Load
 from mlxk.engine.ragged import teach
@@ -58,8 +60,17 @@ def load_runner(load: Load, shard: Shard = ALONE) -> Loaded:
     grammars = Grammars(folder, vocabulary)
     archive = _archive(load, make) if shard.is_alone else None
     slack = _slack(model, make, shape.token_bytes, shard)
-    runner = BatchRunner(model, make, shape, limits, grammars, archive, shard, slack)
+    runner = BatchRunner(
+        model, make, shape, limits, grammars, archive, shard, slack, _drafter(load, make, shard)
+    )
     return Loaded(runner, grammars, vocabulary, shape.token_bytes)
+
+
+def _drafter(load: Load, make: Callable[[], caches.Caches], shard: Shard) -> Drafter | None:
+    """What does not hold is cut off again, which only plain caches bear."""
+    if load.draft is None or not (shard.is_alone and caches.is_sliceable(make())):
+        return None
+    return Lookup()
 
 
 def _slack(

@@ -1,0 +1,258 @@
+"""Drafts change how soon an answer comes, never what it says."""
+
+import random
+
+import numpy as np
+import pytest
+
+from mlxk.engine.drafting import Drafting
+from mlxk.engine.lookup import Lookup
+from mlxk.engine.policy import Policy
+from mlxk.engine.protocol import Job, Load
+from mlxk.engine.wager import MOST, Wager
+from mlxk.engine.weights import load_runner
+
+WARM = Policy(temperature=0.8, top_p=0.9, seed=11)
+POLICIES = {
+    "greedy": Policy(),
+    "warm": WARM,
+    "biased": Policy(temperature=1.0, top_k=5, seed=3, bias=((40, 3.0), (99999, 1.0))),
+}
+
+
+class Eager(Wager):
+    """Drafts at every step, whatever it costs."""
+
+    length = property(lambda self: MOST)
+
+
+class Oracle:
+    """Knows the whole text, and says something else with the chance of `doubt`."""
+
+    def __init__(self, text, doubt, dice):
+        self.text, self.doubt, self.dice = text, doubt, dice
+
+    def prepare(self, text, hints):
+        return True
+
+    def propose(self, text, hints, most):
+        found = self.text[text.size : text.size + self.dice.randint(0, most)]
+        return [t if self.dice.random() > self.doubt else (t + 1) % 250 for t in found]
+
+
+@pytest.fixture(scope="session")
+def loaded(tiny_model):
+    """`loaded("qwen3")`: a runner without drafts, loaded once, emptied for each test."""
+    known = {}
+
+    def get(family="qwen3", kv_bits=None):
+        if (family, kv_bits) not in known:
+            load = Load(str(tiny_model(family)), 8, 64, None, kv_bits, 1 << 24)
+            known[family, kv_bits] = load_runner(load).runner
+        known[family, kv_bits].reset()
+        known[family, kv_bits]._drafting = None
+        return known[family, kv_bits]
+
+    return get
+
+
+def steps_of(runner, *jobs):
+    """Of all until all have ended; the first is alone for a while, the others join it."""
+    steps, (first, *others) = [], jobs
+    runner.add(first)
+    while sum(step.ended is not None for step in steps) < len(jobs):
+        steps += runner.step()
+        if others and len(steps) > 12:
+            runner.add(others.pop(0))
+    return steps
+
+
+def said(steps, uid=1):
+    return [step.token for step in steps if step.uid == uid]
+
+
+def shares(steps):
+    return sum(step.drafted for step in steps), sum(step.accepted for step in steps)
+
+
+def prompt_of(dice, length):
+    return tuple(dice.randrange(3, 259) for _ in range(length))
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+@pytest.mark.parametrize("kind", [("qwen3", None), ("llama", None), ("llama-wide", 8)], ids=str)
+def test_the_answer_is_what_it_is_without_drafts(loaded, kind, policy):
+    dice = random.Random(str((kind, policy)))
+    for length, most in ((2, 40), (17, 1), (17, 2), (33, 3), (60, 90)):
+        runner = loaded(*kind)
+        job = Job(1, prompt_of(dice, length), (), most, (), policy)
+        wanted = said(steps_of(runner, job))
+        runner.reset()
+        runner._drafting = Drafting(Oracle([*job.prompt, *wanted], 0.2, dice), Eager)
+        steps = steps_of(runner, job)
+        assert said(steps) == wanted
+        assert [step.ended for step in steps] == [None] * (most - 1) + ["length"]
+        drafted, accepted = shares(steps)
+        assert (0 < accepted < drafted) is (most > 30)
+
+
+def test_a_stop_token_within_a_draft_ends_the_answer_and_what_is_kept_is_right(loaded):
+    dice, runner = random.Random(4), loaded()
+    prompt = prompt_of(dice, 30)
+    whole = said(steps_of(runner, Job(1, prompt, (), 60, (), WARM)))
+    for stop in {whole[at] for at in (8, 11, 19, 26, 33)}:
+        runner.reset()
+        job = Job(1, prompt, (), 60, (stop,), WARM)
+        runner._drafting = Drafting(Oracle([*prompt, *whole], 0.1, dice), Eager)
+        steps = steps_of(runner, job)
+        assert said(steps) == whole[: whole.index(stop) + 1]
+        assert steps[-1].ended == "stop"
+        more = Job(2, (*prompt, *said(steps), 9, 8), (), 20, (), Policy())
+        again = steps_of(runner, more)
+        assert again[0].cached == len(prompt) + len(said(steps))
+        runner.reset()
+        runner._drafting = None
+        assert said(again, 2) == said(steps_of(runner, more), 2)
+
+
+def test_others_may_join_and_leave_between_drafts(loaded):
+    dice, runner = random.Random(5), loaded()
+    first = Job(1, prompt_of(dice, 20), (), 200, (), WARM)
+    others = [Job(uid, prompt_of(dice, 30), (), 15, (), Policy()) for uid in (2, 3)]
+    wanted = {job.uid: said(steps_of(runner, job), job.uid) for job in (first, *others)}
+    runner.reset()
+    runner._drafting = Drafting(Oracle([*first.prompt, *wanted[1]], 0.1, dice), Eager)
+    steps = steps_of(runner, first, *others)
+    assert {uid: said(steps, uid) for uid in wanted} == wanted
+    last = max(at for at, step in enumerate(steps) if step.uid == 3)
+    assert shares(steps[:last])[1] > 0 < shares(steps[last:])[1]
+
+
+def test_a_running_answer_lends_what_a_draft_has_brought(loaded):
+    dice, runner = random.Random(6), loaded()
+    job = Job(1, prompt_of(dice, 40), (), 120, (), Policy())
+    wanted = said(steps_of(runner, job))
+    second = Job(2, (*job.prompt, *wanted[:30], 7), (), 12, (), Policy())
+    runner.reset()
+    alone = said(steps_of(runner, second), 2)
+    runner.reset()
+    runner._drafting = Drafting(Oracle([*job.prompt, *wanted], 0.3, dice), Eager)
+    runner.add(job)
+    steps = []
+    while len(steps) < 32:
+        steps += runner.step()
+    runner.add(second)
+    while sum(step.ended is not None for step in steps) < 2:
+        steps += runner.step()
+    assert (said(steps), said(steps, 2)) == (wanted, alone)
+    assert next(step.cached for step in steps if step.uid == 2) >= 60
+
+
+def test_what_was_drafted_when_somebody_leaves_is_cut_off(loaded):
+    dice, runner = random.Random(7), loaded()
+    job = Job(1, prompt_of(dice, 40), (), 120, (), Policy())
+    wanted = said(steps_of(runner, job))
+    runner.reset()
+    runner._drafting = Drafting(Oracle([*job.prompt, *wanted], 0.3, dice), Eager)
+    runner.add(job)
+    steps = []
+    while len(steps) < 30:
+        steps += runner.step()
+    runner.remove(1)
+    rest = Job(2, job.prompt, tuple(said(steps)), 120, (), Policy())
+    again = steps_of(runner, rest)
+    assert again[0].cached == len(job.prompt)
+    assert [*said(steps), *said(again, 2)] == wanted
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"top_logprobs": 1}, {"policy": Policy(repetition=1.2)}, {"grammar": "start: /[a-z ]+/"}],
+    ids=str,
+)
+def test_who_needs_every_step_gets_no_drafts(loaded, fields):
+    runner = loaded()
+    runner._drafting = Drafting(Oracle([1] * 500, 0, random.Random(1)), Eager)
+    fields = {"policy": Policy()} | fields
+    steps = steps_of(runner, Job(1, (5, 6, 7), (), 30, (), **fields))
+    assert shares(steps) == (0, 0)
+
+
+def test_windows_and_states_are_answered_without_drafts(tiny_model):
+    for family in ("gemma3_text", "mamba2"):
+        load = Load(str(tiny_model(family)), 8, 64, None, None, 1 << 24, draft="lookup")
+        runner = load_runner(load).runner
+        assert len(said(steps_of(runner, Job(1, (5, 6, 7), (), 30, (), Policy())))) == 30
+
+
+def array(*tokens):
+    return np.array(tokens, np.int32)
+
+
+NONE = array()
+
+
+@pytest.mark.parametrize(
+    ("text", "hints", "wanted"),
+    [
+        (array(1, 2, 3, 4, 5, 1, 2, 3), NONE, [4, 5, 1, 2]),
+        (array(1, 2, 3, 4, 1, 2, 3, 5, 1, 2, 3), NONE, [5, 1, 2, 3]),
+        (array(9, 1, 2, 3, 4, 8, 1, 2, 3, 5, 9, 1, 2, 3), NONE, [4, 8, 1, 2]),
+        (array(7, 7, 7, 7), NONE, [7, 7, 7, 7]),
+        (array(1, 2, 3, 1, 2, 3), NONE, [1, 2, 3, 1]),
+        (array(1, 2, 4, 5, 1, 2), NONE, []),
+        (array(2, 3), array(1, 2, 3, 4), []),
+        (array(1, 2, 3), array(1, 2, 3, 4, 5), [4, 5]),
+        (array(1, 2, 3, 6, 1, 2, 3), array(1, 2, 3, 4, 5), [4, 5]),
+        (array(1, 2, 3), array(1, 2, 3), []),
+        (NONE, NONE, []),
+    ],
+    ids=str,
+)
+def test_what_came_before_is_proposed(text, hints, wanted):
+    assert Lookup().propose(text, hints, 4) == wanted
+    assert Lookup().prepare(text, hints) is bool(wanted)
+
+
+def noted(wager, *, tokens_s, held, rounds):
+    for _ in range(rounds):
+        if length := wager.length:
+            wager.note_draft(tokens_s * length, length, length if held else 0)
+        else:
+            wager.note_plain(0.01)
+
+
+def test_before_a_step_was_measured_nothing_is_drafted():
+    wager = Wager()
+    wager.note_plain(None)
+    assert wager.length == 0
+    wager.note_plain(0.01)
+    assert wager.length > 0
+
+
+def test_drafts_that_hold_get_longer():
+    wager = Wager()
+    noted(wager, tokens_s=0.002, held=True, rounds=10)
+    assert wager.length == MOST
+
+
+def test_drafts_that_fail_become_rare():
+    wager = Wager()
+    drafts = 0
+    for _ in range(3000):
+        drafts += wager.length > 0
+        noted(wager, tokens_s=0.03, held=False, rounds=1)
+    assert 5 < drafts < 20
+
+
+def test_drafts_that_hold_but_cost_more_than_they_bring_become_rare_too():
+    wager = Wager()
+    noted(wager, tokens_s=0.03, held=True, rounds=500)
+    assert wager.length == 0
+
+
+def test_after_a_pause_drafts_that_pay_are_back():
+    wager = Wager()
+    noted(wager, tokens_s=0.03, held=False, rounds=300)
+    noted(wager, tokens_s=0.002, held=True, rounds=400)
+    assert wager.length == MOST
