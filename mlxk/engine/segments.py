@@ -6,7 +6,9 @@ weights can never meet it. Whatever cannot be read is removed and counts as neve
 Knows bytes, not arrays.
 """
 
+import os
 import struct
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -21,6 +23,11 @@ BLOCK = 256
 _MAGIC = b"mlxk-kv1"
 _HEAD = struct.Struct("<8s16s16sIQ")
 _SUFFIX = ".kv"
+# A look at a folder takes the longer the more is in it: so many times that long until the next.
+_REST = 50.0
+# Somebody else may fill the folder, too; and what is taken away beyond the limit, to last a while.
+_CHECK_S = 60.0
+_SPARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,16 @@ class Segments:
         self._limit_bytes = limit_bytes
         self._root = blake2b(fingerprint, digest_size=16).hexdigest()
         self._by_parent: dict[str, dict[str, Segment]] = {}
+        self._by_file: dict[str, Segment] = {}
         self._listed_ns = -1
+        self._look_at = 0.0
+        self._check_at = 0.0
+        self._room = 0
+        self._list()  # the first look is the longest: not while somebody waits for an answer
 
     @property
     def count(self) -> int:
-        return sum(len(children) for children in tuple(self._by_parent.values()))
+        return len(self._by_file)
 
     def split(self, tokens: Sequence[int], *, whole: bool) -> Iterator[Segment]:
         """The pieces of a sequence: blocks and a tail, or one piece where `whole`."""
@@ -89,7 +101,9 @@ class Segments:
         path = self._folder / piece.file_name
         write_atomic(path, (head, *body), mode=0o600, durable=False)
         self._know(piece)
-        self._shrink()
+        self._room -= _HEAD.size + size
+        if self._room <= 0 or time.monotonic() >= self._check_at:
+            self._shrink()
 
     def read(self, piece: Segment) -> bytes | None:
         """The body, or None when the file is gone or is not what its name says."""
@@ -128,41 +142,76 @@ class Segments:
         return None
 
     def _list(self) -> None:
-        """Files of other processes too; only when the folder has changed."""
+        """Files of other processes too; only when the folder has changed, and not without rest."""
+        if (began := time.monotonic()) < self._look_at:
+            return
         with suppress(OSError):
             changed = self._folder.stat().st_mtime_ns
             if changed != self._listed_ns:
                 self._listed_ns = changed
-                self._by_parent.clear()
-                for path in self._folder.glob(f"*{_SUFFIX}"):
-                    if (piece := _named(path.stem)) is not None:
-                        self._know(piece)
+                self._compare()
+                self._look_at = time.monotonic() + _REST * (time.monotonic() - began)
+
+    def _compare(self) -> None:
+        """What the thread that writes adds meanwhile is neither new nor gone."""
+        before = set(self._by_file)
+        there = set(os.listdir(self._folder))  # noqa: PTH208 -- as paths it takes ten times as long
+        for name in there - before:
+            if (piece := _named(name)) is not None:
+                self._know(piece)
+        for name in before - there:
+            if (piece := self._by_file.get(name)) is not None:
+                self._forget(piece)
 
     def _know(self, piece: Segment) -> None:
         self._by_parent.setdefault(piece.parent, {})[piece.id] = piece
+        self._by_file[piece.file_name] = piece
 
     def _forget(self, piece: Segment) -> None:
-        self._by_parent.get(piece.parent, {}).pop(piece.id, None)
+        siblings = self._by_parent.get(piece.parent, {})
+        siblings.pop(piece.id, None)
+        self._by_file.pop(piece.file_name, None)
 
     def _shrink(self) -> None:
-        """The least recently used files go first, also those of models beside this one."""
-        files = []
-        for path in self._folder.parent.glob(f"*/*{_SUFFIX}"):
-            with suppress(OSError):
-                stat = path.stat()
-                files.append((stat.st_mtime_ns, stat.st_size, path))
-        excess = sum(size for _, size, _ in files) - self._limit_bytes
-        for _, size, path in sorted(files):
-            if excess <= 0:
-                return
-            excess -= size
-            if path.parent == self._folder and (piece := _named(path.stem)) is not None:
-                self._forget(piece)
-            with suppress(OSError):
-                path.unlink()
+        """The least recently used files go first, also those of models beside this one.
+
+        Half of the room that is left is for others who write here.
+        """
+        files = list(_files(self._folder.parent))
+        excess = total = sum(size for _, size, _ in files)
+        excess -= self._limit_bytes
+        if excess > 0:
+            excess += int(self._limit_bytes * _SPARE)
+            for _, size, path in sorted(files):
+                if excess <= 0:
+                    break
+                excess, total = excess - size, total - size
+                self._remove(Path(path))
+        self._room = (self._limit_bytes - total) // 2
+        self._check_at = time.monotonic() + _CHECK_S
+
+    def _remove(self, path: Path) -> None:
+        if path.parent == self._folder and (piece := _named(path.name)) is not None:
+            self._forget(piece)
+        with suppress(OSError):
+            path.unlink()
 
 
-def _named(stem: str) -> Segment | None:
+def _files(root: Path) -> Iterator[tuple[int, int, str]]:
+    """When each file of the folders in `root` was used last, its size, its path."""
+    for folder in root.iterdir():
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(_SUFFIX):
+                    with suppress(OSError):
+                        stat = entry.stat()
+                        yield stat.st_mtime_ns, stat.st_size, entry.path
+
+
+def _named(name: str) -> Segment | None:
+    stem, dot, rest = name.partition(_SUFFIX)
+    if not dot or rest:
+        return None
     match stem.split("-"):
         case [parent, id, start, end, ("s" | "n") as mark] if (start + end).isdigit():
             return Segment(parent, id, int(start), int(end), mark == "s")

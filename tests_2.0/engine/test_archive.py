@@ -4,6 +4,7 @@ import random
 import time
 
 import pytest
+from waiting import until
 
 from mlxk.engine.policy import Policy
 from mlxk.engine.protocol import Job, Load
@@ -145,3 +146,44 @@ def test_a_chain_needs_each_of_its_pieces(tmp_path):
         segments.write(piece, [b"bo", b"dy"])
     assert segments.find(range(600), needs_state=False) == pieces[:1]
     assert segments.find([5, *range(600)], needs_state=False) == []
+
+
+def piece_of(segments, first):
+    (piece,) = segments.split([first, *range(100)], whole=False)
+    return piece
+
+
+def test_a_large_folder_is_not_looked_through_again_and_again(tmp_path):
+    other = Segments(tmp_path / "m", b"model", 1 << 30)
+    (tmp_path / "m").mkdir()
+    for first in range(5000):
+        (tmp_path / "m" / piece_of(other, first).file_name).touch()
+    began = time.perf_counter()
+    segments = Segments(tmp_path / "m", b"model", 1 << 30)
+    one_look_s = time.perf_counter() - began
+    assert segments.count == 5000
+    began = time.perf_counter()
+    for first in range(5000, 5100):
+        segments.write(piece_of(segments, first), [b"body"])
+        assert segments.find([first, *range(100)], needs_state=False)
+    assert time.perf_counter() - began < 40 * one_look_s
+
+
+def test_what_others_write_and_remove_is_noticed(tmp_path):
+    mine, theirs = (Segments(tmp_path / "m", b"model", 1 << 30) for _ in range(2))
+    for first in range(3):
+        theirs.write(piece_of(theirs, first), [b"body"])
+    until(lambda: mine.find([2, *range(100)], needs_state=False))
+    assert mine.count == 3
+    theirs.discard(piece_of(theirs, 2))
+    until(lambda: not mine.find([2, *range(100)], needs_state=False))
+    assert mine.count == 2
+
+
+def test_several_who_write_keep_one_limit(tmp_path):
+    writers = [Segments(tmp_path / name, b"model", 100_000) for name in ("a", "a", "b")]
+    for first in range(60):
+        for number, each in enumerate(writers):
+            each.write(piece_of(each, 100 * number + first), [bytes(2000)])
+    sizes = [path.stat().st_size for path in tmp_path.rglob("*.kv")]
+    assert 50_000 < sum(sizes) <= 120_000
