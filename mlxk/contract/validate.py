@@ -30,7 +30,11 @@ def problems(name: str, value: object) -> tuple[Problem, ...]:
 
     Two libraries: a fast one says whether, the other, which costs 0.1 s to import, says why not.
     """
-    return () if _is_valid(name)(value) else problems_of(_validator(name), value)
+    try:
+        is_valid = _is_valid(name)(value)
+    except UnicodeEncodeError:
+        is_valid = False  # half a surrogate pair: only the other one takes that
+    return () if is_valid else problems_of(_validator(name), value)
 
 
 def require(name: str, value: object, what: str) -> None:

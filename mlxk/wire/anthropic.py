@@ -26,7 +26,7 @@ from mlxk.wire.anthropic_messages import (
     referenced,
 )
 from mlxk.wire.frames import Asked, Format
-from mlxk.wire.reading import checked, in_call_order, keep_alive, shallow
+from mlxk.wire.reading import checked, in_call_order, keep_alive
 
 _SCHEMA = "wire/anthropic"
 _DEFAULT_MAX_TOKENS = 8192
@@ -92,13 +92,12 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
 def _tools(body: dict[str, Any]) -> Iterator[Tool]:
     """Tools that the API itself would run are left out; deferred ones wait for their reference."""
     wanted = referenced(body["messages"])
-    for i, tool in enumerate(body.get("tools") or ()):
+    for tool in body.get("tools") or ():
         name, schema = tool["name"], tool.get("input_schema")
         if schema is None:
             note("ignored_tool", f"the tool {name!r} does not run here and was left out")
         elif not tool.get("defer_loading") or name in wanted:
-            parameters = shallow(schema, f"/tools/{i}/input_schema")
-            yield Tool(name, tool.get("description") or "", parameters)
+            yield Tool(name, tool.get("description") or "", schema)
 
 
 def _tool_choice(choice: dict[str, Any]) -> ToolChoice:
@@ -124,7 +123,7 @@ def _response_format(body: dict[str, Any]) -> ResponseFormat:
     form = config.get("format") or body.get("output_format") or {}
     if form.get("type") != "json_schema":
         return ResponseFormat()
-    return ResponseFormat("json_schema", schema=shallow(form.get("schema") or {}, "/output_config"))
+    return ResponseFormat("json_schema", schema=form.get("schema") or {})
 
 
 def _output_config(form: ResponseFormat) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from mlxk.wire.gemini_contents import (
     encode_contents,
     plain_schema,
 )
-from mlxk.wire.reading import checked, in_call_order, keep_alive, shallow, whole
+from mlxk.wire.reading import checked, in_call_order, keep_alive, whole
 
 _SCHEMA = "wire/gemini"
 _SAMPLING = {
@@ -31,7 +31,7 @@ _SAMPLING = {
 
 
 def decode_request(body: Any) -> Asked:
-    body = checked(_SCHEMA, camel(body))
+    body = checked(_SCHEMA, body, camel)
     config = whole(body.get("generationConfig") or {})
     messages = (
         *decode_system(body.get("systemInstruction")),
@@ -86,13 +86,12 @@ def _sampling(config: dict[str, Any]) -> Sampling:
 
 def _tools(body: dict[str, Any]) -> Iterator[Tool]:
     groups: list[dict[str, Any]] = body.get("tools") or []
-    for i, group in enumerate(groups):
+    for group in groups:
         for name in sorted(group.keys() - {"functionDeclarations"}):
             note("ignored_tool", f"the tool {name!r} does not run here and was left out")
         for tool in group.get("functionDeclarations") or ():
             schema = tool.get("parametersJsonSchema") or tool.get("parameters") or {}
-            parameters = plain_schema(shallow(schema, f"/tools/{i}/functionDeclarations"))
-            yield Tool(tool["name"], tool.get("description") or "", parameters)
+            yield Tool(tool["name"], tool.get("description") or "", plain_schema(schema))
 
 
 def _tool_out(tool: Tool) -> dict[str, Any]:
@@ -128,8 +127,7 @@ def _response_format(config: dict[str, Any]) -> ResponseFormat:
     schema = config.get("responseJsonSchema") or config.get("responseSchema")
     if not schema:
         return ResponseFormat("json_object")
-    schema = plain_schema(shallow(schema, "/generationConfig/responseSchema"))
-    return ResponseFormat("json_schema", schema=schema)
+    return ResponseFormat("json_schema", schema=plain_schema(schema))
 
 
 def _response_format_out(form: ResponseFormat) -> dict[str, Any]:

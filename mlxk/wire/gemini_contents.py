@@ -71,8 +71,8 @@ def decode_contents(contents: Any) -> Iterator[Message]:
         parts: list[Part] = []
         results: list[Part] = []
         for j, wire in enumerate(content.get("parts") or ()):
-            if "functionResponse" in wire:
-                results.append(_result(wire["functionResponse"], waiting))
+            if (response := wire.get("functionResponse")) is not None:
+                results.append(_result(response, waiting))
                 continue
             part = _part(wire, f"/contents/{i}/parts/{j}", numbers)
             parts.append(part)

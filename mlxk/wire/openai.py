@@ -5,7 +5,6 @@ from typing import Any
 
 from mlxk.chat.types import ResponseFormat, Sampling, Usage
 from mlxk.contract.errors import ContextLengthExceeded, InvalidValue, MlxkError
-from mlxk.wire.reading import shallow
 
 _SAMPLING = (
     "temperature",
@@ -48,7 +47,7 @@ def decode_response_format(wanted: dict[str, Any]) -> ResponseFormat:
         case "json_schema":
             at = "/response_format/json_schema"
             form = wanted.get("json_schema") or {}
-            schema = shallow(form.get("schema"), f"{at}/schema")
+            schema = form.get("schema")
             if schema is None:
                 raise InvalidValue(f"no schema at {at}/schema", pointer=at)
             return ResponseFormat("json_schema", schema=schema, name=form.get("name"))

@@ -63,7 +63,7 @@ def decode_request(body: Any) -> Asked:
         messages=in_call_order(
             decode_message(m, f"/messages/{i}") for i, m in _each(body, "messages")
         ),
-        tools=tuple(decode_tool(t, f"/tools/{i}") for i, t in _each(body, "tools")),
+        tools=tuple(map(decode_tool, body.get("tools") or ())),
         tool_choice=decode_tool_choice(body.get("tool_choice")),
         sampling=openai.decode_sampling(body),
         max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),

@@ -11,7 +11,7 @@ from mlxk.wire.frames import Asked, Format, ToolKind
 from mlxk.wire.openai_items import decode_input, encode_input, flat
 from mlxk.wire.openai_response import decode_reply, encode_replies
 from mlxk.wire.openai_response_events import Decoder, Encoder
-from mlxk.wire.reading import checked, in_call_order, keep_alive, refuse, shallow
+from mlxk.wire.reading import checked, in_call_order, keep_alive, refuse
 
 _SCHEMA = "wire/openai_responses"
 _REFUSED = {
@@ -32,7 +32,7 @@ def decode_request(body: Any) -> Asked:
     refuse(body, _REFUSED)
     if body.get("input") is None and not body.get("previous_response_id"):
         raise InvalidValue("there is no input", pointer="/input")
-    tools = list(_tools(body.get("tools") or (), "/tools"))
+    tools = list(_tools(body.get("tools") or ()))
     request = Request(
         model=body.get("model") or "",
         messages=in_call_order(decode_input(body.get("instructions"), body.get("input"))),
@@ -85,14 +85,14 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
     return body
 
 
-def _tools(tools: Any, at: str, namespace: str | None = None) -> Iterator[tuple[Tool, ToolKind]]:
+def _tools(tools: Any, namespace: str | None = None) -> Iterator[tuple[Tool, ToolKind]]:
     """Namespaces are flattened for the model; what OpenAI itself would run is left out."""
-    for i, tool in enumerate(tools):
+    for tool in tools:
         name = tool.get("name") or tool["type"]
         described = tool.get("description") or ""
         match tool["type"]:
             case "function":
-                parameters = shallow(tool.get("parameters") or {}, f"{at}/{i}/parameters")
+                parameters = tool.get("parameters") or {}
                 yield (
                     Tool(flat(name, namespace), described, parameters),
                     ToolKind(name, namespace),
@@ -103,7 +103,7 @@ def _tools(tools: Any, at: str, namespace: str | None = None) -> Iterator[tuple[
                     ToolKind(name, namespace, custom=True),
                 )
             case "namespace":
-                yield from _tools(tool.get("tools") or (), f"{at}/{i}/tools", name)
+                yield from _tools(tool.get("tools") or (), name)
             case _:
                 note("ignored_tool", f"the tool {name!r} does not run here and was left out")
 

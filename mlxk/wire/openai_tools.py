@@ -3,13 +3,12 @@
 from typing import Any
 
 from mlxk.chat.types import Tool, ToolChoice
-from mlxk.wire.reading import shallow
 
 
-def decode_tool(tool: dict[str, Any], at: str) -> Tool:
+def decode_tool(tool: dict[str, Any]) -> Tool:
     function = tool["function"]
-    parameters = shallow(function.get("parameters") or {}, f"{at}/function/parameters")
-    return Tool(function["name"], function.get("description") or "", parameters)
+    description, parameters = function.get("description") or "", function.get("parameters") or {}
+    return Tool(function["name"], description, parameters)
 
 
 def decode_tool_choice(choice: Any) -> ToolChoice:

@@ -1,6 +1,6 @@
 """What the formats share when they read and write. Knows none of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mlxk.chat.types import Image, Message, ToolResult
@@ -10,13 +10,17 @@ from mlxk.contract.notes import note
 from mlxk.contract.validate import require
 from mlxk.system.clock import seconds
 
-_DEPTH = 64
+_DEPTH = 100
 # What a header can carry of parameters that nobody knows: so many, so many letters of each.
 _NAMED, _NAME = 16, 64
 
 
-def checked(schema: str, body: Any) -> dict[str, Any]:
+def checked(
+    schema: str, body: Any, renamed: Callable[[Any], Any] = lambda body: body
+) -> dict[str, Any]:
     """`body` if it obeys its published schema. Parameters unknown to it leave a note."""
+    _bounded(body)
+    body = renamed(body)
     require(schema, body, "request")
     request: dict[str, Any] = whole(body)
     unknown = sorted(request.keys() - registry.load(schema)["properties"].keys())
@@ -85,17 +89,6 @@ def arguments_of(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"arguments": text}
 
 
-def shallow(value: Any, pointer: str, depth: int = _DEPTH) -> Any:
-    """JSON that is handed on, such as a tool's parameters, must not be nested without end."""
-    if depth == 0:
-        raise InvalidValue(f"nested too deeply at {pointer}", pointer=pointer)
-    children = value.values() if isinstance(value, dict) else value
-    if isinstance(value, dict | list):
-        for child in children:
-            shallow(child, pointer, depth - 1)
-    return value
-
-
 def in_call_order(messages: Iterable[Message]) -> tuple[Message, ...]:
     """Neighbouring tool messages become one, its results in the order of the calls they answer.
 
@@ -123,3 +116,18 @@ def _sorted(message: Message, calls: Sequence[str]) -> Message:
     place = {id: n for n, id in enumerate(calls)}
     results.sort(key=lambda result: place.get(result.tool_use_id, len(place)))
     return Message("tool", tuple(results))
+
+
+def _bounded(body: Any) -> None:
+    """What is nested without end would break whoever walks it later: templates, grammars."""
+    level = [body]
+    for _ in range(_DEPTH):
+        level = [
+            child
+            for holder in level
+            if isinstance(holder, dict | list)
+            for child in (holder.values() if isinstance(holder, dict) else holder)
+        ]
+        if not level:
+            return
+    raise InvalidValue(f"the request is nested too deeply: more than {_DEPTH} levels")
