@@ -27,6 +27,7 @@ from mlxk.history.store import Store
 from mlxk.system import clock, paths
 
 _DEFAULT = "builtin:tiny"
+_Who = tuple[str, str, str | None]
 
 
 class CustomTool(Protocol):
@@ -45,14 +46,16 @@ class _Shared:
 
     stack: AsyncExitStack
     scribe: Scribe
-    models: dict[tuple[str, str, str | None], compose.Model] = field(default_factory=dict)
+    models: dict[_Who, compose.Model] = field(default_factory=dict)
+    opening: dict[_Who, asyncio.Lock] = field(default_factory=dict)
 
     async def model(self, settings: Settings) -> compose.Model:
-        """Opened once; it stays loaded to the end."""
+        """Opened once, also when several ask at the same time; it stays loaded to the end."""
         who = (settings.model, settings.api, settings.url)
-        if who not in self.models:
-            opening = compose.chat_model(settings)
-            self.models[who] = await self.stack.enter_async_context(opening)
+        async with self.opening.setdefault(who, asyncio.Lock()):
+            if who not in self.models:
+                opening = compose.chat_model(settings)
+                self.models[who] = await self.stack.enter_async_context(opening)
         return self.models[who]
 
 

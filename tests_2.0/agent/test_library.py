@@ -1,9 +1,11 @@
 """The Python API, skills, custom tools and sub-agents."""
 
 import asyncio
+import os
 
 import checkout
 import pytest
+from processes import descendants
 
 from mlxk.agent import Agent, skills
 from mlxk.chat.scripted import Scripted, call
@@ -213,6 +215,17 @@ async def test_a_bad_configuration_changes_nothing(repo, tmp_path):
             agent.configure(tmp_path / "bad.yaml")
         await agent.run("again")
     assert model.requests[0].tools == model.requests[1].tools
+
+
+async def test_who_ask_for_a_model_at_the_same_time_share_it(repo):
+    async with Agent(model=Scripted("Hm."), folder=repo) as agent:
+        await agent.run("think")
+        before = set(descendants(os.getpid()))
+        branches = [agent.branch(name) for name in ("a", "b")]
+        for branch in branches:
+            branch.model = "builtin:tiny"
+        await asyncio.gather(*(branch.run("Say hello") for branch in branches))
+        assert len(set(descendants(os.getpid())) - before) == 1
 
 
 def meta(repo, session):
