@@ -16,7 +16,7 @@ from mlxk.agent.desk_aside import Aside
 from mlxk.agent.desk_held import Held, Made
 from mlxk.agent.desk_look import Changes, History
 from mlxk.agent.desk_models import ModelState
-from mlxk.agent.desk_news import Feed, Prompted, Settled, State
+from mlxk.agent.desk_news import Feed, Notice, Prompted, Settled, State
 from mlxk.agent.desk_work import Work
 from mlxk.agent.events import PermissionAsked, Sender
 from mlxk.agent.job import Bounds, Job, Order
@@ -327,14 +327,18 @@ class Tab:
 
     async def _session_for(self, prompt: str, settings: Settings) -> tuple[Session, Scribe]:
         if self._held.session is None:
-            clean = self._clean
+            clean, hindrances = self._clean, list[MlxkError | None]()
 
             def make(store: Store) -> Made:
+                hindrances.append(landing.hindrance(store))
                 return compose.session(store, Start(settings, None), prompt, clean=clean), settings
 
             self._desk.models.open(settings)
             await self._held.open(make, keep=False)
             self._tell_settled()
+            for error in filter(None, hindrances):
+                text = f"as things are, this could not land: {error}"
+                self.feed.tell(Notice("warning", text, error.hint))
         return self._held.required()
 
     async def _replay(self) -> None:

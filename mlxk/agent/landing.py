@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from mlxk.agent.transcript import from_lines
-from mlxk.contract.errors import DirtyMerge, InvalidValue
+from mlxk.contract.errors import DirtyMerge, InvalidValue, Locked, MlxkError
 from mlxk.history.identity import user_identity
 from mlxk.history.land import Landed, Order, land
 from mlxk.history.record import Place, Record
@@ -19,19 +19,27 @@ _SUBJECT = 72
 
 def ready(store: Store) -> None:
     """A landing on what is checked out that cannot work is refused before any work is done:
-    InvalidValue, or DirtyMerge.
+    InvalidValue, DirtyMerge or Locked.
     """
-    _author(store)
-    branch = store.head_name()
-    if branch is None:
-        raise InvalidValue("HEAD is on no branch to land on", hint="git switch -c NAME")
-    if store.is_own:  # what is uncommitted there is committed when something lands
-        return
+    error = hindrance(store)
+    if isinstance(error, DirtyMerge):
+        error.hint = "commit them first; or leave out --land, and later: mlxk branch land NAME"
+    if error is not None:
+        raise error
+
+
+def hindrance(store: Store) -> MlxkError | None:
+    """Why nothing could land now on what is checked out; None when it could."""
     try:
-        require_clean(store, branch)
-    except DirtyMerge as e:
-        e.hint = "commit them first; or leave out --land, and later: mlxk branch land NAME"
-        raise
+        _author(store)
+        branch = store.head_name()
+        if branch is None:
+            return InvalidValue("HEAD is on no branch to land on", hint="git switch -c NAME")
+        if not store.is_own:  # what is uncommitted there is committed when something lands
+            require_clean(store, branch)
+    except (InvalidValue, DirtyMerge, Locked) as e:
+        return e
+    return None
 
 
 def _author(store: Store) -> str:

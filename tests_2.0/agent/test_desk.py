@@ -194,6 +194,32 @@ async def test_landing_reaches_the_users_branch(desk_of, repo):
         assert (closed.branch, closed.unmerged) == ("mlxk/write-it", False)
 
 
+@pytest.mark.parametrize(
+    ("how", "said_of_it"),
+    [
+        pytest.param("edit", "uncommitted changes in a.txt", id="uncommitted work"),
+        pytest.param("detach", "HEAD is on no branch", id="no branch"),
+        pytest.param("nobody", "names nobody", id="no identity"),
+    ],
+)
+async def test_what_could_not_land_is_said_before_the_work(desk_of, repo, how, said_of_it):
+    match how:
+        case "edit":
+            (repo / "a.txt").write_text("mine\n")
+        case "detach":
+            checkout.git(repo, "checkout", "-q", "--detach")
+        case "nobody":
+            checkout.git(repo, "config", "--unset", "user.email")
+    async with desk_of(WRITE, "Done.") as desk:
+        tab = desk.new()
+        await said(tab, "write it")
+        (notice,) = notices(tab)
+        assert said_of_it in notice.text
+        assert notice.hint
+        assert types(tab).index("notice") < types(tab).index("turn.started")
+        assert tab.state == "idle"
+
+
 async def test_closing_says_that_work_is_unmerged_and_keeps_it(desk_of, repo):
     async with desk_of(WRITE, "Done.") as desk:
         tab = desk.new()
