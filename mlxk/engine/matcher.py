@@ -41,8 +41,6 @@ class Grammars:
             from mlxk.engine.tokenizer import load_tokenizer  # noqa: PLC0415 -- few need it here
 
             source = load_tokenizer(self._folder)
-            source.no_padding()
-            source.no_truncation()
             self._tokenizer = LLTokenizer(
                 source.to_str(), n_vocab=self._vocabulary, eos_token=list(stop) or None
             )

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 _CONTEXT = 6
+# Bytes of the longest character, and the tokens that may wait for the rest of one.
+_CHARACTER, _WAITING = 4, 6
 _BROKEN = "\ufffd"
 
 
@@ -15,14 +17,15 @@ class Detokenizer:
     """Text of a growing list of ids.
 
     Each piece is the difference of two decodings that begin at the same earlier token: decoded
-    by itself, the first token of many vocabularies loses its leading space. The last ids of the
-    prompt are that context for an answer's first token.
+    by itself, the first token of many vocabularies loses its leading space. They begin where the
+    piece before began: in the middle of a character, some decoders give up on all that follows.
+    The last ids of the prompt come before an answer's first token.
     """
 
     def __init__(self, text: Decodes, prompt: Sequence[int], hidden: Iterable[int] = ()) -> None:
         self._text = text
         self._hidden = frozenset(hidden)
-        self._ids = list(prompt[-_CONTEXT:])
+        self._ids = _end(text, prompt)
         self._shown = len(self._ids)
         self._before = text.decode(self._ids)
 
@@ -32,20 +35,41 @@ class Detokenizer:
         if self._shown == len(self._ids):
             return ""
         text = self._text.decode(self._ids)
-        if text.endswith(_BROKEN) and len(self._ids) - self._shown < _CONTEXT:
-            return ""
-        return self._take(text)
+        if not text.endswith(_BROKEN):
+            return self._take(text, len(self._ids))
+        return self._released(text) if len(self._ids) - self._shown >= _WAITING else ""
 
     def flush(self) -> str:
         """The tail, with a replacement character for bytes that never became whole."""
-        return self._take(self._text.decode(self._ids))
+        if self._shown == len(self._ids):
+            return ""
+        return self._take(self._text.decode(self._ids), len(self._ids))
 
-    def _take(self, text: str) -> str:
-        piece = text[len(self._before) :]
-        del self._ids[:-_CONTEXT]
-        self._shown = len(self._ids)
-        self._before = self._text.decode(self._ids)
+    def _released(self, text: str) -> str:
+        """Of bytes that are no character, those that cannot be the beginning of one any more."""
+        for end in range(len(self._ids) - _CHARACTER + 1, len(self._ids)):
+            if text.startswith(head := self._text.decode(self._ids[:end])):
+                return self._take(head, end)
+        return self._take(text, len(self._ids))
+
+    def _take(self, text: str, end: int) -> str:
+        """Show the ids up to `end`, which make `text` with those before them."""
+        if text.startswith(self._before):
+            piece = text[len(self._before) :]
+        else:
+            piece = self._text.decode(self._ids[self._shown : end])
+        del self._ids[: self._shown]
+        self._shown = end - self._shown
+        self._before = self._text.decode(self._ids[: self._shown])
         return piece
+
+
+def _end(text: Decodes, prompt: Sequence[int]) -> list[int]:
+    """The last ids, from the beginning of a character on."""
+    for count in range(_CONTEXT, _CONTEXT + _CHARACTER):
+        if not text.decode(ids := list(prompt[-count:])).startswith(_BROKEN):
+            return ids
+    return list(prompt[-_CONTEXT:])
 
 
 class StopScanner:

@@ -38,6 +38,10 @@ class TextModel:
         """`special` adds what the tokenizer puts around raw text; a chat template has its own."""
         return list(self.tokenizer.encode(encoding.valid(text), add_special_tokens=special).ids)
 
+    def has_tokens_of(self, other: "TextModel") -> bool:
+        mine, theirs = (each.tokenizer.get_vocab() for each in (self, other))
+        return bool(mine == theirs)
+
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
 
@@ -64,9 +68,15 @@ def load_text(folder: Path) -> TextModel:
 
 
 def load_tokenizer(folder: Path) -> Any:
+    """Whole texts only: a file may ask to cut or to fill them, as its training did."""
     path = folder / "tokenizer.json"
-    if not path.is_file():
-        return _converted(folder)
+    tokenizer = _parsed(path) if path.is_file() else _converted(folder)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _parsed(path: Path) -> Any:
     try:
         return Tokenizer.from_file(str(path))
     except Exception as e:  # tokenizers raises bare Exception for whatever it cannot parse
