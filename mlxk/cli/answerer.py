@@ -1,6 +1,6 @@
 """Who answers `run`: a server of ours that has the model, else an engine of its own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -15,12 +15,16 @@ from mlxk.system.running import Running
 
 @dataclass(frozen=True, slots=True)
 class Answerer:
-    """`name` is what it calls the model; `load_s` is null where it was loaded before."""
+    """`name` is what it calls the model; `load_s` is null where it was loaded before.
+
+    `is_gone`: no question will be answered any more.
+    """
 
     model: ChatModel
     name: str
     load_s: float | None = None
     url: str | None = None
+    is_gone: Callable[[], bool] = lambda: False
 
 
 @asynccontextmanager
@@ -39,7 +43,7 @@ async def answerer(
         return
     async with engine(spec, options) as own:
         await own.ready()
-        yield Answerer(own, own.name, own.timings.load_s)
+        yield Answerer(own, own.name, own.timings.load_s, is_gone=lambda: own.phase == "failed")
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -13,6 +13,8 @@ from mlxk.cli.answerer import answerer
 from mlxk.cli.portal import Portal
 from mlxk.cli.question import Question
 from mlxk.cli.run import Answered, Said, Timings
+from mlxk.contract.errors import ContextLengthExceeded, MlxkError
+from mlxk.system.terminal import shown
 
 _HELP = """\
 /clear forgets the conversation, /exit (or Ctrl-D) ends it, Ctrl-C ends an answer.
@@ -38,25 +40,47 @@ def chat(question: Question) -> Generator[Said, None, Answered]:
                 case "/clear":
                     history.clear()
                 case text if text:
-                    history.append(Message("user", (Text(line),)))
-                    fold = yield from _turn(portal, who.model.stream(question.request(*history)))
-                    history.append(Message("assistant", fold.message.parts))
-                    answer = _answered(answer, fold)
+                    asked, fold = Message("user", (Text(line),)), Fold()
+                    events = who.model.stream(question.request(*history, asked))
+                    refused = yield from _turn(portal, events, fold)
+                    if refused is None:
+                        history += [asked, Message("assistant", fold.message.parts)]
+                        answer = _answered(answer, fold)
+                    elif who.is_gone():
+                        raise refused
+                    else:
+                        _tell(refused, history)
     return answer
 
 
-def _turn(portal: Portal, events: AsyncGenerator[Event, None]) -> Generator[Said, None, Fold]:
-    fold = Fold()
-    with _ctrl_c(portal), suppress(CancelledError):
-        for event in portal.stream(events):
-            fold.feed(event)
-            match event:
-                case TextDelta(text):
-                    yield Said("text", text)
-                case ThinkingDelta(text):
-                    yield Said("thinking", text)
-    yield Said("text", "\n")
-    return fold
+def _turn(
+    portal: Portal, events: AsyncGenerator[Event, None], fold: Fold
+) -> Generator[Said, None, MlxkError | None]:
+    """A question that is not answered, or not to the end, is taken back: its error is returned."""
+    refused = None
+    try:
+        with _ctrl_c(portal), suppress(CancelledError):
+            for event in portal.stream(events):
+                fold.feed(event)
+                match event:
+                    case TextDelta(text):
+                        yield Said("text", text)
+                    case ThinkingDelta(text):
+                        yield Said("thinking", text)
+    except MlxkError as e:
+        refused = e
+    if refused is None or fold.message.parts:
+        yield Said("text", "\n")
+    return refused
+
+
+def _tell(refused: MlxkError, history: Sequence[Message]) -> None:
+    hint = refused.hint
+    if isinstance(refused, ContextLengthExceeded) and history:
+        hint = "/clear forgets the conversation"
+    sys.stderr.write(shown(f"mlxk: {refused}\n", sys.stderr))
+    if hint:
+        sys.stderr.write(shown(f"hint: {hint}\n", sys.stderr))
 
 
 @contextmanager

@@ -269,6 +269,50 @@ def test_on_a_terminal_it_chats(home):
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+def copied(folder, **config):
+    shutil.copytree(builtin.folder("builtin:tiny"), folder)
+    known = orjson.loads((folder / "config.json").read_bytes())
+    (folder / "config.json").write_bytes(orjson.dumps(known | config))
+    return folder
+
+
+def test_a_question_that_is_refused_does_not_end_the_chat(home, tmp_path):
+    model = copied(tmp_path / "model", max_position_embeddings=100)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(MLXK[0], [*MLXK, "run", str(model)])
+    screen = Screen(terminal)
+    screen.until("> ")
+    screen.type("hello there " * 50 + "\n")
+    screen.until("mlxk: the prompt has")
+    screen.until("> ")
+    screen.type("hello\n")
+    screen.until("tiny demo model")
+    screen.until("> ")
+    screen.type("hello there " * 50 + "\n")
+    screen.until("hint: /clear forgets")
+    screen.until("> ")
+    screen.type("/exit\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.mark.slow
+def test_a_chat_ends_when_its_engine_does_not_start_any_more(home, tmp_path):
+    model = copied(tmp_path / "model")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(MLXK[0], [*MLXK, "run", str(model)])
+    screen = Screen(terminal)
+    screen.until("> ")
+    for weights in model.glob("*.safetensors"):
+        weights.write_bytes(b"gone")
+    (engine,) = descendants(pid)
+    os.kill(engine, signal.SIGKILL)
+    screen.type("hello\n")
+    screen.until("mlxk: ")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+
+
 class Screen:
     def __init__(self, terminal):
         self._terminal = terminal
