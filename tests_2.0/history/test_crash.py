@@ -102,7 +102,8 @@ def tidy_up(repo, *command):
     """That a ref moved meanwhile is all that git may complain of."""
     done = subprocess.run(["git", *command], cwd=repo.root, capture_output=True, check=False)
     complaints = done.stderr.decode().splitlines()
-    assert [c for c in complaints if "cannot lock ref" not in c and "failed to run" not in c] == []
+    left = [c for c in complaints if "cannot lock ref" not in c and "failed to run" not in c]
+    assert not left, f"git {command}: exit {done.returncode}\n{done.stderr.decode()}"
 
 
 def beside_the_user(repo, home, start, steps):

@@ -23,7 +23,8 @@ class GitRepository:
         done = subprocess.run(
             ["git", *_CONFIG, *args], cwd=at or self.root, env=env, capture_output=True, check=False
         )
-        assert done.returncode == 0 or not check, done.stderr.decode()
+        said = (done.stderr + done.stdout).decode(errors="replace")
+        assert done.returncode == 0 or not check, f"git {args}: exit {done.returncode}\n{said}"
         return done.stdout.decode(errors="replace").rstrip("\n") if text else done.stdout
 
     def write(self, path, content="text\n", *, mode=None):
