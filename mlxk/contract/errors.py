@@ -3,7 +3,7 @@
 * MlxkError
   - UsageError, InvalidValue, InvalidDocument                     what was typed or written (exit 2)
   - ModelNotFound, AmbiguousMatch, RevisionNotFound, ModelUnhealthy, RuntimeIncompatible
-  - EngineMissing, EngineFailed, ContextLengthExceeded, OutOfMemory, OverCapacity, RequestTimeout
+  - EngineMissing, EngineFailed, DraftMismatch, ContextLengthExceeded, OutOfMemory, OverCapacity, RequestTimeout
   - ExtraMissing, HarnessMissing, HarnessFailed
   - HubError: HubUnreachable, HubNotFound, GatedRepo, HubUnauthorized
   - DiskFull, PermissionDenied, LocksPresent, ConfirmationRequired
@@ -116,6 +116,13 @@ class EngineMissing(MlxkError):
 
     type = "engine_missing"
     http_status = 503
+
+
+class DraftMismatch(MlxkError):
+    """The model of `--draft` has other tokens than the model it should draft for."""
+
+    type = "draft_mismatch"
+    http_status = 422
 
 
 class HarnessMissing(MlxkError):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlxk.engine.group import Group, Row
-from mlxk.engine.lookup import Tokens
+from mlxk.engine.lookup import Lookup, Tokens
 from mlxk.engine.protocol import Step
 from mlxk.engine.sampler import Draw, Sampler
 from mlxk.engine.wager import Wager
@@ -40,7 +40,8 @@ class Drafting:
         (row,) = group.rows
         if self._alone is None or self._alone.row is not row:
             self._alone = _Alone(row, self._new_wager())
-        return self._alone.step(group, self._drafter)
+        # Who says what to expect need not be second-guessed.
+        return self._alone.step(group, Lookup() if row.job.hints else self._drafter)
 
     def clear(self) -> None:
         self._alone = None
@@ -56,7 +57,7 @@ class _Alone:
         self._hints = np.array(row.job.hints, np.int32)
         self._samplers: dict[int, Sampler] = {}
         self._can_draft = _can_draft(row)
-        self._ended = 0.0
+        self._ended = self._prepared_s = 0.0
         self._made = -1
         self._steady = 0
 
@@ -77,13 +78,18 @@ class _Alone:
         """The next token and a draft of those after it; empty where that is not worth while."""
         job, made = self.row.job, len(self.row.made)
         most = min(self._wager.length, job.max_tokens - made - 2)
-        if most < 1:
-            return []
-        if not group.is_known and not drafter.prepare(self._text.known(), self._hints):
+        if most < 1 or not (group.is_known or self._is_prepared(drafter)):
             return []
         token = group.wait()
         draft = drafter.propose(self._text.known(token), self._hints, most)
         return [token, *draft] if draft else []
+
+    def _is_prepared(self, drafter: Drafter) -> bool:
+        """What a drafter has to read first is no fault of the step."""
+        began = time.monotonic()
+        is_ready = drafter.prepare(self._text.known(), self._hints)
+        self._prepared_s = 0.0 if is_ready else time.monotonic() - began
+        return is_ready
 
     def _draw(self, logits: Any) -> Any:
         """Tokens [N] of logits [N, V] at the next places but one of the answer."""
@@ -98,7 +104,8 @@ class _Alone:
     def _seconds(self) -> float | None:
         """Since the end of the step before."""
         before, self._ended = self._ended, time.monotonic()
-        return self._ended - before if self._steady > 1 else None
+        spent, self._prepared_s = self._ended - before - self._prepared_s, 0.0
+        return spent if self._steady > 1 else None
 
 
 def _can_draft(row: Row) -> bool:

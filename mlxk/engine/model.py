@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from mlxk.chat.types import Event, Request, Start
-from mlxk.contract.errors import EngineMissing, InvalidValue
+from mlxk.contract.errors import DraftMismatch, EngineMissing, InvalidValue
 from mlxk.engine.answering import Question, answer
 from mlxk.engine.jobs import job_of
 from mlxk.engine.options import EngineOptions, EngineStats, Phase, Timings
@@ -59,7 +59,11 @@ class EngineModel:
         if hardware.backend() is None:
             raise EngineMissing("MLX is not installed", hint=hardware.install_hint())
         self._held.enter_context(locks.reading(self._folder))  # `mlxk rm` refuses meanwhile
-        self._text = asyncio.ensure_future(asyncio.to_thread(_load, self._folder))
+        if isinstance(self._options.draft, Path):
+            self._held.enter_context(locks.reading(self._options.draft))
+        self._text = asyncio.ensure_future(
+            asyncio.to_thread(_load, self._folder, self._options.draft)
+        )
         await self._supervisor.start()
 
     async def close(self) -> None:
@@ -169,8 +173,12 @@ class EngineModel:
         return await asyncio.shield(self._text)
 
 
-def _load(folder: Path) -> tuple[TextModel, Prompter]:
+def _load(folder: Path, draft: Path | str) -> tuple[TextModel, Prompter]:
     text = load_text(folder)
+    if isinstance(draft, Path) and not text.has_tokens_of(load_text(draft)):
+        message = "the draft model has other tokens than the model it should draft for"
+        hint = "--draft wants a smaller model of the same family, or lookup"
+        raise DraftMismatch(message, hint=hint)
     return text, Prompter(text)
 
 

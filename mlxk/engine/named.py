@@ -1,5 +1,8 @@
 """From what people type to an engine that is not yet started."""
 
+from pathlib import Path
+from typing import Literal
+
 from mlxk.chat.types import Request
 from mlxk.contract.errors import ModelUnhealthy
 from mlxk.engine.model import EngineModel
@@ -14,6 +17,15 @@ def engine(spec: str, options: EngineOptions | None = None) -> EngineModel:
     """Resolve and judge: what cannot be loaded is refused before any process starts."""
     found = _sound(spec)
     return EngineModel(found.folder, found.name, options=options, home=paths.home())
+
+
+def draft(typed: str) -> Path | Literal["lookup", "off"]:
+    """`lookup`, `off`, or the folder of a model that is sound."""
+    match typed:
+        case "lookup" | "off":
+            return typed
+        case _:
+            return _sound(typed).folder
 
 
 def count_tokens(spec: str, request: Request) -> int:

@@ -12,6 +12,7 @@ from mlx_lm.utils import load_model
 from mlxk.engine import caches
 from mlxk.engine.archive import Archive, fingerprint
 from mlxk.engine.batch import BatchRunner, Limits
+from mlxk.engine.draft_model import DraftModel
 from mlxk.engine.drafting import Drafter
 from mlxk.engine.lookup import Lookup
 from mlxk.engine.matcher import Grammars
@@ -28,6 +29,7 @@ _LEAST_CHUNK = 32
 _CUDA_CHUNKS = 4
 # Bytes of padding that are read in about the time of one more attention in every layer.
 _PADDING = {"cpu": 1 << 20, "metal": 256 << 20, "cuda": 4 << 30}
+_DRAFT_SHARE = 0.05
 _CACHED = 6  # a part of the memory may lie in freed buffers
 
 
@@ -55,22 +57,34 @@ def load_runner(load: Load, shard: Shard = ALONE) -> Loaded:
     least, most = _LEAST_CHUNK, load.step_tokens
     if _is_cuda():
         least, most = load.step_tokens, load.step_tokens * _CUDA_CHUNKS
-    running, kept = shard.least(*_budgets(load))
+    drafter, drafting = _drafter(load, make, shard, vocabulary)
+    running, kept = shard.least(*_budgets(load, drafting))
     limits = Limits(load.rows, most, running, kept, least)
     grammars = Grammars(folder, vocabulary)
     archive = _archive(load, make) if shard.is_alone else None
     slack = _slack(model, make, shape.token_bytes, shard)
-    runner = BatchRunner(
-        model, make, shape, limits, grammars, archive, shard, slack, _drafter(load, make, shard)
-    )
+    runner = BatchRunner(model, make, shape, limits, grammars, archive, shard, slack, drafter)
     return Loaded(runner, grammars, vocabulary, shape.token_bytes)
 
 
-def _drafter(load: Load, make: Callable[[], caches.Caches], shard: Shard) -> Drafter | None:
-    """What does not hold is cut off again, which only plain caches bear."""
-    if load.draft is None or not (shard.is_alone and caches.is_sliceable(make())):
-        return None
-    return Lookup()
+def _drafter(
+    load: Load, make: Callable[[], caches.Caches], shard: Shard, vocabulary: int
+) -> tuple[Drafter | None, int]:
+    """And the bytes that its caches may take. Of a model's caches, what does not hold of a draft is
+    cut off again: only plain ones bear that."""
+    is_able = shard.is_alone and caches.is_sliceable(make())
+    if load.draft in (None, "lookup"):
+        return (Lookup() if load.draft and is_able else None), 0
+    if not is_able:
+        raise ValueError("--draft with a model is not supported for this model, or on ranks")
+    model, _ = load_model(Path(load.draft or ""), trust_remote_code=False)
+    make = caches.maker(model)
+    if not caches.is_sliceable(held := make()):
+        raise ValueError("--draft is not supported with a model of windows or states")
+    shape, _ = _measured(model, held)
+    longest = int(_memory() * _DRAFT_SHARE) // shape.token_bytes
+    longest = min(longest, getattr(model.args, "max_position_embeddings", None) or longest)
+    return DraftModel(model, make, vocabulary, longest), shape.bytes(longest)
 
 
 def _slack(
@@ -110,9 +124,9 @@ def _measured(model: Any, held: caches.Caches) -> tuple[caches.Geometry, int]:
     return caches.geometry(held), int(logits.shape[-1])
 
 
-def _budgets(load: Load) -> tuple[int, int]:
-    """Bytes for running sequences, and for kept ones: most of what the weights leave free."""
-    free = max(int((_memory() - mx.get_active_memory()) * _SHARE), _LEAST_KV)
+def _budgets(load: Load, drafting: int) -> tuple[int, int]:
+    """Bytes for running sequences, and for kept ones: most of what weights and drafts leave."""
+    free = max(int((_memory() - mx.get_active_memory() - drafting) * _SHARE), _LEAST_KV)
     running = min(load.kv_bytes, free) if load.kv_bytes else free * 3 // 4
     return running, min(load.kept_bytes, max(free - running, free // 4))
 

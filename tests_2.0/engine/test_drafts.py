@@ -5,13 +5,28 @@ import random
 import numpy as np
 import pytest
 
+from mlxk.chat.fold import gather
+from mlxk.chat.types import Message, Request, Text, Tool
+from mlxk.contract.errors import DraftMismatch
 from mlxk.engine.drafting import Drafting
 from mlxk.engine.lookup import Lookup
+from mlxk.engine.model import EngineModel
+from mlxk.engine.options import EngineOptions
 from mlxk.engine.policy import Policy
 from mlxk.engine.protocol import Job, Load
 from mlxk.engine.wager import MOST, Wager
 from mlxk.engine.weights import load_runner
+from mlxk.hub import names
 
+WRITE = Tool(
+    "write_file",
+    "Write a file.",
+    {
+        "type": "object",
+        "properties": {"path": {"type": "string"}, "content": {"type": "string"}},
+        "required": ["path", "content"],
+    },
+)
 WARM = Policy(temperature=0.8, top_p=0.9, seed=11)
 POLICIES = {
     "greedy": Policy(),
@@ -23,7 +38,7 @@ POLICIES = {
 class Eager(Wager):
     """Drafts at every step, whatever it costs."""
 
-    length = property(lambda self: MOST)
+    length = 5
 
 
 class Oracle:
@@ -183,6 +198,89 @@ def test_windows_and_states_are_answered_without_drafts(tiny_model):
         load = Load(str(tiny_model(family)), 8, 64, None, None, 1 << 24, draft="lookup")
         runner = load_runner(load).runner
         assert len(said(steps_of(runner, Job(1, (5, 6, 7), (), 30, (), Policy())))) == 30
+
+
+@pytest.fixture
+def with_model(tiny_model):
+    """A runner for qwen3 whose drafts come from another model, or from the same one."""
+
+    def get(**options):
+        folder = tiny_model("qwen3", **options)
+        load = Load(str(tiny_model("qwen3")), 8, 64, None, None, 1 << 24, draft=str(folder))
+        runner = load_runner(load).runner
+        runner._drafting._new_wager = Eager
+        return runner
+
+    return get
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+def test_a_model_that_is_always_right_is_believed(loaded, with_model, policy):
+    dice, runner = random.Random(8), with_model()
+    for length, most in ((3, 30), (440, 60)):
+        job = Job(1, prompt_of(dice, length), (), most, (), policy)
+        wanted = said(steps_of(loaded(), job))
+        steps = steps_of(runner, job)
+        assert said(steps) == wanted
+        drafted, accepted = shares(steps)
+        assert accepted > most * 0.6 if policy.is_greedy else drafted > accepted > 0
+        assert not policy.is_greedy or accepted == drafted
+
+
+def test_a_model_that_is_never_right_does_no_harm(loaded, with_model):
+    dice, runner = random.Random(9), with_model(seed=5)
+    for uid in (1, 2):
+        job = Job(uid, prompt_of(dice, 50), (), 20, (), WARM)
+        steps = steps_of(runner, job)
+        assert said(steps, uid) == said(steps_of(loaded(), job), uid)
+        assert shares(steps)[0] > 40
+
+
+def test_a_draft_model_goes_on_from_what_it_has_read(loaded, with_model):
+    dice, runner = random.Random(10), with_model()
+    first = Job(1, prompt_of(dice, 300), (), 20, (), Policy())
+    answer = said(steps_of(runner, first))
+    read = runner._drafting._drafter._read.size
+    assert read > 300
+    steps_of(runner, Job(2, prompt_of(dice, 9), (), 20, (), Policy()))
+    again = Job(3, (*first.prompt, *answer, 7, 8), (), 20, (), Policy())
+    steps = steps_of(runner, again)
+    assert said(steps, 3) == said(steps_of(loaded(), again), 3)
+    drafted, accepted = shares(steps)
+    assert accepted == drafted > 10
+
+
+@pytest.mark.parametrize(
+    ("family", "draft"), [("gemma3_text", "qwen3"), ("qwen3", "mamba2")], ids=str
+)
+def test_a_draft_model_wants_caches_that_can_be_cut(tiny_model, family, draft):
+    folder, other = (str(tiny_model(each)) for each in (family, draft))
+    with pytest.raises(ValueError, match="not supported"):
+        load_runner(Load(folder, 8, 64, None, None, 1 << 24, draft=other))
+
+
+async def test_a_model_with_other_tokens_is_refused(tiny_model, home):
+    options = EngineOptions(draft=names.resolve("builtin:tiny").folder)
+    async with EngineModel(tiny_model("qwen3"), "tiny", options=options, home=home) as model:
+        with pytest.raises(DraftMismatch):
+            await model.ready()
+
+
+async def test_the_whole_engine_says_the_same_with_any_draft(tiny_model, home):
+    """The embedded model copies what it is told to write."""
+    lines = "\n".join(f"def part_{n}(a, b):\n    return a + b" for n in range(4))
+    ask = f"Create a file named parts.py with this content:\n```\n{lines}\n```"
+    request = Request("tiny", (Message("user", (Text(ask),)),), tools=(WRITE,), max_tokens=300)
+    folder = names.resolve("builtin:tiny").folder
+    told = {}
+    for draft in ("off", "lookup", folder):
+        options = EngineOptions(draft=draft)
+        async with EngineModel(folder, "tiny", options=options, home=home) as model:
+            reply = await gather(model.stream(request))
+            told[draft] = reply.message.tool_uses[0].arguments
+            assert (model.stats.drafted_tokens > 0) is (draft != "off")
+            assert (model.stats.accepted_tokens > 5) is (draft != "off")
+    assert len(set(told.values())) == 1
 
 
 def array(*tokens):
