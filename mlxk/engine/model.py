@@ -55,7 +55,14 @@ class EngineModel:
         self._text: asyncio.Task[tuple[TextModel, Prompter]] | None = None
 
     async def open(self) -> None:
-        """Start the process. EngineMissing when MLX is not installed."""
+        """Start the process, or hold nothing. EngineMissing when MLX is not installed."""
+        try:
+            await self._open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> None:
         if hardware.backend() is None:
             raise EngineMissing("MLX is not installed", hint=hardware.install_hint())
         self._held.enter_context(locks.reading(self._folder))  # `mlxk rm` refuses meanwhile

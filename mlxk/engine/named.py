@@ -1,5 +1,6 @@
 """From what people type to an engine that is not yet started."""
 
+import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ from mlxk.engine.model import EngineModel
 from mlxk.engine.options import EngineOptions
 from mlxk.engine.prompt import Prompter
 from mlxk.engine.tokenizer import load_text
-from mlxk.hub import health, names
+from mlxk.hub import health, names, workspace
 from mlxk.system import paths
 
 
@@ -37,6 +38,11 @@ def _sound(spec: str) -> names.Resolved:
     found = names.resolve(spec)
     verdict = health.judge(found.folder)
     if not verdict.healthy:
-        hint = f"mlxk pull {found.name} --force" if found.source == "cache" else None
+        if found.source == "cache":
+            hint = f"mlxk pull {found.name} --force"
+        elif origin := workspace.origin(found.folder):
+            hint = f"mlxk clone {origin} NEW-FOLDER makes a whole copy"
+        else:
+            hint = f"mlxk health {shlex.quote(str(found.folder))} names all that is wrong"
         raise ModelUnhealthy(f"{found.name}: {verdict.reason}", hint=hint, model=found.name)
     return found

@@ -26,6 +26,7 @@ from mlxk.contract.errors import (
 from mlxk.engine.model import EngineModel
 from mlxk.engine.options import EngineOptions
 from mlxk.engine.ranks import Ranks, divided, launching
+from mlxk.hub import cache, locks
 
 TWO = Ranks(2, "ring")
 
@@ -141,6 +142,19 @@ async def test_a_launcher_that_cannot_be_started_leaves_nothing(
     with pytest.raises((OSError, StartFailed), match=r"python|too long"):
         await engine(who=TWO).open()
     assert not list(scratch.iterdir())
+
+
+async def test_an_engine_that_cannot_be_launched_lets_its_model_go(
+    hub_cache, home, tmp_path, monkeypatch
+):
+    folder, repo = hub_cache.add("org/m"), cache.repo(hub_cache.root, "org/m")
+    (tmp_path / ("x" * 99)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("x" * 99)))
+    model = EngineModel(folder, "m", options=EngineOptions(ranks=TWO), home=home)
+    with pytest.raises(StartFailed):
+        await model.open()
+    assert not locks.held(repo)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def test_the_launcher_gets_the_ports_and_no_secret(tmp_path):

@@ -240,7 +240,17 @@ def test_what_run_cannot_do_is_an_envelope(home, argv, type_, code):
 def test_a_broken_model_is_refused_before_anything_starts(home, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     done = run(str(tmp_path), "hi", "--json")
-    assert orjson.loads(done.stdout)["error"]["type"] == "model_unhealthy"
+    error = orjson.loads(done.stdout)["error"]
+    assert error["type"] == "model_unhealthy"
+    assert error["hint"] == f"mlxk health {tmp_path} names all that is wrong"
+
+
+def test_a_broken_workspace_says_where_its_like_is(home, tmp_path):
+    broken = copied(tmp_path / "model")
+    (broken / "tokenizer.json").unlink()
+    (broken / ".mlxk-origin.json").write_text('{"origin": "org/m"}')
+    error = orjson.loads(run(str(broken), "hi", "--json").stdout)["error"]
+    assert error["hint"] == "mlxk clone org/m NEW-FOLDER makes a whole copy"
 
 
 def test_ctrl_c_says_what_was_answered(home):
