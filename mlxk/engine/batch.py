@@ -33,7 +33,7 @@ _GROWTH = 512
 class Limits:
     """`rows` run at most, `kv_bytes` they hold at most; `kept_bytes` are for those that ended.
 
-    A chunk of a prompt has `least_tokens` to `step_tokens`.
+    A chunk of a prompt has `least_tokens` to `step_tokens`; `has_few_shapes`: see `Prefill`.
     """
 
     rows: int
@@ -41,6 +41,7 @@ class Limits:
     kv_bytes: int
     kept_bytes: int
     least_tokens: int = 32
+    has_few_shapes: bool = False
 
 
 class BatchRunner:
@@ -56,8 +57,8 @@ class BatchRunner:
         archive: Archive | None = None,
         shard: Shard = ALONE,
         slack: int | None = None,
-    ) -> None:
         drafter: Drafter | None = None,
+    ) -> None:
         self._forward = Forward(model, shard, slack)
         self._prefixes = Prefixes(make, limits.kept_bytes, archive)
         self._geometry = geometry
@@ -66,15 +67,19 @@ class BatchRunner:
         self._can_merge = caches.can_merge(make())
         self._pace = Pace(limits.step_tokens, limits.least_tokens)
         self._prompts = Prefill(
-            self._forward, self._prefixes, limits.step_tokens, can_merge=self._can_merge
+            self._forward,
+            self._prefixes,
+            limits.step_tokens,
+            can_merge=self._can_merge,
+            has_few_shapes=limits.has_few_shapes,
         )
         self._groups: list[Group] = []
+        self._drafting = Drafting(drafter) if drafter else None
         self._steps = 0
         self._chunk = 0
         self._began: float | None = None
 
     def has_room(self, job: Job) -> bool:
-        self._drafting = Drafting(drafter) if drafter else None
         rows = self._rows()
         if not rows:
             return True
@@ -109,18 +114,18 @@ class BatchRunner:
         self._groups = [group for group in self._groups if group.rows]
 
     def tidy(self) -> bool:
-        return self._prefixes.tidy()
+        return self._prefixes.tidy() or self._prompts.rehearse()
 
     def reset(self) -> None:
         self._prompts.rows.clear()
         self._groups.clear()
+        if self._drafting:
+            self._drafting.clear()
         self._prefixes.clear()
         mx.clear_cache()
 
     def step(self) -> Sequence[Step]:
         steps: list[Step] = []
-        if self._drafting:
-            self._drafting.clear()
         is_answering = bool(self._groups)
         for group in self._groups:
             steps += self._advance(group)
@@ -131,25 +136,25 @@ class BatchRunner:
         self._chunk += self._prefill()
         if not (self._groups or self._prompts.rows):
             self._began, self._chunk = None, 0
+            if self._drafting:
+                self._drafting.clear()
         self._prefixes.advance()
         self._steps += 1
         if self._steps % _STEPS_PER_CLEARING == 0:
             mx.clear_cache()
         return steps
-            if self._drafting:
-                self._drafting.clear()
 
-    def _guide(self, job: Job) -> Guide | None:
-        if job.grammar is None:
-            return None
-        guide = Guide(self._grammars.matcher(job.grammar, job.stop), job.grammar_after)
-        for token in job.made:
     def _advance(self, group: Group) -> list[Step]:
         """Drafts are for one who is alone: several read the weights together as it is."""
         if self._drafting and len(self._rows()) == 1:
             return self._drafting.step(group)
         return group.step()
 
+    def _guide(self, job: Job) -> Guide | None:
+        if job.grammar is None:
+            return None
+        guide = Guide(self._grammars.matcher(job.grammar, job.stop), job.grammar_after)
+        for token in job.made:
             guide.consume(token)
         return guide
 

@@ -23,6 +23,9 @@ _ENVIRONMENT = (
     "LD_PRELOAD", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "CUDA_PATH",
     "NVIDIA_VISIBLE_DEVICES", "METAL_DEVICE_WRAPPER_TYPE",
 )  # fmt: skip
+# MLX counts the shapes that it had to prepare for, and refuses to go on after the 512th. A server
+# meets a new one with every prompt.
+_CUDA = {"MLX_ENABLE_CACHE_THRASHING_CHECK": "0", "MLX_CUDA_SDPA_CACHE_SIZE": "1024"}
 _GRACE_S = 2.0
 _LOG_BYTES = 1 << 20
 
@@ -127,6 +130,7 @@ def environment(*, on_cpu: bool) -> dict[str, str]:
 def settings(*, on_cpu: bool) -> dict[str, str]:
     """What we set ourselves, on any machine."""
     made = {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+    made |= {name: os.environ.get(name, value) for name, value in _CUDA.items()}
     if places := _import_path():
         made["PYTHONPATH"] = os.pathsep.join(places)
     if on_cpu:

@@ -119,8 +119,8 @@ class Group:
 
     def extract(self, row: Row) -> tuple[list[int], Caches]:
         """A row's caches by themselves, and the tokens they hold."""
-        tokens = row.tokens if self._is_ahead else row.tokens[:-1]
-        return tokens, self._parts.extract(row)
+        tokens = row.tokens if self._is_ahead and not row.is_fresh else row.tokens[:-1]
+        return tokens, self._parts.extract(row, len(tokens))
 
     def keep(self, rows: list[Row]) -> None:
         if len(rows) == len(self.rows) or not rows:

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import mlx.core as mx
-
-from mlxk.engine.caches import Caches
+from mlxk.engine.caches import Caches, extracted, filter_rows
 from mlxk.engine.ragged import Ragged
 
 if TYPE_CHECKING:
     from mlxk.engine.group import Row
 
 MOST = 3
+_STEP = 256
 
 
 class Part:
@@ -35,10 +34,12 @@ class Part:
             mine.extend(theirs)
         self.rows += other.rows
 
-    def extract(self, row: "Row") -> Caches:
+    def extract(self, row: "Row", length: int) -> Caches:
+        """`length` tokens of the row are held."""
         if len(self.rows) == 1:
             return self.caches
-        return [cache.extract(self.rows.index(row)) for cache in self.caches]
+        at = self.rows.index(row)
+        return [extracted(cache, at, length) for cache in self.caches]
 
     def keep(self, rows: "list[Row]") -> None:
         if len(rows) == len(self.rows):
@@ -48,12 +49,19 @@ class Part:
         elif len(rows) == 1:
             # A merged cache that never held anything cannot be taken apart again.
             is_unused = self.caches[0].empty()
-            self.caches = rows[0].caches if is_unused else self.extract(rows[0])
+            at = self.rows.index(rows[0])
+            self.caches = rows[0].caches if is_unused else [c.extract(at) for c in self.caches]
         else:
-            indices = mx.array([self.rows.index(row) for row in rows])
+            indices = [self.rows.index(row) for row in rows]
+            unused = self._unused(rows)
             for cache in self.caches:
-                cache.filter(indices)
+                filter_rows(cache, indices, unused)
         self.rows = rows
+
+    def _unused(self, rows: "list[Row]") -> int:
+        """Places that only the others needed, in whole steps; one who just came may lack one."""
+        longest = max(row.length for row in rows)
+        return max(self.length - longest - 1, 0) // _STEP * _STEP
 
 
 class Parts:
@@ -91,8 +99,8 @@ class Parts:
         if len(self._parts) < before:
             self._arrange()
 
-    def extract(self, row: "Row") -> Caches:
-        return next(part for part in self._parts if row in part.rows).extract(row)
+    def extract(self, row: "Row", length: int) -> Caches:
+        return next(part for part in self._parts if row in part.rows).extract(row, length)
 
     def keep(self, rows: "Sequence[Row]") -> None:
         """Some of the rows, in their order."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
+from mlxk.engine import shapes
+from mlxk.engine.caches import Caches, make_room
 from mlxk.engine.group import Forward, Group, Row, dispatch
 from mlxk.engine.parts import merged
 from mlxk.engine.prefixes import Prefixes
@@ -16,15 +18,25 @@ _TOGETHER = 16
 
 class Prefill:
     """`rows` have not been read to their end; what has been leaves as groups. One forward pass
-    reads at most `most` tokens.
+    reads at most `most` tokens. `has_few_shapes`: a new shape is dear, see `shapes`.
     """
 
-    def __init__(self, forward: Forward, prefixes: Prefixes, most: int, *, can_merge: bool) -> None:
+    def __init__(
+        self,
+        forward: Forward,
+        prefixes: Prefixes,
+        most: int,
+        *,
+        can_merge: bool,
+        has_few_shapes: bool = False,
+    ) -> None:
         self.rows: list[Row] = []
         self._forward = forward
         self._prefixes = prefixes
         self._most = most
         self._can_merge = can_merge
+        self._has_few_shapes = has_few_shapes and prefixes.is_sliceable
+        self._unmet = shapes.lengths(most) if self._has_few_shapes else []
         self._turn = 0
 
     def drop(self, uid: int) -> None:
@@ -67,20 +79,28 @@ class Prefill:
         return ready[0] if self._turn % 2 else min(ready, key=lambda row: len(row.pending))
 
     def _alike(self, ready: Sequence[Row], most: int) -> list[Row]:
-        """Prompts of about one length that fit into one pass to their ends, padding included."""
+        """Prompts that fit into one pass to their ends, padding included. They stay together, so
+        they are of about one length, and as much of each was read."""
         if not (self._can_merge and self._prefixes.is_sliceable):
             return []
         rows = sorted((row for row in ready if len(row.pending) > 1), key=_unread)[:_TOGETHER]
         while len(rows) > 1 and _unread(rows[-1]) * len(rows) > most:
             rows.pop()
-        return [row for row in rows if _unread(row) * 2 >= _unread(rows[-1])]
+        longest = max((row.length for row in rows), default=0)
+        alike = [
+            row
+            for row in rows
+            if _unread(row) * 2 >= _unread(rows[-1]) and row.length * 2 >= longest
+        ]
+        return alike[: shapes.rows(len(alike))] if self._has_few_shapes else alike
 
     def _read_together(self, rows: list[Row], arrived: list[Group]) -> int:
         """One pass to the end of several prompts, padded on the right to the longest."""
         held = merged([row.caches for row in rows])
         chunks = [[row.pending.popleft() for _ in range(_unread(row))] for row in rows]
         lengths = [len(chunk) for chunk in chunks]
-        padding = [max(lengths) - length for length in lengths]
+        width = shapes.padded(max(lengths)) if self._has_few_shapes else max(lengths)
+        padding = [width - length for length in lengths]
         for cache in held if any(padding) else ():
             cache.prepare(lengths=lengths, right_padding=padding)
         padded = [chunk + [0] * pad for chunk, pad in zip(chunks, padding, strict=True)]
@@ -94,18 +114,36 @@ class Prefill:
 
     def _read_on(self, row: Row, most: int, arrived: list[Group]) -> int:
         """Up to `most` tokens of one prompt, never the last one: decoding begins with it."""
-        count = min(most, _unread(row))
+        count = width = min(most, _unread(row))
+        if count and self._has_few_shapes:
+            count, width = shapes.chunk(row.read_length, _unread(row), most)
         if count:
             chunk = [row.pending.popleft() for _ in range(count)]
-            self._forward.model(mx.array([chunk]), cache=row.caches)
-            # Only the caches are evaluated, so the logits of a prompt are never computed; and not
-            # waited for, so that the tokens read before are published first.
-            dispatch([cache.state for cache in row.caches])
+            self._pass(chunk + [0] * (width - count), row.caches, width - count)
         if not _unread(row):
             self.rows.remove(row)
             self._prefixes.mark(row)
             arrived.append(Group(self._forward, [row]))
         return max(count, 1)
+
+    def _pass(self, tokens: list[int], held: Caches, padding: int = 0) -> None:
+        """The last tokens may be `padding`, which nothing before them sees: it is cut off again."""
+        for cache in held if self._has_few_shapes else ():
+            make_room(cache, len(tokens))
+        self._forward.model(mx.array([tokens]), cache=held)
+        for cache in held if padding else ():
+            cache.trim(padding)
+        # Only the caches are evaluated, so the logits of a prompt are never computed; and not
+        # waited for, so that the tokens read before are published first.
+        dispatch([cache.state for cache in held])
+
+    def rehearse(self) -> bool:
+        """Meet one more shape while nobody waits. False when all have been met."""
+        if self._unmet and self._forward.shard.is_alone:
+            self._pass([0] * self._unmet.pop(), self._prefixes.make())
+            mx.synchronize()
+            return True
+        return False
 
 
 def _unread(row: Row) -> int:

@@ -21,7 +21,7 @@ class Prefixes:
     def __init__(
         self, make: Callable[[], caches.Caches], kept_bytes: int, archive: Archive | None
     ) -> None:
-        self._make = make
+        self.make = make
         self._kept = PrefixCache(kept_bytes)
         self._archive = archive
         self.is_sliceable = caches.is_sliceable(make())
@@ -48,7 +48,7 @@ class Prefixes:
         if self._archive and row.loan and row.loan.length > length:
             arrived = self._archive.caches(row.loan)
             length, held = (row.loan.length, arrived) if arrived else (length, held)
-        row.start(length, held or self._make())
+        row.start(length, held or self.make())
         return True
 
     def wait(self, rows: Iterable[Row]) -> None:
