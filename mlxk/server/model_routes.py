@@ -41,29 +41,25 @@ async def _greeting(http: web.Request) -> web.Response:
 async def _models(http: web.Request) -> web.Response:
     """One path, three audiences: they are told apart by their headers."""
     state = http.app[STATE]
-    models = state.models.items()
-    match _audience(http):
+    audience = _audience(http)
+    served = [(id, *state.pick(id)) for id in state.names()]
+    rows = [await _row(state, audience, *each) for each in served]
+    match audience:
         case "google":
-            return reply_json({"models": [await _gemini_row(name, m) for name, m in models]})
+            return reply_json({"models": rows})
         case "anthropic":
-            rows = [_anthropic_row(state, name) for name in state.models]
             ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]} if rows else {}
             return reply_json({"data": rows, "has_more": False, **ends})
         case _:
-            rows = [await _row(state, name, model) for name, model in models]
             return reply_json({"object": "list", "data": rows})
 
 
 async def _model(http: web.Request) -> web.Response:
     state = http.app[STATE]
-    name, model = state.pick(http.match_info["id"])
-    match _audience(http):
-        case "google":
-            return reply_json(await _gemini_row(name, model))
-        case "anthropic":
-            return reply_json(_anthropic_row(state, name))
-        case _:
-            return reply_json(await _row(state, name, model))
+    wanted = http.match_info["id"]
+    name, model = state.pick(wanted)
+    id = wanted if wanted in state.options.aliases else name
+    return reply_json(await _row(state, _audience(http), id, name, model))
 
 
 async def _health(http: web.Request) -> web.Response:
@@ -156,31 +152,24 @@ def _audience(http: web.Request) -> str:
     return "anthropic" if "anthropic-version" in headers else "openai"
 
 
-async def _row(state: ServerState, name: str, model: ChatModel) -> dict[str, Any]:
-    row = {"id": name, "object": "model", "created": state.began, "owned_by": "mlxk"}
-    if length := await _context_length(model):
-        row["context_length"] = length
-    return row
-
-
-def _anthropic_row(state: ServerState, name: str) -> dict[str, Any]:
-    return {
-        "type": "model",
-        "id": name,
-        "display_name": name,
-        "created_at": stamp(datetime.fromtimestamp(state.began, UTC)),
-    }
-
-
-async def _gemini_row(name: str, model: ChatModel) -> dict[str, Any]:
+async def _row(
+    state: ServerState, audience: str, id: str, name: str, model: ChatModel
+) -> dict[str, Any]:
+    """`id` is what a request may say: an alias, or the model's own `name`."""
     length = await _context_length(model)
-    limits = {"inputTokenLimit": length, "outputTokenLimit": length} if length else {}
-    return {
-        "name": f"models/{name}",
-        "displayName": name,
-        "supportedGenerationMethods": ["generateContent", "countTokens"],
-        **limits,
-    }
+    match audience:
+        case "google":
+            limits = {"inputTokenLimit": length, "outputTokenLimit": length} if length else {}
+            verbs = ["generateContent", "countTokens"]
+            about = {"displayName": name, "supportedGenerationMethods": verbs}
+            return {"name": f"models/{id}", **about, **limits}
+        case "anthropic":
+            born = stamp(datetime.fromtimestamp(state.began, UTC))
+            return {"type": "model", "id": id, "display_name": name, "created_at": born}
+        case _:
+            row = {"id": id, "object": "model", "created": state.began, "owned_by": "mlxk"}
+            row |= {} if id == name else {"root": name}
+            return row | ({"context_length": length} if length else {})
 
 
 async def _context_length(model: ChatModel) -> int | None:

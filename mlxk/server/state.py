@@ -116,18 +116,27 @@ class ServerState:
     def now(self) -> int:
         return int(self.clock().timestamp())
 
+    def names(self) -> list[str]:
+        """Every name that a client may choose: the models' own, then aliases of those that are."""
+        more = (alias for alias in self.options.aliases if alias not in ("", "*", *self.models))
+        return [*self.models, *(alias for alias in more if self._own_name(alias) in self.models)]
+
     def pick(self, wanted: str) -> tuple[str, ChatModel]:
         """By name, by an alias, by the last part of a name, or the only one if none is named."""
-        aliases, only = self.options.aliases, len(self.models) == 1
-        name = aliases.get(wanted, wanted)
-        if name not in self.models:
-            tails = [known for known in self.models if known.rpartition("/")[2] == name]
-            alone = next(iter(self.models)) if only and not wanted else None
-            name = tails[0] if len(tails) == 1 else alone or aliases.get("*", "")
+        name = self._own_name(wanted)
         if name not in self.models:
             served = ", ".join(self.models)
             raise ModelNotFound(f"the model {wanted!r} is not served here", hint=f"try {served}")
         return name, self.models[name]
+
+    def _own_name(self, wanted: str) -> str:
+        aliases, only = self.options.aliases, len(self.models) == 1
+        name = aliases.get(wanted, wanted)
+        if name in self.models:
+            return name
+        tails = [known for known in self.models if known.rpartition("/")[2] == name]
+        alone = next(iter(self.models)) if only and not wanted else None
+        return tails[0] if len(tails) == 1 else alone or aliases.get("*", "")
 
 
 STATE = web.AppKey("state", ServerState)

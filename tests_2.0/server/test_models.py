@@ -29,6 +29,27 @@ async def test_models_are_listed_by_name(serve):
     assert [model["id"] for model in body["data"]] == ["org/big", "tiny"]
 
 
+AUDIENCES = [
+    ({}, "id", ""),
+    ({"anthropic-version": "1"}, "id", ""),
+    ({"x-goog-api-key": "k"}, "name", "models/"),
+]
+
+
+@pytest.mark.parametrize(
+    ("headers", "key", "prefix"), AUDIENCES, ids=["openai", "anthropic", "google"]
+)
+async def test_aliases_are_listed_after_the_models_and_found(serve, headers, key, prefix):
+    aliases = {"gpt-5": "big", "gone": "gone", "": "tiny"}
+    http = await serve({"org/big": Scripted(), "tiny": Scripted()}, aliases=aliases)
+    body = await (await http.get("/v1/models", headers=headers)).json()
+    rows = body.get("data") or body["models"]
+    assert [row[key] for row in rows] == [prefix + name for name in ("org/big", "tiny", "gpt-5")]
+    found = await (await http.get("/v1/models/gpt-5", headers=headers)).json()
+    assert found == rows[-1]
+    assert "org/big" in found.values()
+
+
 @pytest.mark.parametrize("name", ["org/big", "big", "org%2Fbig"])
 async def test_a_model_is_found_by_its_whole_name_or_its_last_part(serve, name):
     http = await serve({"org/big": Scripted(), "tiny": Scripted()})
