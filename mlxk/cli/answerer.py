@@ -31,12 +31,12 @@ class Answerer:
 async def answerer(
     spec: str, options: EngineOptions | None, *, images: bool = False
 ) -> AsyncIterator[Answerer]:
-    """Ready to answer. An engine that was asked for with ranks is always one of its own."""
+    """Ready to answer. An engine that was asked for with options is always one of its own."""
     folder = names.resolve(spec).folder
     if images:
         hint = "ask a server of a vision model: mlxk agent --url URL"
         raise InvalidValue(f"{spec} is answered by an engine that reads text only", hint=hint)
-    found = None if options and options.ranks else running.serving(folder)
+    found = None if options and options != EngineOptions() else running.serving(folder)
     if found is not None:
         async with _remote(*found) as remote:
             yield remote

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from mlxk.cli import guessing
 from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-    from mlxk.cli.bench_target import Held, Kind, MemorySource, Target
+    from mlxk.cli.bench_target import Drafts, Held, Kind, MemorySource, Target
     from mlxk.deploy.bench import Bench, Progress
     from mlxk.deploy.bench_call import ToolCall
     from mlxk.deploy.bench_figures import Iteration, Level, Percentiles, Spread
@@ -42,6 +43,7 @@ class Benched:
     cached_tokens: int
     peak_memory_gb: float | None
     memory_source: "MemorySource | None"
+    drafts: "Drafts | None"
     verdicts: "tuple[Verdict, ...]"
     tool_call: "ToolCall | None"
     saved_to: str | None
@@ -77,6 +79,7 @@ def bench(
     api_key_env: Annotated[
         str | None, typer.Option(help="The variable that holds its key [MLXK_API_KEY].")
     ] = None,
+    draft: guessing.Chosen = None,
     min_gen_tps: Annotated[
         float | None, typer.Option(min=0, help="Exit 3 below so many tokens a second.")
     ] = None,
@@ -120,7 +123,7 @@ def bench(
         raise UsageError(
             "--save wants the figures of one request alone", hint="--concurrency 1,4,16 --save"
         )
-    aim = found(Wanted(target, model, api_key_env, levels[-1]), paths.home())
+    aim = found(Wanted(target, model, api_key_env, levels[-1], draft), paths.home())
     if save:
         _check_place(aim)
     plan = Plan(aim.model, levels, iterations, prompt_tokens, max_tokens, tool_call)
@@ -139,6 +142,7 @@ class _Run:
         self._gates = gates
         self._load_s: float | None = None
         self._held: Held | None = None
+        self._drafts: Drafts | None = None
 
     def measured(self) -> "Generator[Progress, None, None]":
         """Whatever ends it early carries what was completed."""
@@ -168,6 +172,7 @@ class _Run:
                     self._note(await asyncio.to_thread(opened.held))
                 yield event
             self._note(await settled(opened))
+            self._drafts = opened.drafts()
 
     def _note(self, held: "Held | None") -> None:
         if held is not None and (self._held is None or held.bytes > self._held.bytes):
@@ -195,6 +200,7 @@ class _Run:
             cached_tokens=bench.cached_tokens,
             peak_memory_gb=round(held.bytes / 1e9, 3) if held else None,
             memory_source=held.source if held else None,
+            drafts=self._drafts,
             verdicts=self._gates.verdicts(first),
             tool_call=bench.tool_call,
             saved_to=saved_to,

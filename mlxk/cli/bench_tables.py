@@ -7,6 +7,7 @@ from mlxk.deploy.bench import Measured, Progress
 
 if TYPE_CHECKING:
     from mlxk.cli.bench import Benched
+    from mlxk.cli.bench_target import Drafts
     from mlxk.deploy.bench_figures import Level, Percentiles, Spread
 
 _KINDS = {
@@ -25,6 +26,8 @@ def benched(value: "Benched") -> str:
         ("Gap", f"{_times(value.gap_s)} (median / 95 %)" if value.gap_s else "-"),
         ("Memory", f"{value.peak_memory_gb:.2f} GB" if value.peak_memory_gb else "unknown"),
     ]
+    if value.drafts is not None:
+        pairs.append(("Drafts", _share(value.drafts)))
     if value.tool_call is not None:
         detail = f": {value.tool_call.detail}" if value.tool_call.detail else ""
         pairs.append(("Tool call", f"{value.tool_call.verdict}{detail}"))
@@ -68,6 +71,13 @@ def _row(level: "Level") -> tuple[object, ...]:
         _times(level.gap_s),
         level.failed,
     )
+
+
+def _share(drafts: "Drafts") -> str:
+    if not drafts.drafted_tokens:
+        return "none"
+    share = drafts.accepted_tokens / drafts.drafted_tokens
+    return f"{share:.0%} of {drafts.drafted_tokens} tokens held"
 
 
 def _rate(spread: "Spread | None") -> str:

@@ -35,13 +35,22 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Drafts:
+    """Tokens that were guessed ahead, and how many of them held; the warm-up counts."""
+
+    drafted_tokens: int
+    accepted_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
-    """Ready to answer. `held` is asked after each round: None, nobody says."""
+    """Ready to answer. `held` is asked after each round: None, nobody says. So does `drafts`."""
 
     model: "ChatModel"
     load_s: float | None
     held: Callable[[], "Held | None"]
     settle_s: float = 0.0
+    drafts: Callable[[], "Drafts | None"] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +73,19 @@ class Wanted:
     model: str | None
     api_key_env: str | None
     concurrency: int
+    draft: str | None = None
 
 
 def target(wanted: Wanted, home: "Path") -> Target:
     """A URL, the name of a deployment, else a model."""
-    if wanted.target.startswith(("http://", "https://")):
-        return _server(wanted)
     from mlxk.deploy.store import Store
 
     store = Store(home)
+    is_url = wanted.target.startswith(("http://", "https://"))
+    if wanted.draft and (is_url or wanted.target in store.names()):
+        raise UsageError("a server drafts as it was started to", hint="mlxk serve --draft …")
+    if is_url:
+        return _server(wanted)
     if wanted.target in store.names():
         return _deployment(wanted, store)
     if wanted.model or wanted.api_key_env:
@@ -81,18 +94,25 @@ def target(wanted: Wanted, home: "Path") -> Target:
 
 
 def _engine(wanted: Wanted) -> Target:
-    from mlxk.engine.named import engine
+    from mlxk.engine.named import draft, engine
     from mlxk.engine.options import EngineOptions
 
     # Nothing is kept from one prompt to the next: the peak is what answering takes.
     rows = max(_ROWS, wanted.concurrency)
-    found = engine(wanted.target, EngineOptions(rows=rows, prefix_memory_bytes=0))
+    # Answers to senseless prompts often repeat themselves: guesses would be all too good.
+    guesses = draft(wanted.draft or "off")
+    options = EngineOptions(rows=rows, prefix_memory_bytes=0, draft=guesses)
+    found = engine(wanted.target, options)
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Opened, None]:
         async with found:
             await found.ready()
-            yield Opened(found, found.timings.load_s, held, _A_BEAT_S)
+            yield Opened(found, found.timings.load_s, held, _A_BEAT_S, drafts)
+
+    def drafts() -> Drafts | None:
+        stats = found.stats
+        return Drafts(stats.drafted_tokens, stats.accepted_tokens) if wanted.draft else None
 
     def held() -> Held | None:
         count = found.stats.peak_memory_bytes

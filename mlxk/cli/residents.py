@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 
 from mlxk.advise.memory import estimate
 from mlxk.contract.notes import note
@@ -66,7 +67,8 @@ def _resident(name: str, wanted: Wanted, house: House, *, alone: bool) -> Reside
 
 
 def _needed_bytes(name: str, wanted: Wanted, budget: int, *, alone: bool) -> int:
-    """Weights, one conversation of full length, and a tenth, as every command reckons.
+    """Weights (of a draft model, too), one conversation of full length, and a tenth, as every
+    command reckons.
 
     Where only the conversation is too long for the budget, the model may have all of it: its
     engine keeps to the memory that is free. One alone only keeps to a budget that was named.
@@ -75,8 +77,11 @@ def _needed_bytes(name: str, wanted: Wanted, budget: int, *, alone: bool) -> int
         return 0
     found = weigh.measured(names.resolve(name))
     cache = weigh.cache_of(found.metadata, wanted.limits.context, wanted.limits.kv_bits)
-    bare = int(estimate(found.weight_bytes, None).total_gb * 1e9)
-    whole = int(estimate(found.weight_bytes, cache).total_gb * 1e9)
+    weights, draft = found.weight_bytes, wanted.limits.draft
+    if isinstance(draft, Path):
+        weights += weigh.measured(names.resolve(str(draft))).weight_bytes
+    bare = int(estimate(weights, None).total_gb * 1e9)
+    whole = int(estimate(weights, cache).total_gb * 1e9)
     if bare <= budget < whole and not alone:
         message = f"{found.name} needs {whole} bytes at its full context and will be alone"
         note("alone_in_memory", f"{message}: a smaller --context makes room for others")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
-from mlxk.cli import division
+from mlxk.cli import division, guessing
 from mlxk.cli.registry import command
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def run(
     image: Annotated[
         list[Path] | None, typer.Option(help="A picture that belongs to the question.")
     ] = None,
+    draft: guessing.Draft = "lookup",
     ranks: division.Ranks = None,
     hostfile: division.Hostfile = None,
     backend: division.Backend = None,
@@ -98,6 +99,7 @@ def run(
     """
     from mlxk.chat.types import Sampling
     from mlxk.cli.question import Question, read_image, read_schema
+    from mlxk.engine import named
     from mlxk.engine.options import EngineOptions
     from mlxk.engine.ranks import divided
 
@@ -111,7 +113,7 @@ def run(
         schema=read_schema(schema) if schema else None,
         stream=not no_stream,
         images=tuple(read_image(path) for path in image or ()),
-        options=EngineOptions(ranks=divided(ranks, hostfile, backend)),
+        options=EngineOptions(ranks=divided(ranks, hostfile, backend), draft=named.draft(draft)),
     )
     if question.prompt is None:
         from mlxk.cli.chat import chat

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlxk.cli import division
+from mlxk.cli import division, guessing
 from mlxk.cli.registry import Ongoing, command
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def serve(
     kv_bits: Annotated[
         int | None, typer.Option(help="Keep keys and values in 4 or 8 bits: less memory.")
     ] = None,
+    draft: guessing.Draft = "lookup",
     prefix_cache_dir: Annotated[
         Path | None,
         typer.Option(help="Where prompts that were read are kept.  [default: in $MLXK_HOME]"),
@@ -96,6 +97,7 @@ def serve(
     from mlxk.cli.listen import key_of, log_to, port_number
     from mlxk.cli.residents import Wanted
     from mlxk.contract.notes import note
+    from mlxk.engine import named
     from mlxk.engine.options import EngineOptions
     from mlxk.engine.ranks import divided
     from mlxk.server.state import ServerOptions
@@ -129,6 +131,7 @@ def serve(
         prefix_cache_folder=(prefix_cache_dir or prefix_cache()) if prefix_cache_size else None,
         prefix_cache_bytes=int(prefix_cache_size * 1e9),
         ranks=divided(ranks, hostfile, backend),
+        draft=named.draft(draft),
     )
     names = tuple(models or [local.named(None, "mlxk serve MODEL")])
     wanted = Wanted(names, limits, keep_alive, memory_gb, model_id, api_key_env)

@@ -24,7 +24,11 @@ _GAUGES = {
     "kv_bytes": "Memory held by sequences.",
     "peak_memory_bytes": "The most that MLX has held, weights included.",
 }
-_COUNTS = {"restarts": "Engine processes started again after a death."}
+_COUNTS = {
+    "restarts": "Engine processes started again after a death.",
+    "drafted_tokens": "Tokens guessed ahead.",
+    "accepted_tokens": "Those of them that held.",
+}
 
 
 class Meter:

@@ -46,6 +46,14 @@ async def test_a_conversation_counts_beside_the_weights(two, reckoned):
     assert needs(two, plenty - 1) == ([whole, whole], 1)
 
 
+async def test_a_draft_model_counts_with_each(two, reckoned):
+    weights = weigh.measured(names.resolve("builtin:tiny")).weight_bytes
+    whole, bare = reckoned(), int(estimate(weights, None).total_gb * 1e9)
+    (first, second), _ = needs(two, 9 * whole, draft=names.resolve("builtin:tiny").folder)
+    assert first == second
+    assert first - whole == pytest.approx(bare, rel=0.01)
+
+
 async def test_a_conversation_that_is_too_long_has_all_there_is(two, reckoned):
     budget = reckoned() - 1
     with collecting() as notes:

@@ -187,7 +187,9 @@ def test_a_saved_benchmark_is_what_recommend_goes_by(home):
     entry.write_bytes(orjson.dumps(ENTRY))
     before = mlxk("recommend", "--dir", str(entry.parent), "--budget", "1")[1]
     assert before["error"]["type"] == "nothing_fits"
-    code, envelope, _ = mlxk("bench", "builtin:tiny", *SMALL, "--save", "--min-gen-tps", "1e9")
+    code, envelope, _ = mlxk(
+        "bench", "builtin:tiny", *SMALL, "--save", "--min-gen-tps", "1e9", "--draft", "lookup"
+    )
     data = envelope["data"]
     assert (code, envelope["error"]["type"]) == (3, "check_failed")
     assert data["verdicts"] == [
@@ -200,10 +202,17 @@ def test_a_saved_benchmark_is_what_recommend_goes_by(home):
     ]
     assert [row["completion_tokens"] for row in data["iterations"]] == [8, 8]
     assert (data["cached_tokens"], data["memory_source"]) == (0, "mlx")
+    assert data["drafts"]["drafted_tokens"] >= data["drafts"]["accepted_tokens"] >= 0
     tier = mlxk("recommend", "--dir", str(entry.parent), "--budget", "1")[1]["data"]["tiers"][0]
     assert tier["gen_tps"] == pytest.approx(data["gen_tps"]["mean"], abs=0.06)
     assert tier["memory_gb"] == round(data["peak_memory_gb"], 2)
     assert tier["is_estimated"] is False
+
+
+def test_what_runs_already_is_not_told_how_to_draft(home):
+    code, envelope, _ = mlxk("bench", "http://127.0.0.1:1", "--draft", "off")
+    assert (code, envelope["error"]["type"]) == (2, "usage_error")
+    assert "serve --draft" in envelope["error"]["hint"]
 
 
 def test_a_file_of_benchmarks_that_cannot_be_read_is_said_before_anything_is_measured(home):
