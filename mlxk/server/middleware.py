@@ -17,7 +17,7 @@ from mlxk.system.network import hostname, is_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_OPEN_PATHS = {"/", "/health", "/ready"}
+_OPEN_PATHS = {"/", "/health", "/ready", "/version"}
 _log = logging.getLogger(__name__)
 
 

@@ -24,6 +24,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/ready", _health),
         web.get("/metrics", _metrics),
         web.get("/api/hello", _greeting),
+        web.get("/version", _version),
         web.get("/api/ps", _resident),
         web.get("/v1/schema", _schema),
         web.get("/{version:v1|v1beta}/models", _models),
@@ -36,6 +37,11 @@ def routes() -> list[web.RouteDef]:
 async def _greeting(http: web.Request) -> web.Response:
     models = list(http.app[STATE].models)
     return reply_json({"name": "mlxk", "version": __version__, "models": models})
+
+
+async def _version(_: web.Request) -> web.Response:
+    """Where users of vLLM and llama-server look for it."""
+    return reply_json({"version": __version__})
 
 
 async def _models(http: web.Request) -> web.Response:

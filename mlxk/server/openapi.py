@@ -23,6 +23,7 @@ _GETS = (
     "/",
     "/health",
     "/ready",
+    "/version",
     "/metrics",
     "/api/ps",
     "/v1/models",

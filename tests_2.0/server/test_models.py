@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 from scripted import Scripted
 
+from mlxk import __version__
 from mlxk.contract.validate import problems
 
 HI = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -62,6 +63,11 @@ async def test_an_unknown_model_is_404(serve):
     response = await http.get("/v1/models/huge")
     assert response.status == 404
     assert (await response.json())["error"]["code"] == "model_not_found"
+
+
+async def test_the_version_is_told_without_a_key(serve):
+    http = await serve(Scripted(), api_key="secret")
+    assert await (await http.get("/version")).json() == {"version": __version__}
 
 
 async def test_health_of_a_model_that_answers(serve):
