@@ -1,6 +1,7 @@
 """The Hugging Face Hub as we use it: one handle, its failures in our words. Knows no cache."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -119,7 +120,20 @@ def _from_status(e: "HfHubHTTPError", name: str, wanted: str | None) -> MlxkErro
         return HubUnauthorized(f"the hub refuses access to {name}", hint=_LOGIN, status=status)
     if status == 404:
         return HubNotFound(f"the hub does not have it: {name}", hint="check the name", model=name)
+    if status == 429:
+        wait = _wait_of(e.response.headers)
+        when = f"in {wait:g} s" if wait else "later"
+        hint = f"try again {when}; who is logged in may ask more often: {_LOGIN}"
+        text = "the hub has been asked too often"
+        return HubError(text, hint=hint, status=status, retry_after_s=wait)
     return HubError(f"the hub failed with status {status}", hint="try again later", status=status)
+
+
+def _wait_of(headers: Mapping[str, str]) -> float | None:
+    """The seconds of `Retry-After`, or of the hub's own `RateLimit: "api";r=0;t=12`."""
+    after = re.fullmatch(r"\d{1,9}", headers.get("Retry-After", ""))
+    found = after or re.search(r"(?<=\bt=)\d{1,9}", headers.get("RateLimit", ""))
+    return float(found[0]) if found else None
 
 
 def _file(entry: Any) -> RemoteFile:

@@ -1,11 +1,12 @@
 """Copy a model out of the cache into a folder of its own that may be edited."""
 
 import ctypes
+import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from mlxk.hub.contents import Contents, scan
 from mlxk.hub.fleet import Fleet, Progress, Task, Tick
 from mlxk.hub.model import Place
 from mlxk.system import paths
-from mlxk.system.files import reflink, translated
+from mlxk.system.files import is_locked, reflink, translated
 
 Method = Literal["clonefile", "reflink", "copy"]
 
@@ -56,10 +57,7 @@ def clone(place: Place, folder: Path) -> Generator[Progress, None, Cloned]:
     unreadable = next((f"{f.name}: {f.problem}" for f in source.files if f.problem), None)
     if reason := place.problem or source.problem or unreadable:
         raise ModelUnhealthy(f"{place.name}: {reason}", hint=f"mlxk pull {place.name}")
-    with translated(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with _scratch(folder) as scratch:
         with locks.reading(place.folder):
             method = yield from _copy_all(source, scratch)
         known = provenance.known(source)
@@ -68,14 +66,31 @@ def clone(place: Place, folder: Path) -> Generator[Progress, None, Cloned]:
         with suppress(FileNotFoundError):
             folder.rmdir()
         scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     verdict = health.judge(folder, name=place.name)
     copied = source.size if method == "copy" else 0
     state: Literal["healthy", "unhealthy"] = "healthy" if verdict.healthy else "unhealthy"
     return Cloned(
         place.name, place.hash, str(folder), "success", state, len(source.files), copied, method
     )
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Where a copy grows, locked: one that nobody holds is what a killed clone left, and goes."""
+    prefix = f".{folder.name}.mlxk-"
+    with translated(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.iterdir():
+            if left.name.startswith(prefix) and not is_locked(left):
+                shutil.rmtree(left, ignore_errors=True)
+        scratch = Path(mkdtemp(dir=folder.parent, prefix=prefix))
+    fd = os.open(scratch, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield scratch
+    finally:
+        os.close(fd)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _copy_all(source: Contents, folder: Path) -> Generator[Progress, None, Method]:

@@ -166,7 +166,7 @@ def _link(repo: Repo, remote: RemoteRepo) -> None:
     final = repo.folder / "snapshots" / remote.commit
     folder = final
     if not final.is_dir():
-        folder = final.with_name(f".{remote.commit}.{os.getpid()}")
+        folder = final.with_name(f".{remote.commit}.new")  # ours alone, by the repository's lock
         shutil.rmtree(folder, ignore_errors=True)
     for file in remote.files:
         link = folder / file.name

@@ -13,6 +13,7 @@ from mlxk.system.files import translated
 
 _ATTEMPTS = 5
 _TIMEOUT = 30.0
+_LONGEST_WAIT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class Job:
     file: RemoteFile
     partial: Path
     tick: Tick
+
+
+class _NoMore(Exception):
+    """The hub's file ends where ours does, before the size that it announced."""
 
 
 def fetch(job: Job) -> None:
@@ -53,11 +58,14 @@ def _resume(job: Job) -> int:
             try:
                 with client.translated(job.repo.name):
                     _stream(job, target, done)
+            except _NoMore:
+                return done
             except (HubUnreachable, HubError) as e:
                 failures = 1 if target.tell() > done else failures + 1
-                if not e.retryable or failures >= _ATTEMPTS:
+                wait = e.details.get("retry_after_s") or 0.0
+                if not e.retryable or failures >= _ATTEMPTS or wait > _LONGEST_WAIT:
                     raise
-                _pause(job, 0.1 * 2**failures)
+                _pause(job, max(wait, 0.1 * 2**failures))
         return target.tell()
 
 
@@ -71,6 +79,8 @@ def _stream(job: Job, target: BinaryIO, done: int) -> None:
         headers["Range"] = f"bytes={done}-"
     url = client.url(job.repo, job.file)
     with get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT) as response:
+        if response.status_code == 416:
+            raise _NoMore
         hf_raise_for_status(response)
         if done and response.status_code != 206:
             # The server sends the whole file whatever we asked for.
@@ -82,11 +92,14 @@ def _stream(job: Job, target: BinaryIO, done: int) -> None:
 
 def _copy(job: Job, response: Any, target: BinaryIO, limit: int) -> None:
     for chunk in response.iter_bytes():
-        piece = chunk[:limit]
+        piece = memoryview(chunk)[:limit]
         limit -= len(piece)
-        target.write(piece)
-        job.tick(len(piece))
-        if len(piece) < len(chunk):
+        too_long = len(piece) < len(chunk)
+        while piece:
+            count = target.write(piece)  # a disk that is nearly full takes a part
+            piece = piece[count:]
+            job.tick(count)
+        if too_long:
             raise HubError(f"{job.file.name}: the hub sends more than it announced")
     if limit:
         raise HubError(f"{job.file.name}: the connection ended {limit} bytes early")

@@ -133,6 +133,9 @@ def translated(path: Path) -> Iterator[None]:
 def as_error(e: OSError, path: Path | str) -> MlxkError | None:
     if e.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"no space left for {path}", hint="free some disk space, then try again")
+    if e.errno == errno.EFBIG:
+        text = f"{path} may not become that large"
+        return DiskFull(text, hint="see ulimit -f, or use another file system")
     if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason = os.strerror(e.errno).lower()
         hint = "MLXK_HOME=FOLDER names another" if Path(path).is_relative_to(home()) else None

@@ -1,5 +1,6 @@
 """Clones: offline, editable, and never a way for an edit to reach the cache."""
 
+import fcntl
 import os
 import tempfile
 from pathlib import Path
@@ -173,6 +174,19 @@ def test_a_full_disk_leaves_nothing(hub_cache, tmp_path, monkeypatch):
     with pytest.raises(DiskFull):
         clone("org/m", tmp_path / "w")
     assert [p.name for p in tmp_path.iterdir()] == ["home"]
+
+
+def test_what_a_killed_clone_left_goes_and_what_a_living_one_makes_stays(hub_cache, tmp_path):
+    hub_cache.add("org/m")
+    left, alive = tmp_path / ".w.mlxk-left", tmp_path / ".w.mlxk-alive"
+    for folder in (left, alive):
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"half")
+    fd = os.open(alive, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    clone("org/m", tmp_path / "w")
+    os.close(fd)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".w.mlxk-alive", "home", "w"]
 
 
 def test_a_model_that_is_not_cached_is_pulled_first(hub_server, hub_cache, tmp_path):

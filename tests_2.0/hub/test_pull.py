@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import hub_cache as build
 import orjson
 import pytest
+from hub_server import Hub
 
 from mlxk.cli import models as commands
 from mlxk.cli import storage
@@ -149,7 +151,9 @@ def test_a_broken_off_pull_is_resumed_and_was_never_visible(hub_server, hub_cach
     assert cached_names() == ["org/m"]
 
 
-def test_an_interrupted_process_leaves_its_bytes_and_says_so(hub_server, hub_cache):
+@contextmanager
+def halfway(hub_server, hub_cache):
+    """A process that is in the middle of a slow download."""
     hub_server.add("org/m", BIG)
     hub_server.fail(WEIGHTS, ("slow", 0.02), times=4)
     argv = [sys.executable, "-m", "mlxk", "pull", "org/m", "--json"]
@@ -160,6 +164,13 @@ def test_an_interrupted_process_leaves_its_bytes_and_says_so(hub_server, hub_cac
             p.stat().st_size > 20_000 for p in partial.glob("*")
         ):
             time.sleep(0.02)
+        yield child
+        child.kill()
+    hub_server.faults.clear()
+
+
+def test_an_interrupted_process_leaves_its_bytes_and_says_so(hub_server, hub_cache):
+    with halfway(hub_server, hub_cache) as child:
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=10)
     answer = orjson.loads(out)
@@ -167,8 +178,93 @@ def test_an_interrupted_process_leaves_its_bytes_and_says_so(hub_server, hub_cac
     assert answer["warnings"][0]["code"] == "download_kept"
     assert b"Traceback" not in err
     assert cached_names() == []
-    hub_server.faults.clear()
     assert pull().download_status == "resumed"
+
+
+def test_a_killed_process_leaves_its_bytes_and_no_lock(hub_server, hub_cache):
+    with halfway(hub_server, hub_cache) as child, pytest.raises(Locked) as caught:
+        pull()
+    assert caught.value.retryable
+    assert child.returncode == -signal.SIGKILL
+    assert cached_names() == []
+    value = pull()
+    assert value.download_status == "resumed"
+    assert value.bytes_downloaded < sum(map(len, BIG.values()))
+    assert commands.health("org/m").summary.healthy_count == 1
+
+
+def test_a_disk_that_fills_in_the_middle_keeps_what_came(hub_server, hub_cache):
+    hub_server.add("org/m", BIG)
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000,) * 2)\n"
+    code = f"{limit}import sys; sys.argv = ['mlxk', 'pull', 'org/m', '--json']\n"
+    code += "from mlxk.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, orjson.loads(done.stdout)["error"]["type"]) == (1, "disk_full")
+    assert not done.stderr
+    assert cached_names() == []
+    value = pull()
+    assert value.download_status == "resumed"
+    assert value.bytes_downloaded <= sum(map(len, BIG.values())) - 300_000
+
+
+def test_the_token_stays_with_the_hub(hub_server, hub_cache, monkeypatch):
+    """Large files lie elsewhere: another port is another host."""
+    monkeypatch.setenv("HF_TOKEN", hub_server.token)
+    elsewhere = Hub()
+    try:
+        hub_server.cdn = elsewhere.url
+        hub_server.add("org/m")
+        elsewhere.objects = hub_server.objects
+        assert pull().download_status == "success"
+    finally:
+        elsewhere.close()
+    assert elsewhere.requests
+    assert authorizations(hub_server) == {f"Bearer {hub_server.token}"}
+    assert authorizations(elsewhere) == {None}
+
+
+def authorizations(hub):
+    lowered = ({k.lower(): v for k, v in headers.items()} for _, _, headers in hub.requests)
+    return {headers.get("authorization") for headers in lowered}
+
+
+@pytest.mark.parametrize("header", [{"Retry_After": "1"}, {"RateLimit": '"api";r=0;t=1'}], ids=str)
+def test_a_hub_that_is_asked_too_often_says_when_to_come_back(hub_server, hub_cache, header):
+    hub_server.add("org/m")
+    hub_server.fail(WEIGHTS, (429, header))
+    begun = time.monotonic()
+    assert pull().download_status == "success"
+    assert time.monotonic() - begun >= 1
+
+
+def test_a_hub_that_wants_to_be_left_alone_for_long_is_told_of_at_once(hub_server, hub_cache):
+    hub_server.add("org/m")
+    hub_server.fail("/api/models", (429, {"Retry_After": "3600"}), times=9)
+    hub_server.fail(WEIGHTS, (429, {"Retry_After": "3600"}), times=9)
+    for _ in "ab":
+        with pytest.raises(HubError) as caught:
+            pull()
+        assert "3600 s" in caught.value.hint
+        hub_server.faults = [fault for fault in hub_server.faults if fault[0].pattern == WEIGHTS]
+
+
+def test_a_part_that_is_longer_than_what_the_hub_has_is_thrown_away(hub_server, hub_cache):
+    hub_server.add("org/m")
+    blob = build.blob_name("model.safetensors", build.model()["model.safetensors"])
+    partial = hub_cache.folder("org/m") / cache.PARTIAL / blob
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"x" * 100)
+    hub_server.fail(WEIGHTS, 416)
+    assert pull().download_status == "resumed"
+    assert commands.health("org/m").summary.healthy_count == 1
+
+
+def test_a_file_that_is_shorter_than_announced_is_not_asked_for_for_ever(hub_server, hub_cache):
+    hub_server.add("org/m")
+    blob = build.blob_name("model.safetensors", build.model()["model.safetensors"])
+    hub_server.objects[blob] = b"x" * 1000
+    with pytest.raises(HubError, match="not what it announces"):
+        pull()
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,10 @@ class Server(ThreadingHTTPServer):
 
 
 class Hub:
-    """`faults` are (pattern, method, action) taken once each; `requests` is what was asked."""
+    """`faults` are (pattern, method, action) taken once each; `requests` is what was asked.
+
+    `cdn` is where large files are: a hub's URL.
+    """
 
     def __init__(self):
         self.repos, self.objects, self.faults, self.requests = {}, {}, [], []
@@ -43,7 +46,7 @@ class Hub:
         handler = type("Handler", (Handler,), {"hub": self})
         self._server = Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = self.cdn = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self):
@@ -61,7 +64,9 @@ class Hub:
         return repo
 
     def fail(self, pattern, action, *, times=1, method="GET"):
-        """`action`: a status, ("cut", count), ("slow", seconds), ("wrong", bytes) or "no range"."""
+        """`action`: a status, (status, headers), ("cut", count), ("slow", seconds),
+        ("wrong", bytes) or "no range".
+        """
         self.faults += [(re.compile(pattern), method, action)] * times
 
     def fault(self, path, method):
@@ -106,6 +111,8 @@ class Handler(BaseHTTPRequestHandler):
         self.action = self.hub.fault(self.route, method)
         if isinstance(self.action, int):
             return self._send(self.action, b'{"error": "fault"}')
+        if isinstance(self.action, tuple) and isinstance(self.action[0], int):
+            return self._send(self.action[0], b'{"error": "fault"}', **self.action[1])
         for verb, pattern, handle in ROUTES:
             if verb == method and (match := re.fullmatch(pattern, self.route)):
                 return handle(self, **match.groupdict())
@@ -198,7 +205,7 @@ class Handler(BaseHTTPRequestHandler):
         blob = build.blob_name(path, data)
         if is_large(path):
             return self._send(
-                302, Location=f"{self.hub.url}/cdn/{blob}?sig=1", X_Repo_Commit=commit,
+                302, Location=f"{self.hub.cdn}/cdn/{blob}?sig=1", X_Repo_Commit=commit,
                 X_Linked_Etag=f'"{blob}"', X_Linked_Size=str(len(data)),
             )  # fmt: skip
         return self._range(data, ETag=f'"{blob}"', X_Repo_Commit=commit)
