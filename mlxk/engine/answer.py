@@ -109,26 +109,48 @@ class AnswerParser:
     def _thinking(self, is_last: bool) -> list[Event]:
         if self._may_trim:
             self._buffer = self._buffer.lstrip("\n")
-        text, is_closed = self._until(self._markup.think[1] if self._markup.think else "", is_last)
+        text, is_closed = self._thought(
+            self._markup.think[1] if self._markup.think else "", is_last
+        )
         self._may_trim = is_closed or (self._may_trim and not text)
         if is_closed:
             self._where = "before"
         return [ThinkingDelta(text)] if text else []
 
+    def _thought(self, closer: str, is_last: bool) -> tuple[str, bool]:
+        """A call in a thought is a quotation if the thought goes on, and meant if it does not."""
+        dialect = self._markup.dialect
+        if dialect is None or (closer and closer in self._buffer):
+            return self._until(closer, is_last)
+        thought, mark, rest = self._buffer.partition(dialect.start)
+        if not mark:
+            return self._until(closer, is_last, dialect.start)
+        is_call = dialect.may_end(mark + rest)
+        if not is_call or (is_last and not dialect.read(dialect.cut(rest)[0])):
+            self._buffer = rest
+            return thought + mark, False
+        thought = thought.rstrip()
+        self._buffer = self._buffer[len(thought) :]
+        if is_last:
+            self._enter("call", rest)
+        return thought, False
+
     def _text(self, is_last: bool) -> list[Event]:
         mark = self._markup.dialect.start if self._markup.dialect else ""
         text, is_call = self._until(mark, is_last)
+        visible = "" if self._markup.only_calls else self._stops.feed(text)
         if is_call:
             self._where = "call"
-        visible = "" if self._markup.only_calls else self._stops.feed(text)
+            visible += "" if self.stop else self._stops.flush()
         return [TextDelta(visible)] if visible else []
 
     def _call(self, is_last: bool) -> list[Event]:
         dialect = self._markup.dialect or HERMES
-        cut = self._buffer.partition(dialect.end) if dialect.end else (self._buffer, "", "")
-        body, end, rest = cut
+        body, end, rest = dialect.cut(self._buffer)
         if not end and not is_last:
             return self._announce(dialect.peek(body))
+        if not end and dialect.end:
+            body, end, rest = self._buffer.partition(dialect.end)
         self._enter("before", rest)
         if calls := dialect.read(body) or _unread(dialect.peek(body + end), body):
             return [event for call in calls for event in self._events(call)]
@@ -150,15 +172,17 @@ class AnswerParser:
     def _enter(self, where: Where, rest: str) -> None:
         self._where, self._buffer, self._may_trim = where, rest, where != "text"
 
-    def _until(self, mark: str, is_last: bool) -> tuple[str, bool]:
-        """Text up to `mark`, and whether it was met; white space before it is the format's."""
+    def _until(self, mark: str, is_last: bool, *others: str) -> tuple[str, bool]:
+        """Text up to `mark`, and whether it was met; white space before it is the format's. What
+        may be the beginning of it waits, or of the others."""
         text, found, rest = self._buffer.partition(mark) if mark else (self._buffer, "", "")
         if found:
             self._buffer = rest
             return text.rstrip(), True
         cut = len(text)
         if mark and not is_last:
-            cut = len(text[: cut - overlap(text, mark)].rstrip())
+            most = max(overlap(text, each) for each in (mark, *others))
+            cut = len(text[: cut - most].rstrip())
         self._buffer = text[cut:]
         return text[:cut], False
 

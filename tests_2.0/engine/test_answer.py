@@ -48,6 +48,28 @@ CASES = {
     "leading space": (" get", [Text(" get")]),
     "thought": ("<think>\nHm.\n</think>\n\nYes", [Thinking("Hm."), Text("Yes")]),
     "empty thought": ("<think>\n\n</think>\n\nYes", [Text("Yes")]),
+    "a call ends the thought": ("<think>Hm.\n" + CALL, [Thinking("Hm."), READ]),
+    "two calls end it": (
+        f"<think>Hm.\n{CALL}\n{CALL}\n",
+        [Thinking("Hm."), READ, ToolUse("call_2", "Read", '{"path":"a","limit":5}')],
+    ),
+    "a cut call ends it": (
+        "<think>Hm." + CALL.removesuffix("</tool_call>"),
+        [Thinking("Hm."), READ],
+    ),
+    "a call is thought of": (
+        f"<think>So:\n{CALL}\n</think>\n{CALL}",
+        [Thinking("So:\n" + CALL), READ],
+    ),
+    "a thought goes on after a call": (
+        f"<think>So: {CALL} or not",
+        [Thinking(f"So: {CALL} or not")],
+    ),
+    "a mark is thought of": (
+        "<think>a <tool_call> b</think>c",
+        [Thinking("a <tool_call> b"), Text("c")],
+    ),
+    "no call in a thought": ("<think>a <tool_call> b", [Thinking("a <tool_call> b")]),
     "doubled closer": ("<think>a</think></think>b", [Thinking("a"), Text("b")]),
     "unclosed thought": ("<think>never ends", [Thinking("never ends")]),
     "quoted tag": ("Use <think> tags </think> so", [Text("Use <think> tags </think> so")]),
@@ -94,6 +116,13 @@ def test_stop_strings_end_visible_text_only(size):
     events, parser = parse("<think>END here</think>ab END cd", size, stops=["END"])
     assert list(fold(events).message.parts) == [Thinking("END here"), Text("ab ")]
     assert parser.stop == "END"
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_what_may_be_a_stop_comes_before_the_call_that_follows(size):
+    events, parser = parse("Let us S" + CALL, size, stops=["STOP"])
+    assert list(fold(events).message.parts) == [Text("Let us S"), READ]
+    assert parser.stop is None
 
 
 def test_without_tools_the_marks_are_text():

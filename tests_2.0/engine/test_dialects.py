@@ -1,8 +1,12 @@
 # ruff: noqa: RUF001, E501 -- recorded as the models write them
 """Calls as the model families write them, cut in every place, become the same events."""
 
+import json
+
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mlxk.chat.fold import fold
 from mlxk.chat.types import Text, Thinking, Tool, ToolUse
@@ -182,6 +186,132 @@ def test_text_before_a_call_stays_text(name, size):
     before, *calls = parse("I look.\n\n" + text, size, BY_NAME[name])
     assert before == Text("I look.")
     assert all(isinstance(part, ToolUse) for part in calls)
+
+
+MARKED = [
+    row for row in RECORDED if BY_NAME[row[0]].end and row[0] not in ("pythonic", "kimi_xtml")
+]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(("name", "text", "calls"), MARKED, ids=[row[0] for row in MARKED])
+def test_an_end_mark_in_a_value_does_not_end_the_call(name, text, calls, size):
+    city = f"see {BY_NAME[name].end} here"
+    text, calls = text.replace("Köln", city), orjson.loads(orjson.dumps(calls))
+    calls[0][1]["city"] = city
+    parts = parse("I look. " + text + "\nDone.", size, BY_NAME[name])
+    assert parts[0] == Text("I look.")
+    assert parts[-1] == Text("Done.")
+    assert [[part.name, orjson.loads(part.arguments)] for part in parts[1:-1]] == calls
+
+
+LOOSE = {
+    "a line end in a text": (
+        "hermes",
+        '<tool_call>{"name": "get_weather", "arguments": {"city": "K\n\\u00f6ln"}}</tool_call>',
+        {"city": "K\nöln"},
+    ),
+    "words of Python": (
+        "hermes",
+        "<tool_call>{'name': 'get_weather', 'arguments': {'units': [None, true]}}</tool_call>",
+        {"units": [None, True]},
+    ),
+    "a bracket is missing": (
+        "hermes",
+        '<tool_call>{"name": "get_weather", "arguments": {"city": "Bonn"}</tool_call>',
+        {"city": "Bonn"},
+    ),
+    "a bracket too much": (
+        "hermes",
+        '<tool_call>{"name": "get_weather", "arguments": {"city": "Bonn"}}}</tool_call>',
+        {"city": "Bonn"},
+    ),
+    "no arguments": (
+        "hermes",
+        '<tool_call>{"name": "get_weather", "arguments": null}</tool_call>',
+        {},
+    ),
+    "the name under function": (
+        "hermes",
+        '<tool_call>{"function": "get_weather", "arguments": {"days": "2"}}</tool_call>',
+        {"days": 2},
+    ),
+    "a tag in a value": (
+        "function_tags",
+        "<tool_call><function=get_weather><parameter=city>a</parameter> b</function> c"
+        "</parameter></function></tool_call>",
+        {"city": "a</parameter> b</function> c"},
+    ),
+    "a parameter without its end": (
+        "function_tags",
+        "<tool_call>\n<function=get_weather>\n<parameter=city>\nBonn\n</function>\n</tool_call>",
+        {"city": "Bonn"},
+    ),
+    "a tag in an argument": (
+        "minimax",
+        '<minimax:tool_call><invoke name="get_weather"><parameter name="city">a</parameter>'
+        "</invoke> b</parameter></invoke></minimax:tool_call>",
+        {"city": "a</parameter></invoke> b"},
+    ),
+    "lines in a text of Python": (
+        "pythonic",
+        '<|tool_call_start|>[get_weather(city="a\nb", units=["x", null])]<|tool_call_end|>',
+        {"city": "a\nb", "units": ["x", None]},
+    ),
+    "sets and bytes of Python": (
+        "pythonic",
+        "<|tool_call_start|>[get_weather(units={1}, city=b'x')]<|tool_call_end|>",
+        {"units": [1], "city": "b'x'"},
+    ),
+    "a number that no machine holds": (
+        "pythonic",
+        "<|tool_call_start|>[get_weather(days=123456789012345678901234567890)]<|tool_call_end|>",
+        {"days": 123456789012345678901234567890},
+    ),
+    "words without marks": (
+        "function_gemma",
+        "<start_function_call>call:get_weather{city:Bonn am Rhein,units:[true,c]}<end_function_call>",
+        {"city": "Bonn am Rhein", "units": [True, "c"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(("name", "text", "arguments"), LOOSE.values(), ids=LOOSE)
+def test_what_is_nearly_right_is_read(name, text, arguments, size):
+    (call,) = parse(text, size, BY_NAME[name])
+    assert (call.name, json.loads(call.arguments)) == ("get_weather", arguments)
+
+
+def test_two_calls_between_the_same_marks():
+    text = '<|tool_call>call:f{a:<|"|>}{<|"|>}call:g{b:{c:[1]}}<tool_call|>'
+    parts = parse(text, 1, BY_NAME["gemma4"])
+    assert [(part.name, orjson.loads(part.arguments)) for part in parts] == [
+        ("f", {"a": "}{"}),
+        ("g", {"b": {"c": [1]}}),
+    ]
+
+
+@pytest.mark.parametrize("body", ["[" * 9000, "-" * 9000 + "1", "[f(" * 3000, '{"a":' * 9000])
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_nothing_a_model_writes_breaks_a_reader(name, body):
+    dialect = BY_NAME[name]
+    assert len(parse(dialect.start + body + dialect.end, 10_000, dialect)) == 1
+
+
+CRUMBS = ["<think>", "</think>", "a", " ", "\n", '"', "{", "}", "<", "f", "\\", "call:f", "[f("]
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_where_the_text_is_cut_changes_nothing(name, data):
+    dialect = BY_NAME[name]
+    good = next(row[1] for row in RECORDED if row[0] == name)
+    crumbs = st.sampled_from([*CRUMBS, dialect.start, dialect.end, good])
+    text = "".join(data.draw(st.lists(crumbs, max_size=12)))
+    whole = parse(text, 10_000, dialect, THOUGHTS[1])
+    assert parse(text, 1, dialect, THOUGHTS[1]) == parse(text, 3, dialect, THOUGHTS[1]) == whole
 
 
 NONSENSE = ["?", "{", "[", '{"name": 3}', "call:x{", "f(", "[f(", "<function=", "[ARGS]", "f ", "1"]

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from mlxk.engine.toolcalls import frames, readers
 from mlxk.engine.toolcalls.frames import Frame
 from mlxk.engine.toolcalls.readers import Reader
+from mlxk.engine.toolcalls.values import ends_in_string
 
 Peek = Callable[[str], str | None]
+Inside = Callable[[str], bool]
 
 
 def _peek(pattern: str) -> Peek:
@@ -25,13 +27,55 @@ def _blind(_body: str) -> None:
     return None
 
 
+def _never(_body: str) -> bool:
+    return False
+
+
+def _within(opening: str, closing: str) -> Inside:
+    """After an opening mark that has not been closed."""
+
+    def is_within(body: str) -> bool:
+        return body.rfind(opening) > body.rfind(closing)
+
+    return is_within
+
+
+def _odd(mark: str) -> Inside:
+    """After a mark that stands on both sides of a text."""
+    return lambda body: bool(body.count(mark) % 2)
+
+
+def _in_parameter(body: str) -> bool:
+    """Some models leave the closing tag of the last parameter out."""
+    if body.lstrip().startswith("{"):
+        return ends_in_string(body)
+    return _PARAMETER(body) and not body.rstrip().endswith("</function>")
+
+
+_PARAMETER = _within("<parameter=", "</parameter>")
+
+
+def _in_argument(prefix: str) -> Inside:
+    value = _within(f"<{prefix}arg_value>", f"</{prefix}arg_value>")
+    return lambda body: ends_in_string(body) if body.lstrip().startswith("{") else value(body)
+
+
+def _in_param(body: str) -> bool:
+    return _PARAM(body) or _CDATA(body)
+
+
+_PARAM = _within("<param name=", "</param>")
+_CDATA = _within("<![CDATA[", "]]>")
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """`clues` in a chat template, all of them, say that a model was taught this one.
 
     An empty `end` means that calls go on to the end of the answer. `read` takes a whole body;
     `peek` sees the name in the beginning of one, once it is complete. `frame` is how a call that
-    must be made is written; None where a grammar cannot say it.
+    must be made is written; None where a grammar cannot say it. `is_inside` tells whether a body
+    stops within a value: an end mark there is a part of it.
     """
 
     name: str
@@ -41,6 +85,23 @@ class Dialect:
     read: Reader
     peek: Peek = _blind
     frame: Frame | None = None
+    is_inside: Inside = ends_in_string
+
+    def cut(self, text: str) -> tuple[str, str, str]:
+        """The body of a call, the end mark, and what follows; no mark while the call goes on."""
+        at = text.find(self.end) if self.end else -1
+        while at >= 0 and self.is_inside(text[:at]):
+            at = text.find(self.end, at + 1)
+        return (text, "", "") if at < 0 else (text[:at], self.end, text[at + len(self.end) :])
+
+    def may_end(self, text: str) -> bool:
+        """`text`, which begins with a start mark, is nothing but calls so far."""
+        while text.startswith(self.start):
+            _, end, rest = self.cut(text[len(self.start) :])
+            text = rest.lstrip()
+            if not end or self.start.startswith(text):
+                return True
+        return False
 
 
 def choose(template: str | None) -> Dialect:
@@ -70,6 +131,7 @@ DIALECTS = (
         readers.invocations,
         _peek(r"\s*<invoke name=\"([^\">]+)\">"),
         frames.MINIMAX,
+        is_inside=_within("<parameter name=", "</parameter>"),
     ),
     Dialect(
         "gemma4",
@@ -78,6 +140,7 @@ DIALECTS = (
         "<tool_call|>",
         readers.gemma('<|"|>'),
         _peek(r"\s*call:([\w.-]+)\{"),
+        is_inside=_odd('<|"|>'),
     ),
     Dialect(
         "function_gemma",
@@ -86,6 +149,7 @@ DIALECTS = (
         "<end_function_call>",
         readers.gemma("<escape>"),
         _peek(r"\s*call:([\w.-]+)\{"),
+        is_inside=_odd("<escape>"),
     ),
     Dialect(
         "longcat",
@@ -95,6 +159,7 @@ DIALECTS = (
         readers.argument_keys("longcat_"),
         _peek(r"\s*([\w.-]+)\s*<longcat_arg_key>"),
         frames.argument_keys("longcat_"),
+        is_inside=_in_argument("longcat_"),
     ),
     Dialect(
         "glm",
@@ -104,6 +169,7 @@ DIALECTS = (
         readers.argument_keys(""),
         _peek(r"\s*([\w.-]+)\s*<arg_key>"),
         frames.argument_keys(""),
+        is_inside=_in_argument(""),
     ),
     Dialect(
         "pythonic",
@@ -112,6 +178,7 @@ DIALECTS = (
         "<|tool_call_end|>",
         readers.pythonic,
         _peek(r"\s*\[([\w.]+)\("),
+        is_inside=_never,
     ),
     Dialect(
         "function_tags",
@@ -121,6 +188,7 @@ DIALECTS = (
         readers.function_tags,
         _peek(r"\s*<function=([^<>\n]+)>"),
         frames.FUNCTION_TAGS,
+        is_inside=_in_parameter,
     ),
     Dialect(
         "kimi",
@@ -167,6 +235,7 @@ DIALECTS = (
         readers.atem,
         _peek(r"\s*<atem:invoke\b[^>]*?\bname=\"([^\">]+)\">"),
         frames.ATEM,
+        is_inside=_within("<atem:parameter", "</atem:parameter>"),
     ),
     Dialect(
         "minicpm",
@@ -176,6 +245,7 @@ DIALECTS = (
         readers.params,
         _peek(r"([^<>\"]+)\">"),
         frames.PARAMS,
+        is_inside=_in_param,
     ),
     Dialect(
         "kimi_xtml",
@@ -184,6 +254,7 @@ DIALECTS = (
         frames.XTML.last,
         readers.xtml,
         frame=frames.XTML,
+        is_inside=_never,
     ),
     Dialect(
         "mistral",

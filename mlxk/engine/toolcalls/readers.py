@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+from mlxk.engine.toolcalls.values import first_value, literal, objects, value_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ Reader = Callable[[str], tuple[Call, ...]]
 
 def hermes(body: str) -> tuple[Call, ...]:
     """`{"name": ..., "arguments": {...}}`, or a list of them."""
-    value = json_value(body)
+    value = value_of(body)
     if isinstance(value, list):
         return tuple(call for item in value for call in _from_object(item))
     return tuple(_from_object(value)) or _from_broken(body)
@@ -60,7 +60,8 @@ def xtml(body: str) -> tuple[Call, ...]:
 def argument_keys(prefix: str) -> Reader:
     """`NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>`, with a prefix to `arg`."""
     pair = re.compile(
-        rf"<{prefix}arg_key>(.*?)</{prefix}arg_key>\s*<{prefix}arg_value>(.*?)</{prefix}arg_value>",
+        rf"<{prefix}arg_key>(.*?)</{prefix}arg_key>\s*<{prefix}arg_value>(.*?)</{prefix}arg_value>"
+        rf"(?=\s*(?:<{prefix}arg_key>|\Z))",
         re.DOTALL,
     )
 
@@ -91,7 +92,7 @@ def headed(pattern: str, *, end: str = "") -> Reader:
 
 def mistral(body: str) -> tuple[Call, ...]:
     """A JSON list of calls, or `NAME[ARGS]{...}` with an optional id before `[ARGS]`."""
-    if isinstance(value := json_value(body), list):
+    if isinstance(value := value_of(body), list):
         return tuple(call for item in value for call in _from_object(item))
     return _MISTRAL(body)
 
@@ -99,55 +100,68 @@ def mistral(body: str) -> tuple[Call, ...]:
 def bare_json(body: str) -> tuple[Call, ...]:
     """The mark of this one is the beginning of the JSON itself."""
     return tuple(
-        call for line in _objects('{"name"' + body) for call in _from_object(json_value(line))
+        call for line in objects('{"name"' + body) for call in _from_object(value_of(line))
     )
 
 
 def pythonic(body: str) -> tuple[Call, ...]:
     """`[f(a="x", b=2), g()]`."""
-    try:
-        tree = ast.parse(body.strip(), mode="eval").body
-    except (SyntaxError, ValueError):
-        return ()
+    tree = _tree(body.strip()) or _tree(body.strip().replace("\n", "\\n"))
     items = tree.elts if isinstance(tree, ast.List) else [tree]
     return tuple(call for item in items for call in _from_python(item))
 
 
 def gemma(mark: str) -> Reader:
     """`call:NAME{key:VALUE,...}` where `mark` stands on both sides of a text."""
-    head = re.compile(r"call:([\w.-]+)\{(.*)\}", re.DOTALL)
     text = re.compile(re.escape(mark) + "(.*?)" + re.escape(mark), re.DOTALL)
 
     def read(body: str) -> tuple[Call, ...]:
-        if (found := head.search(body)) is None:
-            return ()
         texts: list[str] = []
 
         def put_aside(match: re.Match[str]) -> str:
             texts.append(match[1])
             return f'"\\u0000{len(texts) - 1}"'
 
-        keyed = re.sub(r"(^|[{,]\s*)([\w-]+)\s*:", r'\1"\2":', text.sub(put_aside, found[2]))
-        value = json_value("{" + keyed + "}")
-        return (Call(found[1], found[2] if value is None else _with_texts(value, texts)),)
+        def put_back(match: re.Match[str]) -> str:
+            return f"{mark}{texts[int(match[1])]}{mark}"
+
+        bare = text.sub(put_aside, body)
+        calls = []
+        for head in _GEMMA_CALL.finditer(bare):
+            written = next(iter(objects(bare[head.end() :])), None)
+            if written is None:
+                continue
+            value = value_of(_GEMMA_WORD.sub(r'\1"\2"', _GEMMA_KEY.sub(r'\1"\2":', written)))
+            if isinstance(value, dict):
+                calls.append(Call(head[1], _with_texts(value, texts)))
+            else:
+                calls.append(Call(head[1], _GEMMA_ASIDE.sub(put_back, written)))
+        return tuple(calls)
 
     return read
 
 
-def json_value(text: str) -> Any:
-    try:
-        return orjson.loads(text.strip())
-    except orjson.JSONDecodeError:
-        return None
-
-
 _NAME = re.compile(r'"name"\s*:\s*"([^"\\]+)"')
 _ARGUMENTS = re.compile(r'"(?:arguments|parameters)"\s*:\s*')
-_FUNCTION = re.compile(r"<function=([^>\n]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
-_PARAMETER = re.compile(r"<parameter=([^>\n]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
-_INVOKE = re.compile(r"<invoke name=[\"']?([^>\"']+)[\"']?>(.*?)(?:</invoke>|\Z)", re.DOTALL)
+_GEMMA_CALL = re.compile(r"call:([\w.-]+)(?=\{)")
+_GEMMA_KEY = re.compile(r"([{,]\s*)([\w-]+)\s*:")
+_GEMMA_WORD = re.compile(r"([:\[,]\s*)(?!(?:true|false|null)\b)([A-Za-z_][^\"{}\[\],:]*)(?=[,}\]])")
+_GEMMA_ASIDE = re.compile(r'"\\u0000(\d+)"')
+# A value may hold what closes it: only what the format goes on with after that makes it the end.
+_FUNCTION = re.compile(
+    r"<function=([^>\n]+)>(.*?)(?:</function>(?=\s*(?:<function=|\Z))|\Z)", re.DOTALL
+)
+_PARAMETER = re.compile(
+    r"<parameter=([^>\n]+)>(.*?)"
+    r"(?:</parameter>(?=\s*(?:<parameter=|\Z))|(?=<parameter=)|\Z)",
+    re.DOTALL,
+)
+_INVOKE = re.compile(
+    r"<invoke name=[\"']?([^>\"']+)[\"']?>(.*?)(?:</invoke>(?=\s*(?:<invoke|\Z))|\Z)", re.DOTALL
+)
 _NAMED_PARAMETER = re.compile(
-    r"<parameter name=[\"']?([^>\"']+)[\"']?[^>]*>(.*?)</parameter>", re.DOTALL
+    r"<parameter name=[\"']?([^>\"']+)[\"']?[^>]*>(.*?)</parameter>(?=\s*(?:<parameter|\Z))",
+    re.DOTALL,
 )
 _MISTRAL = headed(r"([\w.-]+)\s*(?:\[CALL_ID\][\w-]*)?\[ARGS\]", end="[TOOL_CALLS]")
 deepseek = headed(
@@ -156,14 +170,19 @@ deepseek = headed(
     end="<｜tool▁call▁end｜>",  # noqa: RUF001
 )
 _ATEM_INVOKE = re.compile(
-    r"<atem:invoke\b[^>]*?\bname=\"([^\">]+)\">(.*?)(?:</atem:invoke>|\Z)", re.DOTALL
+    r"<atem:invoke\b[^>]*?\bname=\"([^\">]+)\">(.*?)"
+    r"(?:</atem:invoke>(?=\s*(?:<atem:invoke|\Z))|\Z)",
+    re.DOTALL,
 )
 _ATEM_PARAMETER = re.compile(
-    r"<atem:parameter\b[^>]*?\bname=\"([^\">]+)\"[^>]*>(.*?)</atem:parameter>", re.DOTALL
+    r"<atem:parameter\b[^>]*?\bname=\"([^\">]+)\"[^>]*>(.*?)</atem:parameter>"
+    r"(?=\s*(?:<atem:parameter|\Z))",
+    re.DOTALL,
 )
 _PARAMS = re.compile(r"\A([^<>\"]+)\">(.*)\Z", re.DOTALL)
 _PARAM = re.compile(
-    r"<param name=\"([^\">]+)\">\s*(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?\s*</param>", re.DOTALL
+    r"<param name=\"([^\">]+)\">\s*(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?\s*</param>(?=\s*(?:<param|\Z))",
+    re.DOTALL,
 )
 _XTML_CALL = re.compile(
     r"<\|open\|>call [^<]*?tool=\"([^\"]+)\"[^<]*<\|sep\|>(.*?)(?:<\|close\|>call<\|sep\|>|\Z)",
@@ -185,20 +204,25 @@ def _xtml_arguments(body: str) -> Any:
 
 
 def _from_object(value: Any) -> Iterable[Call]:
-    if isinstance(value, dict) and isinstance(value.get("function"), dict):
-        value = value["function"]
-    if isinstance(value, dict) and isinstance(name := value.get("name"), str):
-        arguments = value.get("arguments", value.get("parameters", {}))
-        inner = json_value(arguments) if isinstance(arguments, str) else arguments
+    if isinstance(value, dict) and isinstance(inside := value.get("function"), dict):
+        value = inside
+    if isinstance(value, dict) and isinstance(
+        name := value.get("name", value.get("function")), str
+    ):
+        arguments = value.get("arguments", value.get("parameters"))
+        inner = value_of(arguments) if isinstance(arguments, str) else arguments or {}
         yield Call(name, arguments if inner is None else inner)
 
 
 def _from_broken(body: str) -> tuple[Call, ...]:
-    """Not JSON: the name if one can be seen, and the rest as text for the agent to answer."""
+    """Not JSON: the name if one can be seen, and its arguments, as text for the agent to answer
+    if it is they that are broken."""
     if (name := _NAME.search(body)) is None:
         return ()
     start = _ARGUMENTS.search(body)
-    return (Call(name[1], body[start.end() :].strip() if start else ""),)
+    rest = body[start.end() :].strip() if start else ""
+    whole = first_value(rest)
+    return (Call(name[1], whole if isinstance(whole, dict) else rest),)
 
 
 def _tagged(body: str, function: re.Pattern[str], parameter: re.Pattern[str]) -> tuple[Call, ...]:
@@ -219,37 +243,28 @@ def _value(text: str, end: str) -> Any:
     """A JSON value, perhaps in a code fence; the text itself where it is none."""
     text = text.partition(end)[0] if end else text
     text = text.strip().removeprefix("```json").removesuffix("```").strip()
-    value = json_value(text or "{}")
+    value = value_of(text or "{}")
     return text if value is None else value
 
 
-def _objects(text: str) -> Iterable[str]:
-    """`{...}; {...}` or one a line, cut where a bracket closes the outermost one."""
-    depth, start, quoted, escaped = 0, 0, False, False
-    for at, character in enumerate(text):
-        if quoted:
-            quoted, escaped = escaped or character != '"', character == "\\" and not escaped
-        elif character == '"':
-            quoted = True
-        elif character == "{":
-            start, depth = (at if depth == 0 else start), depth + 1
-        elif character == "}":
-            depth -= 1
-            if depth == 0:
-                yield text[start : at + 1]
-
-
-def _from_python(node: ast.expr) -> Iterable[Call]:
+def _from_python(node: ast.expr | None) -> Iterable[Call]:
     if isinstance(node, ast.Call):
-        arguments = {word.arg: _literal(word.value) for word in node.keywords if word.arg}
+        arguments = {word.arg: _argument(word.value) for word in node.keywords if word.arg}
         yield Call(ast.unparse(node.func), arguments)
 
 
-def _literal(node: ast.expr) -> Any:
+def _argument(node: ast.expr) -> Any:
     try:
-        return ast.literal_eval(node)
+        return literal(node)
     except ValueError:
         return ast.unparse(node)
+
+
+def _tree(text: str) -> ast.expr | None:
+    try:
+        return ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _with_texts(value: Any, texts: list[str]) -> Any:
