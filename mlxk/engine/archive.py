@@ -1,7 +1,8 @@
 """The prefix cache's second tier: what was read is written behind, and read back aside.
 
 Answers come first: what has ended is copied a piece at a time, while nobody asks or seldom; threads
-of its own talk to the disk; a request that is being read back waits outside of the batch.
+of its own talk to the disk; a request that is being read back waits outside of the batch. Each
+of several ranks has files of its own, written in its own time; what is read back they agree on.
 """
 
 import itertools
@@ -21,6 +22,7 @@ from mlxk.engine import snapshot
 from mlxk.engine.caches import Caches
 from mlxk.engine.group import dispatch
 from mlxk.engine.segments import BLOCK, Segment, Segments
+from mlxk.engine.shard import ALONE, Shard
 
 log = logging.getLogger(__name__)
 
@@ -34,22 +36,32 @@ _MOMENT_S = 0.02
 _REST = 9.0
 _SAMPLES = 16
 _SAMPLE_BYTES = 1 << 16
+_LOST, _ON_THE_WAY, _HERE = -1, 0, 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Loan:
-    """Bodies of a chain that ends after `length` tokens; None when one could not be read."""
+    """`length` tokens on their way from the disk, for one row, which may leave before they come.
+
+    Once `is_settled`, `caches` hold them, or are None: what is unreadable for one rank is for all.
+    """
 
     length: int
     bodies: "Future[list[bytes] | None]"
+    has_left: threading.Event
+    is_settled: bool = False
+    caches: Caches | None = None
 
 
 class Archive:
     """`offer` and `ask` belong to the engine's thread, the disk to another."""
 
-    def __init__(self, segments: Segments, make: Callable[[], Caches]) -> None:
+    def __init__(
+        self, segments: Segments, make: Callable[[], Caches], shard: Shard = ALONE
+    ) -> None:
         self._segments = segments
         self._make = make
+        self._shard = shard
         kinds = [snapshot.is_plain(cache) for cache in make()]
         self._whole = not any(kinds)
         self._needs_state = not all(kinds)
@@ -129,15 +141,34 @@ class Archive:
             self._writing.append(self._writer.submit(self._write, *self._computing.popleft()))
 
     def ask(self, tokens: Sequence[int], least: int) -> Loan | None:
-        """Something longer than `least`, when the disk has it."""
-        chain = self._segments.find(tokens, needs_state=self._needs_state)
-        if not chain or chain[-1].end <= max(least, _SHORTEST):
-            return None
-        return Loan(chain[-1].end, self._reader.submit(self._read, chain))
+        """Something longer than `least`, when the disks of all ranks have just that."""
+        length, least = len(tokens), max(least, _SHORTEST)
+        while length > least:
+            chain = self._segments.find(tokens[:length], needs_state=self._needs_state)
+            (ends,) = self._shard.each([chain[-1].end if chain else 0])
+            length = min(ends)
+            if length == max(ends) > least:
+                left = threading.Event()
+                return Loan(length, self._reader.submit(self._read, chain, left), left)
+        return None
 
-    def caches(self, loan: Loan) -> Caches | None:
-        """Of a loan that has arrived. A body that does not fit counts as unreadable."""
-        if (bodies := loan.bodies.result()) is None:
+    def settle(self, loans: Sequence[Loan]) -> None:
+        """Called at the same step by every rank, about the same loans."""
+        for loan, news in zip(loans, self._shard.each(list(map(self._news, loans))), strict=True):
+            loan.is_settled = min(news) != _ON_THE_WAY
+            if min(news) == _LOST:
+                loan.caches = None
+                loan.has_left.set()
+
+    def _news(self, loan: Loan) -> int:
+        if not loan.bodies.done():
+            return _ON_THE_WAY
+        loan.caches = loan.caches or self._restored(loan)
+        return _HERE if loan.caches else _LOST
+
+    def _restored(self, loan: Loan) -> Caches | None:
+        """A body that does not fit counts as unreadable."""
+        if loan.bodies.exception() or not (bodies := loan.bodies.result()):
             return None
         try:
             return snapshot.restore(self._make(), bodies, loan.length)
@@ -155,10 +186,12 @@ class Archive:
             self._on_their_way.discard(piece.id)
         self._calm.wait(_REST * (time.monotonic() - began))
 
-    def _read(self, chain: list[Segment]) -> list[bytes] | None:
+    def _read(self, chain: list[Segment], has_left: threading.Event) -> list[bytes] | None:
         """All or nothing: what follows a broken piece is given up with it, to be written anew."""
         bodies: list[bytes] = []
         for piece in chain:
+            if has_left.is_set():
+                return None
             if (body := self._segments.read(piece)) is None:
                 for lost in chain[len(bodies) :]:
                     self._segments.discard(lost)

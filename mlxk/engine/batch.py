@@ -194,6 +194,7 @@ class BatchRunner:
 
     def _prefill(self) -> int:
         """Spend this step's share of tokens on the prompts; how many it was."""
+        self._prefixes.look(self._prompts.rows)
         if not self._prompts.rows:
             for group in self._groups:
                 group.settle()

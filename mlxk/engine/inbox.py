@@ -1,15 +1,18 @@
 """Where the engine's thread finds its commands between steps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mlxk.engine.protocol import Command
 
+T = TypeVar("T")
+
 
 class Inbox(Protocol):
-    def take(self, *, wait: bool) -> Sequence[Command]:
-        """Everything that has arrived; with `wait` at least one command."""
+    def take(self, meanwhile: Callable[[], bool] | None = None) -> Sequence[Command]:
+        """Everything that has arrived. `meanwhile` is for who has nothing to do: it is called, as
+        long as it returns true, until something comes, which is waited for."""
         ...
 
 
@@ -22,8 +25,19 @@ class Queued:
     def put(self, command: Command) -> None:
         self._queue.put(command)
 
-    def take(self, *, wait: bool) -> Sequence[Command]:
-        taken = [self._queue.get()] if wait else []
+    def take(self, meanwhile: Callable[[], bool] | None = None) -> Sequence[Command]:
+        taken = [awaited(self._queue, meanwhile)] if meanwhile else []
         while not self._queue.empty():
             taken.append(self._queue.get())
         return taken
+
+
+def awaited(queue: SimpleQueue[T], meanwhile: Callable[[], bool]) -> T:
+    while queue.empty() and meanwhile():
+        pass
+    return queue.get()
+
+
+def asleep() -> bool:
+    """There is nothing to do meanwhile."""
+    return False

@@ -57,7 +57,7 @@ class EngineLoop:
     def _take_commands(self) -> bool:
         """Apply what waits in the inbox; sleep there while idle. False means stop."""
         while True:
-            for command in self._inbox.take(wait=self._is_idle and not self._runner.tidy()):
+            for command in self._inbox.take(self._runner.tidy if self._is_idle else None):
                 match command:
                     case Stop():
                         return False

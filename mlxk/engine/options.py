@@ -16,9 +16,8 @@ class EngineOptions:
     `prefix_cache_*` are the disk, `prefix_memory_bytes` what ended sequences may hold in memory.
     `kv_bytes` is the memory that sequences may hold together; None: most of what the weights
     leave free. `step_tokens` is the largest prompt chunk between two decode steps. `ranks`: the
-    model is divided among several processes; then there is no prefix cache on disk. `draft`: how
-    the next tokens of an answer that is made alone are guessed, by what was said before or by the
-    smaller model in this folder.
+    model is divided among several processes. `draft`: how the next tokens of an answer that is
+    made alone are guessed, by what was said before or by the smaller model in this folder.
     """
 
     context: int | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 
 from mlxk.engine import caches
-from mlxk.engine.archive import Archive
+from mlxk.engine.archive import Archive, Loan
 from mlxk.engine.group import Group, Row, dispatch
 from mlxk.engine.packing import packed
 from mlxk.engine.prefix_cache import PrefixCache
@@ -24,6 +24,7 @@ class Prefixes:
         self.make = make
         self._kept = PrefixCache(kept_bytes)
         self._archive = archive
+        self._loans: list[Loan] = []
         self.is_sliceable = caches.is_sliceable(make())
 
     @property
@@ -32,7 +33,7 @@ class Prefixes:
 
     def begin(self, row: Row, others: Sequence[Row], groups: Sequence[Group]) -> bool:
         """Start from the longest prefix that was read before; false while that may get longer."""
-        if row.loan and not row.loan.bodies.done():
+        if row.loan and not row.loan.is_settled:
             return False
         wanted = row.tokens[:-1]
         length, held = self._kept.fetch(wanted)
@@ -45,11 +46,21 @@ class Prefixes:
         if self._archive and not row.loan and (loan := self._archive.ask(wanted, length)):
             row.loan = loan
             return False
-        if self._archive and row.loan and row.loan.length > length:
-            arrived = self._archive.caches(row.loan)
-            length, held = (row.loan.length, arrived) if arrived else (length, held)
+        if row.loan and row.loan.caches and row.loan.length > length:
+            length, held = row.loan.length, row.loan.caches
+        row.loan = None
         row.start(length, held or self.make())
         return True
+
+    def look(self, rows: Iterable[Row]) -> None:
+        """Once a step: what has come from the disk, and who has left and waits no more."""
+        loans = [row.loan for row in rows if row.loan and not row.loan.is_settled]
+        for loan in self._loans:
+            if loan not in loans:
+                loan.has_left.set()
+        self._loans = loans
+        if self._archive and loans:
+            self._archive.settle(loans)
 
     def wait(self, rows: Iterable[Row]) -> None:
         """With nothing else to do, sleep a moment instead of asking again at once."""

@@ -22,6 +22,10 @@ class Shard:
         return self.group is None
 
     @property
+    def rank(self) -> int:
+        return int(self.group.rank()) if self.group else 0
+
+    @property
     def ranks(self) -> int:
         return int(self.group.size()) if self.group else 1
 
@@ -41,7 +45,7 @@ class Shard:
         """Rank 0's values, everywhere. The others compute theirs too: layers need all ranks."""
         if self.group is None:
             return array
-        counts = 1 if self.group.rank() == 0 else 0
+        counts = 1 if self.rank == 0 else 0
         return mx.distributed.all_sum(array * counts, group=self.group)
 
     def numbers(self, values: Sequence[int]) -> list[int]:
@@ -51,17 +55,23 @@ class Shard:
         found: Any = self.first(mx.array(list(values), dtype=mx.int32)).tolist()
         return [int(value) for value in found]
 
-    def least(self, *values: int) -> list[int]:
-        """The smallest of each number of bytes that any rank has, in whole MiB.
+    def each(self, values: Sequence[int]) -> list[tuple[int, ...]]:
+        """For each number what every rank says, by rank.
 
         By a sum of small numbers, which is what every backend has.
         """
         if self.group is None:
-            return list(values)
+            return [(value,) for value in values]
         table = [[0] * len(values) for _ in range(self.ranks)]
-        table[self.group.rank()] = [value >> 20 for value in values]
+        table[self.rank] = list(values)
         found: Any = mx.distributed.all_sum(mx.array(table, dtype=mx.int32), group=self.group)
-        return [min(column) << 20 for column in zip(*found.tolist(), strict=True)]
+        return list(zip(*found.tolist(), strict=True))
+
+    def least(self, *values: int) -> list[int]:
+        """The smallest of each number of bytes that any rank has, in whole MiB."""
+        if self.group is None:
+            return list(values)
+        return [min(said) << 20 for said in self.each([value >> 20 for value in values])]
 
 
 ALONE = Shard()

@@ -16,7 +16,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from mlxk.engine.inbox import Inbox
+from mlxk.engine.inbox import Inbox, asleep, awaited
 from mlxk.engine.protocol import Command, Decoder, Report, Turn, encode
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Leading:
         self._inbox = inbox
         self._team = team
 
-    def take(self, *, wait: bool) -> Sequence[Command]:
-        taken = self._inbox.take(wait=wait)
+    def take(self, meanwhile: Callable[[], bool] | None = None) -> Sequence[Command]:
+        taken = self._inbox.take(meanwhile)
         self._team.send(*taken, Turn())
         return taken
 
@@ -79,10 +79,12 @@ class Following:
     def put(self, message: Command | Turn) -> None:
         self._queue.put(message)
 
-    def take(self, *, wait: bool) -> Sequence[Command]:
+    def take(self, meanwhile: Callable[[], bool] | None = None) -> Sequence[Command]:
+        message = awaited(self._queue, meanwhile or asleep)
         taken: list[Command] = []
-        while not isinstance(message := self._queue.get(), Turn):
+        while not isinstance(message, Turn):
             taken.append(message)
+            message = self._queue.get()
         return taken
 
 

@@ -61,7 +61,7 @@ def load_runner(load: Load, shard: Shard = ALONE) -> Loaded:
     running, kept = shard.least(*_budgets(load, drafting))
     limits = Limits(load.rows, most, running, kept, least, _is_cuda())
     grammars = Grammars(folder, vocabulary)
-    archive = _archive(load, make) if shard.is_alone else None
+    archive = _archive(load, make, shard)
     slack = _slack(model, make, shape.token_bytes, shard)
     runner = BatchRunner(model, make, shape, limits, grammars, archive, shard, slack, drafter)
     return Loaded(runner, grammars, vocabulary, shape.token_bytes)
@@ -108,13 +108,15 @@ def _is_cuda() -> bool:
     return mx.default_device().type == mx.DeviceType.gpu and not mx.metal.is_available()
 
 
-def _archive(load: Load, make: Callable[[], caches.Caches]) -> Archive | None:
+def _archive(load: Load, make: Callable[[], caches.Caches], shard: Shard) -> Archive | None:
+    """Another rank, or another division of the model, never meets these files."""
     if load.archive is None:
         return None
     kinds = [type(cache).__name__ for cache in make()]
-    mark = fingerprint(Path(load.folder), mlx_lm.__version__, load.kv_bits, kinds)
+    part = () if shard.is_alone else ((shard.rank, shard.ranks),)
+    mark = fingerprint(Path(load.folder), mlx_lm.__version__, load.kv_bits, kinds, *part)
     folder = Path(load.archive) / mark[:16].hex()
-    return Archive(Segments(folder, mark, load.archive_bytes), make)
+    return Archive(Segments(folder, mark, load.archive_bytes), make, shard)
 
 
 def _measured(model: Any, held: caches.Caches) -> tuple[caches.Geometry, int]:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mlxk.contract.errors import MlxkError
-from mlxk.engine.inbox import Inbox, Queued
+from mlxk.engine.inbox import Inbox, Queued, asleep
 from mlxk.engine.loop import EngineLoop, kind_of
 from mlxk.engine.protocol import (
     Add,
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
 
 
 def first(inbox: Inbox) -> Load:
-    (load,) = inbox.take(wait=True)
+    (load,) = inbox.take(asleep)
     assert isinstance(load, Load)
     return load
 

@@ -1,17 +1,13 @@
 """What was read once need not be read again, not even after a crash; damage is only a miss."""
 
-import random
 import time
 
 import pytest
+from kept_prompts import DAMAGES, PROMPT, files, said_and_cached, settle, start
 from waiting import until
 
-from mlxk.engine.policy import Policy
-from mlxk.engine.protocol import Job, Load
 from mlxk.engine.segments import Segments
-from mlxk.engine.weights import load_runner
 
-PROMPT = [random.Random(3).randrange(3, 259) for _ in range(300)]
 FAMILIES = ["qwen3", "gemma3_text", "lfm2", "mamba2", "gpt_oss"]
 
 
@@ -19,32 +15,10 @@ FAMILIES = ["qwen3", "gemma3_text", "lfm2", "mamba2", "gpt_oss"]
 def engine(tiny_model, tmp_path):
     """A new runner over the same archive, as after a restart."""
 
-    def start(family="qwen3", limit=1 << 30, kv_bits=None, **options):
-        folder = tiny_model(family, **options)
-        archive = str(tmp_path / "kv")
-        return load_runner(Load(str(folder), 8, 64, None, kv_bits, 1 << 24, archive, limit)).runner
+    def make(family="qwen3", limit=1 << 30, kv_bits=None, **options):
+        return start(tiny_model(family, **options), tmp_path / "kv", limit, kv_bits)
 
-    return start
-
-
-def said_and_cached(runner, prompt=PROMPT, count=8):
-    runner.add(Job(1, tuple(prompt), (), count, (), Policy()))
-    steps = []
-    while not (steps and steps[-1].ended):
-        steps += runner.step()
-    return [step.token for step in steps], steps[0].cached
-
-
-def settle(runner):
-    """Let the thread that writes finish."""
-    while runner.tidy():
-        pass
-    while any(not future.done() for future in runner._prefixes._archive._writing):
-        time.sleep(0.01)
-
-
-def files(tmp_path):
-    return sorted((tmp_path / "kv").rglob("*.kv"))
+    return make
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -76,30 +50,12 @@ def test_quantised_caches_survive_too(engine):
     assert said_and_cached(engine("llama-wide"))[1] == 0
 
 
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-5])
-
-
-def flip(path):
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def empty(path):
-    path.write_bytes(b"")
-
-
-def foreign(path):
-    path.write_bytes(b"not a cache" * 100)
-
-
-@pytest.mark.parametrize("damage", [cut, flip, empty, foreign])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_a_miss_and_is_replaced(engine, tmp_path, damage):
     first = engine()
     wanted, _ = said_and_cached(first)
     settle(first)
-    for path in files(tmp_path):
+    for path in files(tmp_path / "kv"):
         damage(path)
     second = engine()
     assert said_and_cached(second) == (wanted, 0)
@@ -124,10 +80,10 @@ def test_a_folder_that_cannot_be_written_costs_only_the_cache(engine, tmp_path):
 
 def test_the_limit_is_kept_and_the_newest_stay(engine, tmp_path):
     first = engine(limit=400_000)
-    for start in range(6):
-        said_and_cached(first, [start + 3, *PROMPT])
+    for token in range(3, 9):
+        said_and_cached(first, [token, *PROMPT])
         settle(first)
-    assert sum(path.stat().st_size for path in files(tmp_path)) <= 400_000
+    assert sum(path.stat().st_size for path in files(tmp_path / "kv")) <= 400_000
     assert said_and_cached(engine(limit=400_000), [8, *PROMPT])[1] > 0
 
 

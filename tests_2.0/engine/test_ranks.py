@@ -9,10 +9,12 @@ import tempfile
 from contextlib import aclosing
 from pathlib import Path
 
+import kept_prompts
 import orjson
 import processes
 import pytest
 from processes import descendants, gone
+from waiting import happens
 
 from mlxk.chat.fold import gather
 from mlxk.chat.types import Message, Request, Sampling, Text
@@ -56,8 +58,8 @@ async def together(model, requests=REQUESTS):
 @pytest.fixture
 def engine(tiny_model, home):
     def make(family="qwen3", who=None, **options):
-        folder = tiny_model(family, **options)
-        return EngineModel(folder, "tiny", home=home, options=EngineOptions(ranks=who))
+        folder = tiny_model(family)
+        return EngineModel(folder, "tiny", home=home, options=EngineOptions(ranks=who, **options))
 
     return make
 
@@ -74,9 +76,12 @@ async def test_two_ranks_say_what_one_process_says(engine):
         assert await readers == wanted
 
 
-async def test_a_killed_rank_is_replaced_and_the_text_goes_on(engine):
+async def test_a_killed_rank_is_replaced_and_the_text_goes_on(engine, tmp_path):
     requests = [ask(text, 250) for text in ("x", "y" * 40, "z" * 9)]
-    async with engine(who=TWO) as model:
+    long = ask("k" * 300)
+    async with engine(who=TWO, prefix_cache_folder=tmp_path / "kv") as model:
+        known = await said(model, long)
+        await happens(lambda: len(list(tmp_path.glob("kv/*/*-0-256-?.kv"))) == 2)
         wanted = await together(model, requests)
         readers = asyncio.ensure_future(together(model, requests))
         await asyncio.sleep(0.1)
@@ -85,6 +90,35 @@ async def test_a_killed_rank_is_replaced_and_the_text_goes_on(engine):
         assert await readers == wanted
         assert model.stats.restarts == 1
         assert gone([launcher, zero, one])
+        again = await gather(model.stream(long))
+        assert again.message.text == known
+        assert again.finish.usage.cached_tokens >= 256
+
+
+FROM_DISK = {"qwen3": 256, "gpt_oss": 0}
+
+
+@pytest.mark.parametrize("family", ["qwen3", pytest.param("gpt_oss", marks=pytest.mark.slow)])
+def test_ranks_start_from_what_all_of_them_have_on_disk(tiny_model, tmp_path, family):
+    """See `kept_prompts.story`: one misses a file, has a damaged one, is slow, has none."""
+    some = FROM_DISK[family]
+    first, second = launched(kept_prompts.__file__, tiny_model(family), tmp_path / "kv")
+    assert first == second
+    texts, cached = zip(*first, strict=True)
+    assert {tuple(text) for text in texts[:-1]} == {tuple(texts[0])}
+    assert cached == (0, 299, some, *(0, 299) * len(kept_prompts.DAMAGES), 299, 299, 0, 299)
+    assert len(list((tmp_path / "kv").iterdir())) == 2
+
+
+def launched(program, *arguments):
+    """What a program prints as each of two ranks."""
+    words = launching(TWO, Path(), {})
+    line = [*words[: words.index("--") + 1], sys.executable, "-P", program, *map(str, arguments)]
+    support = Path(processes.__file__).parent
+    places = os.pathsep.join(map(str, (support, support.parents[1])))
+    env = os.environ | {"PYTHONPATH": places, "MLX_DISABLE_COMPILE": "1"}
+    done = subprocess.run(line, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, timeout=100)
+    return [told for _, told in sorted(map(orjson.loads, done.stdout.splitlines()))]
 
 
 @pytest.mark.slow
