@@ -2,13 +2,18 @@
 
 import os
 import select
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from mlxk.contract.errors import InvalidValue, UsageError
+from mlxk.contract.errors import InvalidValue, NotFound, UsageError
 from mlxk.system.files import translated
+
+# Reading and writing by anybody, writing by the group: a container's secrets are often its group's.
+_FOREIGN = 0o026
+_LONGEST_KEY = 4096
 
 
 def port_number(text: str) -> int:
@@ -26,6 +31,25 @@ def key_of(variable: str | None) -> str | None:
     if not (key := os.environ.get(variable)):
         raise InvalidValue(f"the environment variable {variable} is not set or empty")
     return key
+
+
+def key_in(path: Path | None) -> str | None:
+    """The key that a file holds; one that others may read, or write, is none."""
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(_LONGEST_KEY + 1)
+    except OSError as e:
+        raise NotFound(f"cannot read {path}: {(e.strerror or str(e)).lower()}") from e
+    if mode & _FOREIGN:
+        hint = f"chmod 600 {shlex.quote(str(path))}"
+        raise InvalidValue(f"others may read or change the key in {path}", hint=hint)
+    key = data.strip()
+    if not key or len(key) > _LONGEST_KEY or not all(0x21 <= byte <= 0x7E for byte in key):
+        raise InvalidValue(f"{path} holds no key: one line of visible ASCII letters")
+    return key.decode()
 
 
 def log_to(place: str) -> Callable[[bytes], object]:

@@ -21,8 +21,8 @@ _UNKNOWN_MEMORY = 8 << 30
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`model_id` is the name under which the only model is served; `key_env` names the variable
-    of the key."""
+    """`model_id` is the name under which the only model is served; the key is in the variable
+    `key_env` or in `key_file`."""
 
     names: tuple[str, ...]
     limits: EngineOptions
@@ -30,6 +30,7 @@ class Wanted:
     memory_gb: float | None
     model_id: str | None = None
     key_env: str | None = None
+    key_file: Path | None = None
 
 
 def residents(wanted: Wanted) -> tuple[list[Resident], list[Resident]]:

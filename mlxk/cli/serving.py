@@ -43,6 +43,9 @@ def serve(
     api_key_env: Annotated[
         str | None, typer.Option(help="Ask clients for the key in this environment variable.")
     ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="Ask clients for the key in this file, which is yours only.")
+    ] = None,
     context: Annotated[
         int | None, typer.Option(min=16, help="Longest conversation, in tokens.")
     ] = None,
@@ -94,8 +97,9 @@ def serve(
     """
     from mlxk.cli import local
     from mlxk.cli.drive import drive
-    from mlxk.cli.listen import key_of, log_to, port_number
+    from mlxk.cli.listen import key_in, key_of, log_to, port_number
     from mlxk.cli.residents import Wanted
+    from mlxk.contract.errors import UsageError
     from mlxk.contract.notes import note
     from mlxk.engine import named
     from mlxk.engine.options import EngineOptions
@@ -104,6 +108,8 @@ def serve(
     from mlxk.system.network import is_loopback
     from mlxk.system.paths import prefix_cache
 
+    if api_key_file is not None and (api_key_env or deployment):
+        raise UsageError("the key has one place", hint="--api-key-file alone, without a document")
     model_id = reload = None
     if deployment is not None:
         from mlxk.cli.declared import declared
@@ -117,13 +123,14 @@ def serve(
     number = port_number(port)
     options = ServerOptions(
         host=host,
-        api_key=key_of(api_key_env),
+        api_key=key_of(api_key_env) or key_in(api_key_file),
         aliases=_aliases(alias or []),
         origins=_origins(allow_origin or []),
         log=log_to(log),
     )
     if not is_loopback(host) and options.api_key is None:
-        note("open_server", f"anyone who reaches {host} may use this server: set --api-key-env")
+        message = f"anyone who reaches {host} may use this server"
+        note("open_server", f"{message}: set --api-key-env or --api-key-file")
     limits = EngineOptions(
         context=context,
         rows=max_concurrency or EngineOptions().rows,
@@ -134,7 +141,7 @@ def serve(
         draft=named.draft(draft),
     )
     names = tuple(models or [local.named(None, "mlxk serve MODEL")])
-    wanted = Wanted(names, limits, keep_alive, memory_gb, model_id, api_key_env)
+    wanted = Wanted(names, limits, keep_alive, memory_gb, model_id, api_key_env, api_key_file)
     service = drive(_service(wanted, number, options, reload))
     value = next(service)
     if reload is not None:
@@ -173,7 +180,8 @@ async def _service(
         await asyncio.gather(*(each.ready() for each in first))
         states = tuple(ServedModel(each.name, each.stats.phase) for each in lodgers)
         here = Address(reachable(address.host), address.port)
-        running = Running(here.url, wanted.key_env, folders(wanted, lodgers))
+        key_file = str(wanted.key_file.resolve()) if wanted.key_file else None
+        running = Running(here.url, wanted.key_env, folders(wanted, lodgers), key_file)
         tell = stack.enter_context(announced(running))
         if reload is not None:
             reload.tell, reload.running = tell, running

@@ -20,17 +20,22 @@ _PATIENCE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server and what it serves: names and folders. `key_env` names its key's variable."""
+    """A server and what it serves: names and folders. Its key is in the variable `key_env`, or in
+    `key_file`."""
 
     url: str
     key_env: str | None
     models: Mapping[str, str]
+    key_file: str | None = None
 
     def name_of(self, folder: Path) -> str | None:
         return next((name for name, at in self.models.items() if at == str(folder)), None)
 
     @property
     def key(self) -> str | None:
+        if self.key_file is not None and (path := Path(self.key_file)).is_file():
+            with suppress(OSError, ValueError):
+                return path.read_text("ascii").strip() or None
         return os.environ.get(self.key_env) if self.key_env else None
 
 
@@ -83,7 +88,7 @@ def _announced() -> Iterator[Running]:
 def _is_well(running: Running) -> bool:
     from mlxk.system import asking  # noqa: PLC0415 -- only who finds a server pays for it
 
-    if running.key_env and not running.key:
+    if (running.key_env or running.key_file) and not running.key:
         return False
     with suppress(OSError):
         return asking.get(f"{running.url}/health", timeout_s=_PATIENCE_S)[0] == 200

@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import time
+from urllib.error import HTTPError
 
 import orjson
 import pytest
@@ -84,6 +85,21 @@ def test_a_server_with_a_key_answers_who_has_it(server, home):
     assert run("builtin:tiny", "hello", MLXK_TEST_KEY="sesame")["data"]["response"]
     assert asked(home) == 1
     assert run("builtin:tiny", "hello")["data"]["response"]
+    assert asked(home) == 1
+
+
+@pytest.mark.slow
+def test_a_server_whose_key_is_in_a_file_answers_who_may_read_it(server, home):
+    key = home / "key"
+    key.touch(0o600)
+    key.write_text("sesame\n")
+    one = server("builtin:tiny", "--api-key-file", str(key))
+    with pytest.raises(HTTPError, match="401"):
+        one.get("/v1/models")
+    assert run("builtin:tiny", "hello")["data"]["response"]
+    assert asked(home) == 1
+    key.unlink()
+    assert run("builtin:tiny", "hello")["data"]["timings"]["load_s"] > 0
     assert asked(home) == 1
 
 
