@@ -111,7 +111,8 @@ class Sampling:
 class Request:
     """`top_logprobs` None means no log-probabilities; `extra` is provider data, echoed unread.
 
-    `ignore_eos`: the answer goes on to `max_tokens`, for measurements.
+    `ignore_eos`: the answer goes on to `max_tokens`, for measurements. `prediction`: what much of
+    the answer will be, as far as the asker knows; it changes how soon it comes, not what it says.
     """
 
     model: str
@@ -125,7 +126,16 @@ class Request:
     top_logprobs: int | None = None
     thinking: bool | None = None
     ignore_eos: bool = False
+    prediction: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """Tokens that were guessed with the help of a prediction, and held or did not."""
+
+    accepted_tokens: int
+    rejected_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,7 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    predicted: Predicted | None = None
 
     @property
     def total_tokens(self) -> int:

@@ -3,7 +3,8 @@
 * MlxkError
   - UsageError, InvalidValue, InvalidDocument                     what was typed or written (exit 2)
   - ModelNotFound, AmbiguousMatch, RevisionNotFound, ModelUnhealthy, RuntimeIncompatible
-  - EngineMissing, EngineFailed, DraftMismatch, ContextLengthExceeded, OutOfMemory, OverCapacity, RequestTimeout
+  - EngineMissing, EngineFailed, ContextLengthExceeded, OutOfMemory, OverCapacity, RequestTimeout
+  - DraftMismatch
   - ExtraMissing, HarnessMissing, HarnessFailed
   - HubError: HubUnreachable, HubNotFound, GatedRepo, HubUnauthorized
   - DiskFull, PermissionDenied, LocksPresent, ConfirmationRequired

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from mlxk.chat.types import Event, Finish, FinishReason, Request, Usage
+from mlxk.chat.types import Event, Finish, FinishReason, Predicted, Request, Usage
 from mlxk.engine.answer import AnswerParser
 from mlxk.engine.markup import hidden, is_thinking, markup
 from mlxk.engine.measures import Measures
@@ -36,7 +36,7 @@ async def answer(question: Question, ticket: Ticket, new_id: NewId) -> AsyncGene
                 break
     for event in reader.flush():
         yield event
-    yield reader.finish(ticket.cached, ticket.made_s)
+    yield reader.finish(ticket)
 
 
 class _Reader:
@@ -53,6 +53,7 @@ class _Reader:
         self._pieces = Detokenizer(text, prompt.ids, hidden(text, marks))
         self._measures = Measures(text)
         self._prompt_tokens = len(prompt.ids)
+        self._has_prediction = request.prediction is not None
         self._made = 0
         self._ended: Ended | None = None
 
@@ -76,9 +77,11 @@ class _Reader:
         events = [*self._parser.feed(self._pieces.flush()), *self._parser.flush()]
         return [self._measures.attach(event) for event in events]
 
-    def finish(self, cached: int, made_s: float) -> Finish:
-        usage = Usage(self._prompt_tokens, self._made, cached)
-        return Finish(self._reason(), usage, self._parser.stop, made_s)
+    def finish(self, ticket: Ticket) -> Finish:
+        held = Predicted(ticket.accepted, ticket.drafted - ticket.accepted)
+        predicted = held if self._has_prediction else None
+        usage = Usage(self._prompt_tokens, self._made, ticket.cached, predicted)
+        return Finish(self._reason(), usage, self._parser.stop, ticket.made_s)
 
     def _reason(self) -> FinishReason:
         if self._ended == "length" and self._parser.stop is None:

@@ -23,7 +23,7 @@ class Ticket:
         self.job = job
         self.made = list(job.made)
         self.deaths = 0
-        self.cached = 0
+        self.cached = self.drafted = self.accepted = 0
         self.is_sent = False
         self.is_over = False
         self._release = release
@@ -54,6 +54,8 @@ class Ticket:
             self._first_s = self._last_s = now
         if step.ended != "stop":
             self._last_s = now
+        self.drafted += step.drafted
+        self.accepted += step.accepted
         self.made.append(step.token)
         self._since += 1
         self._unread.append(step)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mlxk.chat.types import ResponseFormat, Sampling, Usage
+from mlxk.chat.types import Predicted, ResponseFormat, Sampling, Usage
 from mlxk.contract.errors import ContextLengthExceeded, InvalidValue, MlxkError
 
 _SAMPLING = (
@@ -65,6 +65,13 @@ def decode_thinking(body: dict[str, Any]) -> bool | None:
     return None if effort is None else effort != "none"
 
 
+def decode_prediction(prediction: dict[str, Any] | None) -> str | None:
+    if prediction is None:
+        return None
+    content = prediction["content"]
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
 def encode_response_format(form: ResponseFormat) -> dict[str, Any]:
     match form.kind:
         case "json_schema":
@@ -80,12 +87,18 @@ def encode_usage(usages: Sequence[Usage]) -> dict[str, Any]:
     """The prompt counts once, however many choices were made of it."""
     prompt = max(usage.prompt_tokens for usage in usages)
     completion = sum(usage.completion_tokens for usage in usages)
-    return {
+    body = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": max(u.cached_tokens for u in usages)},
     }
+    if predicted := [usage.predicted for usage in usages if usage.predicted]:
+        body["completion_tokens_details"] = {
+            "accepted_prediction_tokens": sum(each.accepted_tokens for each in predicted),
+            "rejected_prediction_tokens": sum(each.rejected_tokens for each in predicted),
+        }
+    return body
 
 
 def decode_usage(usage: dict[str, Any]) -> Usage:
@@ -94,7 +107,14 @@ def decode_usage(usage: dict[str, Any]) -> Usage:
         prompt_tokens=usage.get("prompt_tokens") or 0,
         completion_tokens=usage.get("completion_tokens") or 0,
         cached_tokens=details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0,
+        predicted=_predicted(usage.get("completion_tokens_details") or {}),
     )
+
+
+def _predicted(details: dict[str, Any]) -> Predicted | None:
+    """Servers that were not asked about a prediction may say zeros."""
+    counts = [details.get(f"{kind}_prediction_tokens") or 0 for kind in ("accepted", "rejected")]
+    return Predicted(*counts) if any(counts) else None
 
 
 def encode_error(error: MlxkError, status: int) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def decode_request(body: Any) -> Asked:
         max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
         stop=openai.decode_stop(body.get("stop")),
         ignore_eos=bool(body.get("ignore_eos")),
+        prediction=openai.decode_prediction(body.get("prediction")),
         response_format=openai.decode_response_format(body.get("response_format") or {}),
         top_logprobs=_top_logprobs(body),
         thinking=openai.decode_thinking(body),
@@ -99,6 +100,8 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
         body["stop"] = list(request.stop)
     if request.ignore_eos:
         body["ignore_eos"] = True
+    if request.prediction is not None:
+        body["prediction"] = {"type": "content", "content": request.prediction}
     if request.response_format.kind != "text":
         body["response_format"] = openai.encode_response_format(request.response_format)
     if request.top_logprobs is not None:

@@ -1,9 +1,11 @@
 """The official `openai` SDK against the real server: the real engine, and a scripted model."""
 
 import asyncio
+from urllib.request import urlopen
 
 import openai
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from scripted import CALL, HELLO, Scripted
 
 from mlxk.contract.errors import ContextLengthExceeded
@@ -41,6 +43,42 @@ async def ask(serve):
 def test_models(client):
     assert [model.id for model in client.models.list()] == ["builtin:tiny"]
     assert client.models.retrieve("builtin:tiny").owned_by == "mlxk"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prediction_is_accepted_and_changes_nothing(client, stream):
+    asked = {"model": "builtin:tiny", "messages": HI, "temperature": 0}
+    plain = client.chat.completions.create(**asked)
+    text = plain.choices[0].message.content
+    assert plain.usage.completion_tokens_details is None
+    asked["prediction"] = {"type": "content", "content": [{"type": "text", "text": text}]}
+    if stream:
+        with client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as all:
+            told = all.get_final_completion()
+    else:
+        told = client.chat.completions.create(**asked)
+    assert told.choices[0].message.content == text
+    details = told.usage.completion_tokens_details
+    assert details.accepted_prediction_tokens > 0
+    assert details.rejected_prediction_tokens >= 0
+
+
+def test_a_prediction_of_another_kind_is_refused(client):
+    prediction = {"type": "picture", "content": "x"}
+    with pytest.raises(openai.BadRequestError, match="/prediction/type"):
+        client.chat.completions.create(model="builtin:tiny", messages=HI, prediction=prediction)
+
+
+def test_what_was_guessed_is_counted(tiny, client):
+    client.chat.completions.create(
+        model="builtin:tiny",
+        messages=[{"role": "user", "content": "Create a file a.txt containing one two one two"}],
+        tools=[TOOL],
+    )
+    with urlopen(f"{tiny.url}/metrics") as response:
+        families = text_string_to_metric_families(response.read().decode())
+        counts = {each.name: each.samples[0].value for each in families if each.samples}
+    assert counts["mlxk_drafted_tokens"] >= counts["mlxk_accepted_tokens"] > 0
 
 
 def test_a_streamed_answer_is_the_whole_answer(client):

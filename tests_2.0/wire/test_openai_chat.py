@@ -7,6 +7,7 @@ from mlxk.chat.types import (
     Finish,
     Image,
     Message,
+    Predicted,
     Start,
     Text,
     TextDelta,
@@ -21,7 +22,7 @@ from mlxk.chat.types import (
 )
 from mlxk.contract.errors import ContextLengthExceeded, InvalidValue, ProviderError
 from mlxk.wire import openai_chat, sse
-from mlxk.wire.openai import encode_error
+from mlxk.wire.openai import decode_usage, encode_error, encode_usage
 
 TEXT = b"""\
 data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-x",\
@@ -207,6 +208,7 @@ def test_tool_results_are_put_in_the_order_of_their_calls():
     assert [part.text for part in request.messages[1].parts] == ["a", "b", "c"]
 
 
+PREDICTION = {"type": "content", "content": "ab"}
 PARAMETERS = {
     "stop alone": ({"stop": "END"}, "stop", ("END",)),
     "stop empty": ({"stop": ["", "a"]}, "stop", ("a",)),
@@ -218,6 +220,12 @@ PARAMETERS = {
     ),
     "no thinking": ({"reasoning_effort": "none"}, "thinking", False),
     "template switch": ({"chat_template_kwargs": {"enable_thinking": False}}, "thinking", False),
+    "prediction": ({"prediction": PREDICTION}, "prediction", "ab"),
+    "prediction in parts": (
+        {"prediction": {"type": "content", "content": [{"text": "a"}, {"text": "b"}]}},
+        "prediction",
+        "ab",
+    ),
     "null is absent": ({"max_tokens": None, "stop": None, "tools": None}, "max_tokens", None),
 }
 
@@ -225,6 +233,20 @@ PARAMETERS = {
 @pytest.mark.parametrize(("given", "name", "meant"), PARAMETERS.values(), ids=PARAMETERS)
 def test_a_parameter_is_read(given, name, meant):
     assert getattr(decoded({"role": "user", "content": "x"}, **given), name) == meant
+
+
+def test_what_held_of_a_prediction_is_told_and_read():
+    usages = [Usage(9, 7, 4, Predicted(3, 1)), Usage(9, 5, 4, Predicted(0, 2))]
+    wire = encode_usage(usages)
+    details = wire["completion_tokens_details"]
+    assert details == {"accepted_prediction_tokens": 3, "rejected_prediction_tokens": 3}
+    assert decode_usage(wire) == Usage(9, 12, 4, Predicted(3, 3))
+    assert "completion_tokens_details" not in encode_usage([Usage(9, 7)])
+
+
+def test_a_prediction_is_passed_on():
+    request = decoded({"role": "user", "content": "x"}, prediction=PREDICTION)
+    assert openai_chat.encode_request(request, stream=False)["prediction"] == PREDICTION
 
 
 def test_an_overflow_is_told_in_openais_words():
