@@ -27,13 +27,15 @@ Where = Literal["before", "thinking", "text", "call"]
 class Markup:
     """How this model marks its thoughts, and its tool calls where tools were offered.
 
-    `noise` are marks before visible text that mean nothing to a reader. `only_calls`: a grammar
-    lets nothing be said but calls, so that what looks like text is a piece of one.
+    `noise` are marks before visible text that mean nothing to a reader, `ends` those after it: what
+    follows may be a thought again. `only_calls`: a grammar lets nothing be said but calls, so that
+    what looks like text is a piece of one.
     """
 
     think: tuple[str, str] | None
     dialect: Dialect | None
     noise: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
     only_calls: bool = False
 
 
@@ -109,38 +111,36 @@ class AnswerParser:
     def _thinking(self, is_last: bool) -> list[Event]:
         if self._may_trim:
             self._buffer = self._buffer.lstrip("\n")
-        text, is_closed = self._thought(
-            self._markup.think[1] if self._markup.think else "", is_last
-        )
-        self._may_trim = is_closed or (self._may_trim and not text)
-        if is_closed:
+        text, found = self._thought(self._markup.think[1] if self._markup.think else "", is_last)
+        self._may_trim = bool(found) or (self._may_trim and not text)
+        if found:
             self._where = "before"
         return [ThinkingDelta(text)] if text else []
 
-    def _thought(self, closer: str, is_last: bool) -> tuple[str, bool]:
+    def _thought(self, closer: str, is_last: bool) -> tuple[str, str]:
         """A call in a thought is a quotation if the thought goes on, and meant if it does not."""
         dialect = self._markup.dialect
         if dialect is None or (closer and closer in self._buffer):
-            return self._until(closer, is_last)
+            return self._until([closer], is_last)
         thought, mark, rest = self._buffer.partition(dialect.start)
         if not mark:
-            return self._until(closer, is_last, dialect.start)
+            return self._until([closer, dialect.start], is_last)
         is_call = dialect.may_end(mark + rest)
         if not is_call or (is_last and not dialect.read(dialect.cut(rest)[0])):
             self._buffer = rest
-            return thought + mark, False
+            return thought + mark, ""
         thought = thought.rstrip()
         self._buffer = self._buffer[len(thought) :]
         if is_last:
             self._enter("call", rest)
-        return thought, False
+        return thought, ""
 
     def _text(self, is_last: bool) -> list[Event]:
-        mark = self._markup.dialect.start if self._markup.dialect else ""
-        text, is_call = self._until(mark, is_last)
+        call = self._markup.dialect.start if self._markup.dialect else ""
+        text, found = self._until([call, *self._markup.ends], is_last)
         visible = "" if self._markup.only_calls else self._stops.feed(text)
-        if is_call:
-            self._where = "call"
+        if found:
+            self._where, self._may_trim = "call" if found == call else "before", True
             visible += "" if self.stop else self._stops.flush()
         return [TextDelta(visible)] if visible else []
 
@@ -172,19 +172,21 @@ class AnswerParser:
     def _enter(self, where: Where, rest: str) -> None:
         self._where, self._buffer, self._may_trim = where, rest, where != "text"
 
-    def _until(self, mark: str, is_last: bool, *others: str) -> tuple[str, bool]:
-        """Text up to `mark`, and whether it was met; white space before it is the format's. What
-        may be the beginning of it waits, or of the others."""
-        text, found, rest = self._buffer.partition(mark) if mark else (self._buffer, "", "")
-        if found:
-            self._buffer = rest
-            return text.rstrip(), True
-        cut = len(text)
-        if mark and not is_last:
-            most = max(overlap(text, each) for each in (mark, *others))
+    def _until(self, marks: Sequence[str], is_last: bool) -> tuple[str, str]:
+        """Text up to the first of `marks`, and which it was; white space before it is the format's.
+        What may be the beginning of one waits."""
+        marks = [mark for mark in marks if mark]
+        met = [(at, mark) for mark in marks if (at := self._buffer.find(mark)) >= 0]
+        if met:
+            at, mark = min(met)
+            text, self._buffer = self._buffer[:at], self._buffer[at + len(mark) :]
+            return text.rstrip(), mark
+        text, cut = self._buffer, len(self._buffer)
+        if marks and not is_last:
+            most = max(overlap(text, mark) for mark in marks)
             cut = len(text[: cut - most].rstrip())
         self._buffer = text[cut:]
-        return text[:cut], False
+        return text[:cut], ""
 
     _STATES: ClassVar[dict[Where, Callable[["AnswerParser", bool], list[Event]]]] = {
         "before": _before,

@@ -1,22 +1,54 @@
 """Which marks a model puts around its thoughts and its tool calls, seen in its template."""
 
+from dataclasses import dataclass
+
 from mlxk.chat.types import Request
 from mlxk.engine.answer import Markup
 from mlxk.engine.prompt import offered
 from mlxk.engine.tokenizer import TextModel
 from mlxk.engine.toolcalls.dialects import choose
 
-_ANALYSIS = "<|channel|>analysis<|message|>"
-NOISE = ("<|start|>assistant", "<|channel|>final<|message|>", "<|channel|>commentary<|message|>")
 
-THOUGHTS = (
-    (_ANALYSIS, "<|end|>"),
-    ("<think>", "</think>"),
-    ("[THINK]", "[/THINK]"),
-    ("<seed:think>", "</seed:think>"),
-    ("<longcat_think>", "</longcat_think>"),
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """How a family marks thoughts and visible text. `clues` are in its template, or are tokens of
+    its vocabulary: all of them."""
+
+    clues: tuple[str, ...]
+    think: tuple[str, str]
+    noise: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+
+
+HARMONY = Speech(
+    ("<|channel|>", "<|message|>"),
+    ("<|channel|>analysis<|message|>", "<|end|>"),
+    ("<|start|>assistant", "<|channel|>final<|message|>", "<|channel|>commentary<|message|>"),
+    ("<|end|>",),
 )
-
+XTML = Speech(
+    ("<|open|>", "<|close|>", "<|sep|>"),
+    ("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
+    ("<|open|>response<|sep|>", "<|close|>message<|sep|>"),
+    ("<|close|>response<|sep|>", "<|close|>message<|sep|>"),
+)
+THINK = Speech(("<think>",), ("<think>", "</think>"))
+SPEECHES = (
+    HARMONY,
+    XTML,
+    Speech(("<|channel>", "<channel|>"), ("<|channel>thought", "<channel|>")),
+    Speech(
+        ("to=self<|message|>",),
+        ("to=self<|message|>", "<|eom|>"),
+        ("<|start|>assistant", "to=user<|message|>", "to=commentary<|message|>"),
+        ("<|eom|>", "<|eot|>"),
+    ),
+    THINK,
+    Speech(("[THINK]",), ("[THINK]", "[/THINK]")),
+    Speech(("<seed:think>",), ("<seed:think>", "</seed:think>")),
+    Speech(("<longcat_think>",), ("<longcat_think>", "</longcat_think>")),
+    Speech(("<|think:start|>",), ("<|think:start|>", "<|think:end|>")),
+)
 
 # Marks between the marks of a call.
 _INNER = ("[ARGS]", "[CALL_ID]", "<|constrain|>", "<|message|>", '<|"|>', "<escape>")
@@ -24,13 +56,14 @@ _INNER = ("[ARGS]", "[CALL_ID]", "<|constrain|>", "<|message|>", '<|"|>', "<esca
 
 def markup(text: TextModel, request: Request) -> Markup:
     """Calls are looked for only where tools were offered: elsewhere the marks are plain text."""
-    source = text.template.source if text.template else None
-    think = _thoughts(text, source)
-    noise = NOISE if think and think[0] == _ANALYSIS else ()
-    dialect = choose(source) if offered(request) else None
+    source = text.template.source if text.template else ""
+    speech = next((each for each in SPEECHES if _knows(text, source, each)), None)
+    dialect = choose(source, text.has_token, text.parser) if offered(request) else None
     is_forced = request.tool_choice.mode in ("required", "named")
     only_calls = is_forced and dialect is not None and dialect.frame is not None
-    return Markup(think, dialect, noise, only_calls)
+    if speech is None:
+        return Markup(None, dialect, only_calls=only_calls)
+    return Markup(speech.think, dialect, speech.noise, speech.ends, only_calls)
 
 
 def is_thinking(marks: Markup, prompt: str) -> bool:
@@ -40,7 +73,7 @@ def is_thinking(marks: Markup, prompt: str) -> bool:
 
 def hidden(text: TextModel, marks: Markup) -> tuple[int, ...]:
     """Special tokens that are no mark of ours, and so are not part of the text."""
-    wanted = [*(marks.think or ()), *marks.noise]
+    wanted = [*(marks.think or ()), *marks.noise, *marks.ends]
     if (dialect := marks.dialect) is not None:
         # Inside of a call its reader needs to see marks that are nowhere else.
         wanted += [dialect.start, dialect.end]
@@ -48,10 +81,6 @@ def hidden(text: TextModel, marks: Markup) -> tuple[int, ...]:
     return tuple(i for i, name in text.special.items() if not any(name in mark for mark in wanted))
 
 
-def _thoughts(text: TextModel, source: str | None) -> tuple[str, str] | None:
-    if source and "<|channel|>" in source and "<|message|>" in source:
-        return THOUGHTS[0]
-    for opener, closer in THOUGHTS[1:]:
-        if (source and opener in source) or text.tokenizer.token_to_id(opener) is not None:
-            return opener, closer
-    return None
+def _knows(text: TextModel, source: str, speech: Speech) -> bool:
+    in_template = all(clue in source for clue in speech.clues)
+    return in_template or all(text.has_token(clue) for clue in speech.clues)

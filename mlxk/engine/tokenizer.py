@@ -23,7 +23,10 @@ _LENGTH_FIELDS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_
 
 @dataclass(frozen=True, slots=True)
 class TextModel:
-    """Everything about a model that is not its weights."""
+    """Everything about a model that is not its weights.
+
+    `parser` is what mlx-lm calls the model's way to write tool calls, where its folder says it.
+    """
 
     tokenizer: Any
     pieces: Pieces
@@ -33,6 +36,10 @@ class TextModel:
     defaults: Defaults
     vocabulary: int
     context: int | None
+    parser: str | None = None
+
+    def has_token(self, text: str) -> bool:
+        return self.tokenizer.token_to_id(text) is not None
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """`special` adds what the tokenizer puts around raw text; a chat template has its own."""
@@ -64,6 +71,7 @@ def load_text(folder: Path) -> TextModel:
         defaults=_defaults(generation),
         vocabulary=int(config.get("vocab_size") or nested.get("vocab_size") or width),
         context=_context(config, nested),
+        parser=_content(settings.get("tool_parser_type")),
     )
 
 

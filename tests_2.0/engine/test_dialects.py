@@ -2,6 +2,8 @@
 """Calls as the model families write them, cut in every place, become the same events."""
 
 import json
+from importlib.util import find_spec
+from pathlib import Path
 
 import orjson
 import pytest
@@ -9,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlxk.chat.fold import fold
-from mlxk.chat.types import Text, Thinking, Tool, ToolUse
+from mlxk.chat.types import Request, Text, Thinking, Tool, ToolUse
 from mlxk.engine.answer import AnswerParser, Markup
-from mlxk.engine.markup import NOISE, THOUGHTS
+from mlxk.engine.markup import HARMONY, SPEECHES, THINK, markup
 from mlxk.engine.toolcalls.dialects import DIALECTS, choose
 
 BY_NAME = {dialect.name: dialect for dialect in DIALECTS}
@@ -165,8 +167,11 @@ def test_every_dialect_has_been_recorded():
     assert {row[0] for row in RECORDED} == set(BY_NAME)
 
 
-def parse(text, size, dialect, think=None, noise=()):
-    parser = AnswerParser(Markup(think, dialect, noise), tools=(WEATHER,), new_id=lambda kind: kind)
+def parse(text, size, dialect, speech=None):
+    marks = Markup(None, dialect)
+    if speech:
+        marks = Markup(speech.think, dialect, speech.noise, speech.ends)
+    parser = AnswerParser(marks, tools=(WEATHER,), new_id=lambda kind: kind)
     pieces = (text[at : at + size] for at in range(0, len(text), size))
     events = [event for piece in pieces for event in parser.feed(piece)]
     return fold([*events, *parser.flush()]).message.parts
@@ -310,8 +315,8 @@ def test_where_the_text_is_cut_changes_nothing(name, data):
     good = next(row[1] for row in RECORDED if row[0] == name)
     crumbs = st.sampled_from([*CRUMBS, dialect.start, dialect.end, good])
     text = "".join(data.draw(st.lists(crumbs, max_size=12)))
-    whole = parse(text, 10_000, dialect, THOUGHTS[1])
-    assert parse(text, 1, dialect, THOUGHTS[1]) == parse(text, 3, dialect, THOUGHTS[1]) == whole
+    whole = parse(text, 10_000, dialect, THINK)
+    assert parse(text, 1, dialect, THINK) == parse(text, 3, dialect, THINK) == whole
 
 
 NONSENSE = ["?", "{", "[", '{"name": 3}', "call:x{", "f(", "[f(", "<function=", "[ARGS]", "f ", "1"]
@@ -342,11 +347,68 @@ def test_harmony_channels_become_thoughts_text_and_calls(size):
         "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
         '{"city": "Köln", "days": 3}'
     )
-    thought, call = parse(text, size, BY_NAME["harmony"], THOUGHTS[0], NOISE)
+    thought, call = parse(text, size, BY_NAME["harmony"], HARMONY)
     assert thought == Thinking("Need the weather.")
     assert (call.name, orjson.loads(call.arguments)) == ONE[0]
     text = "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>Hi"
-    assert parse(text, size, None, THOUGHTS[0], NOISE) == (Thinking("Hm"), Text("Hi"))
+    assert parse(text, size, None, HARMONY) == (Thinking("Hm"), Text("Hi"))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_harmony_may_say_something_before_it_calls(size):
+    text = (
+        "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant"
+        "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant"
+        "<|channel|>analysis<|message|>So.<|end|><|start|>assistant"
+        "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
+        '{"city": "Köln", "days": 3}<|call|>'
+    )
+    *said, call = parse(text, size, BY_NAME["harmony"], HARMONY)
+    assert said == [Thinking("Hm"), Text("I look."), Thinking("So.")]
+    assert (call.name, orjson.loads(call.arguments)) == ONE[0]
+
+
+SPOKEN = {
+    "kimi": "<|open|>think<|sep|>Hm<|close|>think<|sep|><|open|>response<|sep|>Hi"
+    "<|close|>response<|sep|><|close|>message<|sep|>",
+    "gemma": "<|channel>thought\nHm<channel|>Hi",
+    "muse": " to=self<|message|>Hm<|eom|><|start|>assistant to=user<|message|>Hi<|eot|>",
+    "lfm": "<|think:start|>\nHm\n<|think:end|>\nHi",
+}
+
+
+class Words:
+    """A model as far as its marks go."""
+
+    template = None
+    parser = None
+
+    def __init__(self, words):
+        self.has_token = set(words).__contains__
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("text", SPOKEN.values(), ids=SPOKEN)
+def test_thoughts_of_other_families_are_told_apart(text, size):
+    speech = next(each for each in SPEECHES if all(clue in text for clue in each.clues))
+    assert parse(text, size, None, speech) == (Thinking("Hm"), Text("Hi"))
+    assert markup(Words(speech.clues), Request("m", ())).think == speech.think
+
+
+def test_a_vocabulary_tells_its_dialect_where_the_template_does_not():
+    assert choose("", {"<|tool_call_start|>", "<|tool_call_end|>"}.__contains__).name == "pythonic"
+    assert choose("<tool_call>", {"<|tool_call_start|>"}.__contains__).name == "hermes"
+
+
+def test_every_parser_of_mlx_lm_is_a_dialect_here():
+    spec = find_spec("mlx_lm")
+    assert spec
+    assert spec.submodule_search_locations
+    (folder,) = spec.submodule_search_locations
+    names = {path.stem for path in Path(folder, "tool_parsers").glob("*.py")}
+    unknown = {name for name in names if choose("", parser=name).name == "hermes"}
+    assert unknown == {"__init__", "json_tools", "mistral"}
+    assert choose("[TOOL_CALLS]", parser="mistral").name == "mistral_list"
 
 
 @pytest.mark.parametrize(

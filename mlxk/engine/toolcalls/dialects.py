@@ -104,12 +104,32 @@ class Dialect:
         return False
 
 
-def choose(template: str | None) -> Dialect:
-    """The first dialect whose clues the template holds; Hermes JSON is what most others know."""
-    for dialect in DIALECTS:
-        if template and all(clue in template for clue in dialect.clues):
-            return dialect
+def choose(
+    template: str, has_token: Callable[[str], bool] = _never, parser: str | None = None
+) -> Dialect:
+    """The dialect that mlx-lm's name for it says, or the first whose clues the template holds, or
+    else the vocabulary; Hermes JSON is what most others know."""
+    if (name := _PARSERS.get(parser or "")) is not None:
+        return next(dialect for dialect in DIALECTS if dialect.name == name)
+    for holds in (template.__contains__, has_token):
+        for dialect in DIALECTS:
+            if all(map(holds, dialect.clues)):
+                return dialect
     return HERMES
+
+
+# As converted folders name them. Mistral's two are told apart by the template.
+_PARSERS = {
+    **{name: name for name in ("function_gemma", "gemma4", "longcat", "pythonic", "muse_spark")},
+    "glm47": "glm",
+    "json_tools": "hermes",
+    "kimi_k2": "kimi",
+    "kimi_k3": "kimi_xtml",
+    "laguna": "glm",
+    "minicpm5": "minicpm",
+    "minimax_m2": "minimax",
+    "qwen3_coder": "function_tags",
+}
 
 
 HERMES = Dialect(
