@@ -109,7 +109,7 @@ def _carrying(session: Session, settings: Settings) -> Session:
     try:
         session.carry(settings.carry)
     except BaseException:
-        session.close()
+        session.withdraw()
         raise
     return session
 

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from mlxk.agent.scribe import Scribe
+from mlxk.agent.scribe import Scribe, regardless
 from mlxk.agent.settings import Settings
 from mlxk.contract.errors import UsageError
 from mlxk.history.record import Place, find
@@ -44,6 +44,7 @@ class Held:
 
     async def let_go(self) -> None:
         if self._opening is not None:
+            self._opening.cancel()
             await asyncio.wait({self._opening})
         self.session, self._scribe = None, None
         await self._stack.aclose()
@@ -64,10 +65,10 @@ class Held:
         return await asyncio.to_thread(work)
 
     async def _open(self, make: Callable[[Store], Made], keep: bool) -> Settings:
-        store = await asyncio.to_thread(Store.open, self._folder, self._home)
+        store = await regardless(asyncio.to_thread(Store.open, self._folder, self._home))
         async with AsyncExitStack() as stack:
             scribe = stack.enter_context(Scribe(stack.enter_context(store)))
-            session, settings = await scribe.do(make)
+            session, settings = await scribe.make(make, lambda made: made[0].withdraw())
             end = session.close if keep else session.withdraw
             stack.push_async_callback(scribe.do, lambda _: end())
             self.session, self._scribe, self._stack = session, scribe, stack.pop_all()

@@ -28,7 +28,7 @@ def bring(store: Store, worktree: Path, names: Iterable[str]) -> None:
         elif not os.path.lexists(worktree / path):
             with translated(worktree / path):
                 (worktree / path).parent.mkdir(parents=True, exist_ok=True)
-                _copy(store.root / path, worktree / path)
+                _copy(store, store.root / path, worktree / path)
 
 
 def _checked(name: str) -> PurePosixPath:
@@ -53,14 +53,15 @@ def _is_ignored(store: Store, worktree: Path, path: PurePosixPath) -> bool:
     return False
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(store: Store, source: Path, target: Path) -> None:
+    store.require_wanted()
     mode = source.lstat().st_mode
     if stat.S_ISLNK(mode):
         target.symlink_to(source.readlink())
     elif stat.S_ISDIR(mode):
         target.mkdir()
         for inner in source.iterdir():
-            _copy(inner, target / inner.name)
+            _copy(store, inner, target / inner.name)
         target.chmod(stat.S_IMODE(mode) | 0o700)
     elif stat.S_ISREG(mode):
         fd = os.open(source, READ)

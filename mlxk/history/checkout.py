@@ -175,6 +175,7 @@ class Checkout:
     def _visit(self, folder: Folder, fd: int, prefix: bytes, rules: Rules, *, relist: bool) -> None:
         if self._watch is not None:
             self._watch.add(fd, prefix)  # before looking: nothing falls between the two
+        self._store.require_wanted()
         info = os.fstat(fd)
         gitignore = folder.files.get(b".gitignore")
         changed = looking.changed(folder, fd)
@@ -231,6 +232,7 @@ class Checkout:
     def _update(
         self, folder: Folder, fd: int, prefix: bytes, name: bytes, info: os.stat_result | None
     ) -> None:
+        self._store.require_wanted()
         known, path = folder.files[name], prefix + name
         self._linked |= looking.is_linked(info)
         if info and known.entry and known.entry[0] == SUBMODULE and stat.S_ISDIR(info.st_mode):

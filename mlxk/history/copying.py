@@ -38,6 +38,7 @@ from mlxk.system.files import reflink, translated
 _NOTHING = Folder()
 _WORTH_A_PROCESS = 2000  # files
 _MOST = 4
+_PIECE = 200  # files that are copied before anybody looks whether they are still wanted
 _TICK = 0.05  # longer than any file system's clock stands still
 
 
@@ -95,6 +96,7 @@ class Copying:
         known = known or _NOTHING
         clean: list[File] = []
         for name, entry in self._store.trees.entries(tree).items():
+            self._store.require_wanted()
             _check(prefix, name)
             path = prefix + name
             if name == b".gitattributes" and entry[0] != FOLDER:
@@ -111,8 +113,8 @@ class Copying:
                 result.files[name] = Known(NEVER, entry)
             else:
                 result.files[name] = self._file(target + path, path, entry, source)
-        if clean:
-            self._clean.append((result, (prefix, clean)))
+        for at in range(0, len(clean), _PIECE):
+            self._clean.append((result, (prefix, clean[at : at + _PIECE])))
 
     def _clean_look(self, entry: Entry, source: Known | None) -> Signature | None:
         """Of a small file that the checkout had when somebody last looked."""
@@ -122,9 +124,10 @@ class Copying:
         return looked if looked and 0 <= looked[2] < LARGEST else None
 
     def _copy_clean(self, target: bytes) -> None:
-        found = _cloned(self._source or b"", target, [each for _, each in self._clean])
+        found = _cloned(self._store, self._source or b"", target, [each for _, each in self._clean])
         for (folder, (prefix, files)), copied in zip(self._clean, found, strict=True):
             for (name, *_), looks in zip(files, copied, strict=True):
+                self._store.require_wanted()
                 entry, path = folder.files[name].entry or (FILE, b""), prefix + name
                 folder.files[name] = (
                     Known(looks, entry) if looks else self._file(target + path, path, entry, None)
@@ -185,7 +188,7 @@ class Copying:
         return self._store.read_blob(entry[1]) if entry and entry[0] not in (FOLDER, LINK) else None
 
 
-def _cloned(source: bytes, target: bytes, folders: list[Folderful]) -> Outcome:
+def _cloned(store: Store, source: bytes, target: bytes, folders: list[Folderful]) -> Outcome:
     """Shared with other processes when it is much."""
     workers = max(min(sum(len(files) for _, files in folders) // _WORTH_A_PROCESS, _MOST), 1)
     workers = min(workers, os.cpu_count() or 1)
@@ -193,9 +196,17 @@ def _cloned(source: bytes, target: bytes, folders: list[Folderful]) -> Outcome:
     found: Outcome = [[] for _ in folders]
     with ExitStack() as helpers:
         started = [helpers.enter_context(_helping(source, target, share)) for share in shares[1:]]
-        found[::workers] = cloning.clone(source, target, shares[0])
+        found[::workers] = _own_share(store, source, target, shares[0])
         for n, helper in enumerate(started, 1):
-            found[n::workers] = _outcome(helper) or _again(source, target, shares[n])
+            found[n::workers] = _outcome(store, helper) or _again(source, target, shares[n])
+    return found
+
+
+def _own_share(store: Store, source: bytes, target: bytes, share: list[Folderful]) -> Outcome:
+    found: Outcome = []
+    for folder in share:
+        store.require_wanted()
+        found += cloning.clone(source, target, [folder])
     return found
 
 
@@ -214,9 +225,13 @@ def _helping(
                 helper.kill()
 
 
-def _outcome(helper: "subprocess.Popen[bytes]") -> Outcome | None:
+def _outcome(store: Store, helper: "subprocess.Popen[bytes]") -> Outcome | None:
     """None when it was killed or could not start."""
-    data, _ = helper.communicate()
+    data = None
+    while data is None:
+        store.require_wanted()
+        with suppress(subprocess.TimeoutExpired):
+            data, _ = helper.communicate(timeout=_TICK)
     found = marshal.loads(data) if helper.returncode == 0 and data else None
     if isinstance(found, tuple):
         raise OSError(*found)

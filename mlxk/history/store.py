@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import cached_property
 from hashlib import sha1
 from pathlib import Path
+from threading import Event
 from typing import Self
 
 from dulwich.config import StackedConfig
@@ -23,7 +24,13 @@ from dulwich.repo import (
     UnsupportedVersion,
 )
 
-from mlxk.contract.errors import HistoryCorrupt, InvalidValue, NotARepository, RuntimeIncompatible
+from mlxk.contract.errors import (
+    HistoryCorrupt,
+    Interrupted,
+    InvalidValue,
+    NotARepository,
+    RuntimeIncompatible,
+)
 from mlxk.history import commits, own
 from mlxk.history.objects import Writer
 from mlxk.history.packs import RawId
@@ -50,6 +57,7 @@ class Store:
         self.writer = Writer(self.common / "objects", home / "packs" / self.key)
         self.refs = Refs(self.common, repo.refs.get_packed_refs)
         self.trees = Trees(self.read_tree, self.writer)
+        self.given_up = Event()
 
     @classmethod
     def open(cls, path: Path, home: Path) -> Self:
@@ -86,6 +94,14 @@ class Store:
     @cached_property
     def config(self) -> StackedConfig:
         return self.repo.get_config_stack()
+
+    def require_wanted(self) -> None:
+        """Interrupted when `given_up` is set: what is being made is not wanted any more.
+
+        Asked while files of a new session are read and written, never while a step is taken.
+        """
+        if self.given_up.is_set():
+            raise Interrupted("interrupted before the session was made")
 
     def flag(self, name: str, default: bool = False) -> bool:
         return bool(self.config.get_boolean((b"core",), name.encode(), default))

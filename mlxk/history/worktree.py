@@ -53,16 +53,25 @@ def create(
     at = places(store, session)
     building = at.folder.with_name(f"{session}.building")
     scrap(building)
-    copied = None if _is_partial(known) else pool.take(store, building, tree)
-    if copied is None:
-        source = store.root if known else None
-        copied = Copying(store, tree, source, known or Folder()).into(building)
-    with translated(at.folder):
-        (building / ".git").write_text(f"gitdir: {at.admin}\n")
-        register(store, session, branch)
-        index.write(at.admin / "index", copied.walk())
-        building.rename(at.folder)
+    try:
+        copied = _filled(store, building, tree, known)
+        with translated(at.folder):
+            (building / ".git").write_text(f"gitdir: {at.admin}\n")
+            register(store, session, branch)
+            index.write(at.admin / "index", copied.walk())
+            building.rename(at.folder)
+    except BaseException:
+        scrap(building)
+        raise
     return Checkout(at.folder, copied, store, follow=True)
+
+
+def _filled(store: Store, building: Path, tree: RawId, known: Folder | None) -> Folder:
+    copied = None if _is_partial(known) else pool.take(store, building, tree)
+    if copied is not None:
+        return copied
+    source = store.root if known else None
+    return Copying(store, tree, source, known or Folder()).into(building)
 
 
 def _is_partial(known: Folder | None) -> bool:

@@ -1,11 +1,20 @@
+import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event
 
+import processes
 import pytest
+import waiting
 from git_repository import WHEN, GitRepository
 
+from mlxk.contract.errors import Interrupted
 from mlxk.history import copying
 from mlxk.history.cloning import signature
 from mlxk.history.session import Session
+from mlxk.history.store import Store
 
 
 @pytest.fixture
@@ -68,9 +77,64 @@ def test_what_a_killed_helper_left_half_done_is_done_again(tmp_path):
     assert (tmp_path / "target/source1").read_text() == "1\n"
 
 
-def test_an_error_of_a_helper_is_told(tmp_path):
+def test_an_error_of_a_helper_is_told(store, tmp_path):
     with (
         copying._helping(bytes(tmp_path) + b"/", b"/nowhere/", [(b"", [])]) as helper,
         pytest.raises(FileNotFoundError),
     ):
-        copying._outcome(helper)
+        copying._outcome(store, helper)
+
+
+class Soon(Event):
+    """Set when it is asked for the n-th time."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.left = times
+
+    def is_set(self):
+        self.left -= 1
+        return self.left < 0
+
+
+def test_what_is_not_wanted_any_more_stops_and_leaves_nothing(store, repo, home):
+    repo.write("src/new", "not committed\n")
+    before, after, session = repo.footprint(), 0, None
+    while session is None:
+        store.given_up = Soon(after)
+        after += 6
+        with suppress(Interrupted):
+            session = Session.create(store, b"{}", name="try", when=WHEN)
+            break
+        assert repo.git("for-each-ref", "refs/mlxk", "refs/heads/mlxk") == ""
+        assert not [*home.glob(".mlxk/worktrees/*/*"), *(repo.root / ".git").glob("worktrees/*")]
+        assert not processes.descendants(os.getpid())
+        assert repo.footprint() == before
+    with session:
+        assert contents(session.worktree) == contents(repo.root)
+    assert after > 40
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_large_one_that_is_not_wanted_any_more_stops_at_once(tmp_path, home):
+    repo = GitRepository(tmp_path / "large")
+    for number in range(20_000):
+        repo.write(f"{number % 200}/{number % 7}/{number}", f"{number}\n" * 20)
+    repo.commit("first")
+    with Store.open(repo.root, home / ".mlxk") as store:
+        begun = time.monotonic()
+        Session.create(store, b"{}", name="whole", when=WHEN).close()
+        whole = time.monotonic() - begun
+
+        def give_up():
+            waiting.until(lambda: any(home.glob(".mlxk/worktrees/*/*.building")))
+            store.given_up.set()
+            return time.monotonic()
+
+        with ThreadPoolExecutor() as beside:
+            told = beside.submit(give_up)
+            with pytest.raises(Interrupted):
+                Session.create(store, b"{}", name="half", when=WHEN)
+            assert time.monotonic() - told.result() < max(0.3, whole / 5)
+    assert len([*home.glob(".mlxk/worktrees/*/*")]) == 1
