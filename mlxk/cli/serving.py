@@ -11,7 +11,7 @@ from mlxk.cli import division, guessing
 from mlxk.cli.registry import Ongoing, command
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from mlxk.cli.reloading import Reload
     from mlxk.cli.residents import Wanted
@@ -156,8 +156,8 @@ async def _service(
 ) -> "AsyncGenerator[Served, None]":
     """Yields once, when a token can be made; then serves until it is cancelled."""
     import asyncio
-    import signal
     from contextlib import AsyncExitStack
+    from functools import partial
 
     from mlxk.cli.residents import folders, residents
     from mlxk.server.app import Address, drain, listening, make_app
@@ -170,9 +170,7 @@ async def _service(
     app = make_app({each.name: each for each in lodgers}, options)
     for target in options.aliases.values():
         app[STATE].pick(target)  # ModelNotFound now rather than at the first request
-    if reload is not None:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, reload, app[STATE], lodgers[0])
+    _heed_hangup(partial(reload, app[STATE], lodgers[0]) if reload is not None else None)
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(listening(app, port))
         for each in lodgers:
@@ -190,6 +188,23 @@ async def _service(
             await asyncio.Event().wait()
         except asyncio.CancelledError as e:
             await drain(app, patient="SIGTERM" not in e.args)
+
+
+def _heed_hangup(reload: "Callable[[], None] | None") -> None:
+    """SIGHUP reads the document again; without one it ends the server as SIGTERM does, unless it
+    was started to outlive its terminal (nohup). A terminal that closes may send several."""
+    import asyncio
+    import signal
+
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.raise_signal(signal.SIGTERM)
+
+    if reload is not None or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, reload or end)
 
 
 def _bits(number: int | None) -> int | None:

@@ -58,7 +58,7 @@ def test_it_says_once_where_it_serves(own):
     assert own.get("/health")["status"] == "ok"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=str)
 def test_a_signal_ends_it_and_leaves_nothing(own, number):
     children = own.children()
     began = time.monotonic()
@@ -69,6 +69,28 @@ def test_a_signal_ends_it_and_leaves_nothing(own, number):
     assert gone(children)
     with socket.socket() as s:
         s.bind(("127.0.0.1", own.envelope["data"]["port"]))
+
+
+def test_a_terminal_that_closes_cuts_no_answer_short(own):
+    """The shell and the system both say so."""
+    with own.post("/v1/chat/completions", LONG | {"max_tokens": 60}) as answer:
+        lines = iter(answer)
+        next(lines)
+        own.send(signal.SIGHUP)
+        own.send(signal.SIGHUP)
+        assert b"data: [DONE]\n" in list(lines)
+    assert own.ended() == 0
+
+
+def test_with_nohup_it_outlives_its_terminal(server):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        own = server("builtin:tiny", "--port", "auto").ready()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    own.send(signal.SIGHUP)
+    time.sleep(0.2)
+    assert own.get("/health")["status"] == "ok"
 
 
 def test_kill_leaves_no_child_behind(own):
