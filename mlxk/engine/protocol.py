@@ -77,6 +77,14 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Raised:
+    """From a rank to rank 0, and back when all say the same: the step of this turn raised there."""
+
+    turn: int
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One token of one sequence; a stop token is reported too, as the last one.
 
@@ -145,7 +153,7 @@ class Unloadable:
 Report = Ready | Steps | Beat | Failed | Unloadable
 
 
-def encode(message: Command | Turn | Report) -> bytes:
+def encode(message: Command | Turn | Raised | Report) -> bytes:
     items: list[object] = [message]
     if isinstance(message, Steps):
         items = [_packed(step) for step in message.steps]
@@ -181,7 +189,7 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Command | Turn | Report]:
+    def feed(self, data: bytes) -> Iterator[Command | Turn | Raised | Report]:
         self._buffer += data
         while (end := self._end()) is not None:
             body = bytes(self._buffer[_LENGTH.size : end])
@@ -195,7 +203,7 @@ class Decoder:
         return end if len(self._buffer) >= end else None
 
 
-def decode(body: bytes) -> Command | Turn | Report:
+def decode(body: bytes) -> Command | Turn | Raised | Report:
     name, *items = orjson.loads(body)
     match name:
         case "Steps":
@@ -206,12 +214,12 @@ def decode(body: bytes) -> Command | Turn | Report:
             reading = tuple((uid, read) for uid, read in items[0].pop("reading"))
             return Beat(**items[0], reading=reading)
         case _:
-            message: Command | Turn | Report = _PLAIN[name](**items[0])
+            message: Command | Turn | Raised | Report = _PLAIN[name](**items[0])
             return message
 
 
-_PLAIN: dict[str, Callable[..., Command | Turn | Report]] = {
-    kind.__name__: kind for kind in (Load, Abort, Stop, Turn, Ready, Failed, Unloadable)
+_PLAIN: dict[str, Callable[..., Command | Turn | Raised | Report]] = {
+    kind.__name__: kind for kind in (Load, Abort, Stop, Turn, Raised, Ready, Failed, Unloadable)
 }
 
 

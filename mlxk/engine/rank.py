@@ -11,19 +11,23 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlxk.engine.inbox import Queued
 from mlxk.engine.loop import EngineLoop
-from mlxk.engine.protocol import Load, Report, Turn
-from mlxk.engine.team import Following, Leading, Team, gather, leave
+from mlxk.engine.protocol import Load, Report
+from mlxk.engine.team import PATIENCE_S, Following, Leading, Team, gather, leave
 from mlxk.engine.worker import Link, Pulse, attempt, die_with, first, preparing, serve
 
 if TYPE_CHECKING:
     from mlxk.engine.shard import Shard
     from mlxk.engine.weights import Loaded
+
+# What no sum of a model's layers is likely to look like.
+_IN_STEP = 0x5CA1AB1E
 
 
 def main(argv: list[str]) -> None:
@@ -59,23 +63,23 @@ def _lead(path: str, host: str, backend: str, began: float) -> None:
     pulse = Pulse(link)
     threading.Thread(target=link.receive, args=(inbox.put,), daemon=True).start()
     threading.Thread(target=pulse.run, daemon=True).start()
-    load = first(inbox)
     shard = _joined(backend)
-    team = Team(gather(shard, host), link.send)
-    team.send(load, Turn())
-    loaded = attempt(load, lambda each: _opened(each, shard), link)
-    if loaded:
-        serve(loaded, Leading(inbox, team), link, pulse, began, on_error=_end)
+    leading = Leading(inbox, Team(gather(shard, host), link.send))
+    if loaded := attempt(first(leading), lambda each: _opened(each, shard), link):
+        on_error = partial(_compare, leading, shard)
+        serve(loaded, leading, link, pulse, began, on_error=on_error)
 
 
 def _follow(host: str, backend: str) -> None:
     shard = _joined(backend)
     (to_leader,) = gather(shard, host)
-    link, inbox = Link(to_leader), Following()
+    link = Link(to_leader)
+    inbox = Following(link.send)
     threading.Thread(target=link.receive, args=(inbox.put,), daemon=True).start()
     if loaded := attempt(first(inbox), lambda each: _opened(each, shard), link):
         link.prepare = preparing(loaded)
-        EngineLoop(loaded.runner, inbox, _silent, on_error=_end).run()
+        on_error = partial(_compare, inbox, shard)
+        EngineLoop(loaded.runner, inbox, _silent, on_error=on_error).run()
 
 
 def _joined(backend: str) -> "Shard":
@@ -97,10 +101,21 @@ def _silent(_: Report) -> None:
     """Rank 0 says the same."""
 
 
-def _end(error: Exception) -> None:
-    """The others may be in the middle of the step that failed here."""
-    logging.getLogger(__name__).error("a step failed", exc_info=error)
-    leave("its step failed")
+def _compare(inbox: Leading | Following, shard: "Shard", error: Exception) -> None:
+    """All ranks may go on after an error that is the same everywhere: by what they say, and by what
+    they have begun together, which must have come to its end."""
+    inbox.has_raised(_place(error))
+    end = threading.Timer(PATIENCE_S, leave, ["the ranks are out of step"])
+    end.daemon = True
+    end.start()
+    if shard.each([_IN_STEP]) != [(_IN_STEP,) * shard.ranks]:
+        leave("the ranks are out of step")
+    end.cancel()
+
+
+def _place(error: Exception) -> str:
+    lines = (f"{f.name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__))
+    return " ".join((*lines, repr(error)))
 
 
 if __name__ == "__main__":

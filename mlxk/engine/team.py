@@ -1,7 +1,8 @@
 """The ranks of one engine do the same steps in the same order: rank 0 says which.
 
 Commands go from rank 0 to the others over sockets of their own, a turn at a time, so that an idle
-engine sleeps: in a collective operation it would spin. The end of any rank is the end of all.
+engine sleeps: in a collective operation it would spin. The end of any rank is the end of all; so
+is a step that raises, unless it raises at every rank in the same place.
 """
 
 import logging
@@ -13,11 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from mlxk.engine.inbox import Inbox, asleep, awaited
-from mlxk.engine.protocol import Command, Decoder, Report, Turn, encode
+from mlxk.engine.protocol import Command, Decoder, Raised, Report, Turn, encode
 
 if TYPE_CHECKING:
     from mlxk.engine.shard import Shard
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _TOKEN = 16
 _HELLO = struct.Struct(f">I{_TOKEN}s")
 _GATHERING_S = 60.0
+# Between the first rank that raises and the last.
+PATIENCE_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +40,11 @@ class Team:
     ) -> None:
         self._sockets = sockets
         self._on_report = on_report
+        self._raised: SimpleQueue[Raised] = SimpleQueue()
         for rank, each in enumerate(sockets, 1):
             threading.Thread(target=self._listen, args=(each, rank), daemon=True).start()
 
-    def send(self, *messages: Command | Turn) -> None:
+    def send(self, *messages: Command | Turn | Raised) -> None:
         frames = b"".join(map(encode, messages))
         for each in self._sockets:
             try:
@@ -53,8 +57,17 @@ class Team:
         with suppress(OSError):
             while data := link.recv(1 << 12):
                 for report in decoder.feed(data):
-                    self._on_report(report)  # type: ignore[arg-type]
+                    if isinstance(report, Raised):
+                        self._raised.put(report)
+                    else:
+                        self._on_report(report)  # type: ignore[arg-type]
         leave(f"rank {rank} is gone")
+
+    def confirm(self, word: Raised) -> None:
+        """All the others say the same, soon."""
+        for _ in self._sockets:
+            expect(word, self._raised)
+        self.send(word)
 
 
 class Leading:
@@ -63,29 +76,45 @@ class Leading:
     def __init__(self, inbox: Inbox, team: Team) -> None:
         self._inbox = inbox
         self._team = team
+        self._turns = 0
 
     def take(self, meanwhile: Callable[[], bool] | None = None) -> Sequence[Command]:
         taken = self._inbox.take(meanwhile)
         self._team.send(*taken, Turn())
+        self._turns += 1
         return taken
+
+    def has_raised(self, where: str) -> None:
+        """See `Following`."""
+        self._team.confirm(Raised(self._turns, where))
 
 
 class Following:
     """Another rank's inbox: rank 0's turns, one by one."""
 
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[Command | Turn] = SimpleQueue()
+    def __init__(self, say: Callable[[Raised], None]) -> None:
+        self._say = say
+        self._queue: SimpleQueue[Command | Turn | Raised] = SimpleQueue()
+        self._turns = 0
 
-    def put(self, message: Command | Turn) -> None:
+    def put(self, message: Command | Turn | Raised) -> None:
         self._queue.put(message)
 
     def take(self, meanwhile: Callable[[], bool] | None = None) -> Sequence[Command]:
         message = awaited(self._queue, meanwhile or asleep)
         taken: list[Command] = []
         while not isinstance(message, Turn):
+            assert not isinstance(message, Raised)
             taken.append(message)
             message = self._queue.get()
+        self._turns += 1
         return taken
+
+    def has_raised(self, where: str) -> None:
+        """Returns when this turn's step raised there at every rank; otherwise this is the end."""
+        word = Raised(self._turns, where)
+        self._say(word)
+        expect(word, self._queue)
 
 
 def gather(shard: "Shard", host: str) -> list[socket.socket]:
@@ -101,6 +130,15 @@ def gather(shard: "Shard", host: str) -> list[socket.socket]:
         token = list(secrets.token_bytes(_TOKEN))
         shard.numbers([server.getsockname()[1], *token])
         return _accepted(server, shard.ranks - 1, bytes(token))
+
+
+def expect(word: Raised, queue: "SimpleQueue[Any]") -> None:
+    """Who raised elsewhere, or not at all, is in the middle of something that needs all ranks."""
+    heard = None
+    with suppress(Empty):
+        heard = queue.get(timeout=PATIENCE_S)
+    if heard != word:
+        leave(f"a step failed at some ranks only, here {word}, elsewhere {heard}")
 
 
 def leave(reason: str) -> None:

@@ -25,6 +25,7 @@ from mlxk.engine.protocol import (
     Command,
     Decoder,
     Load,
+    Raised,
     Ready,
     Report,
     Unloadable,
@@ -129,7 +130,7 @@ class Link:
         self._writing = threading.Lock()
         self.prepare: Callable[[Any], None] = lambda _command: None
 
-    def send(self, report: Report) -> None:
+    def send(self, report: Report | Raised) -> None:
         frame = encode(report)
         with self._writing:
             try:

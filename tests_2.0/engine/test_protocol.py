@@ -11,6 +11,7 @@ from mlxk.engine.protocol import (
     Failed,
     Job,
     Load,
+    Raised,
     Ready,
     Step,
     Steps,
@@ -29,6 +30,7 @@ MESSAGES = [
     Beat(2, 1, 0.25, 3, 1 << 30, ((7, 512),)),
     Failed(7, "engine_failed", "no"),
     Unloadable("model_unhealthy", "bad file"),
+    Raised(3, "step:5 ValueError('no')"),
 ]
 
 

@@ -9,6 +9,7 @@ import tempfile
 from contextlib import aclosing
 from pathlib import Path
 
+import faulty_rank
 import kept_prompts
 import orjson
 import processes
@@ -19,12 +20,14 @@ from waiting import happens
 from mlxk.chat.fold import gather
 from mlxk.chat.types import Message, Request, Sampling, Text
 from mlxk.contract.errors import (
+    EngineFailed,
     InvalidDocument,
     InvalidValue,
     NotFound,
     RuntimeIncompatible,
     StartFailed,
 )
+from mlxk.engine import crew
 from mlxk.engine.model import EngineModel
 from mlxk.engine.options import EngineOptions
 from mlxk.engine.ranks import Ranks, divided, launching
@@ -93,6 +96,41 @@ async def test_a_killed_rank_is_replaced_and_the_text_goes_on(engine, tmp_path):
         again = await gather(model.stream(long))
         assert again.message.text == known
         assert again.finish.usage.cached_tokens >= 256
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Ranks that fail as `faulty_rank` says."""
+
+    def line(who, path, environment):
+        words = launching(who, path, environment)
+        at = words.index("mlxk.engine.rank")
+        return [*words[: at - 1], faulty_rank.__file__, *words[at + 1 :]]
+
+    monkeypatch.setattr(crew, "launching", line)
+    monkeypatch.setenv("PYTHONPATH", str(Path(faulty_rank.__file__).parent))
+
+
+async def answered(model, poison):
+    """What it says while it is poisoned, what the poison gets, and how often it was restarted."""
+    wanted = await together(model)
+    readers = asyncio.ensure_future(together(model))
+    with pytest.raises(EngineFailed) as caught:
+        await said(model, ask("a" * 20 + poison + "b"))
+    return await readers == wanted, str(caught.value), model.stats.restarts
+
+
+async def test_what_fails_at_all_ranks_alike_is_the_end_of_one_request(engine, poisoned):
+    async with engine(who=TWO) as model:
+        assert await answered(model, faulty_rank.ALL) == (True, "unlucky", 0)
+
+
+@pytest.mark.slow
+async def test_what_fails_at_one_rank_is_the_end_of_all(engine, poisoned):
+    async with engine(who=TWO) as model:
+        are_well, _, restarts = await answered(model, faulty_rank.ONE)
+        assert are_well
+        assert restarts > 1
 
 
 FROM_DISK = {"qwen3": 256, "gpt_oss": 0}
