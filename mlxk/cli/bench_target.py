@@ -180,7 +180,9 @@ def _only_model(row: "Endpoint") -> str:
     hint = "name it: --model NAME"
     try:
         rows = loads(_get(row, f"{row.base}/models"), "the answer")["data"]
-        found = [str(each["id"]) for each in rows]
+        # An alias is listed after the model that is its root.
+        roots = {each.get("root") or each["id"]: str(each["id"]) for each in reversed(rows)}
+        found = [*roots.values()]
     except (InvalidDocument, KeyError, TypeError) as e:
         raise InvalidValue(f"{row.base} does not say which models it has", hint=hint) from e
     if len(found) != 1:

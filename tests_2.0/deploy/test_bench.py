@@ -1,5 +1,6 @@
 """Benchmarks: the figures, what is remarked, and real engines, servers and deployments."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from scripted import Scripted as Steps
 
 from mlxk.chat.scripted import Scripted, call
 from mlxk.chat.types import Finish, Start, TextDelta, Usage
+from mlxk.cli.bench_target import _only_model
 from mlxk.contract import registry
 from mlxk.contract.errors import OverCapacity, ProviderRefused
 from mlxk.contract.notes import collecting
@@ -22,6 +24,7 @@ from mlxk.deploy.bench import Bench, Measured, Plan
 from mlxk.deploy.bench_call import tool_call
 from mlxk.deploy.bench_figures import Answer, Percentiles, Spread
 from mlxk.deploy.bench_gates import Gates
+from mlxk.providers.endpoints import endpoint
 
 MLXK = [sys.executable, "-m", "mlxk"]
 SMALL = ["--prompt-tokens", "40", "--max-tokens", "8", "--iterations", "2"]
@@ -235,6 +238,12 @@ def test_a_server_is_asked_over_http(tiny):
     assert data["peak_memory_gb"] > 0.001
     assert data["tool_call"]["verdict"] in ("passed", "no_call")
     assert "3 at once, round 2" in said
+
+
+async def test_a_model_with_an_alias_is_still_the_only_one(serve):
+    http = await serve({"org/m": Scripted("x")}, aliases={"gpt-5": "org/m"})
+    row = endpoint("openai", str(http._base_url))
+    assert await asyncio.to_thread(_only_model, row) == "org/m"
 
 
 @pytest.mark.parametrize(
