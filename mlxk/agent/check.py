@@ -46,6 +46,7 @@ class Check:
             cwd=self._worktree,
             timeout_s=min(_SECONDS, max(0.1, self._meter.seconds_left() or _SECONDS)),
             keep_bytes=1 << 20,
+            gated=self._confinement.is_gated,
         )
         passed = done.exit_code == 0 and not done.timed_out
         attempts = self.report.attempts + 1 if self.report else 1

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket, socketpair
 from types import MappingProxyType
 from typing import IO, Any
 
@@ -36,27 +37,28 @@ async def run_command(
     emit: Callable[[str], None] = lambda _: None,
     env: Mapping[str, str] = MappingProxyType({}),
     stdin: IO[bytes] | int = asyncio.subprocess.DEVNULL,
+    gated: bool = False,
 ) -> Done:
     """Run to the end, the time-out or cancellation; no process of its group outlives the call.
 
-    `env` comes on top of what every child may inherit.
+    `env` comes on top of what every child may inherit. `gated`: `argv` waits to be let go on.
     """
     output = _Output(keep_bytes, emit)
     timed_out = False
-    async with _pipe() as (stream, write_end):
-        with write_end:
+    async with _pipe() as (stream, write_end), _gate() as (gate, let_go):
+        with write_end, gate:
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 cwd=cwd,
                 env=child_environment() | {**env},
-                stdin=stdin,
+                stdin=gate.fileno() if gated else stdin,
                 stdout=write_end,
                 stderr=write_end,
                 start_new_session=True,
             )
         try:
             async with asyncio.timeout(timeout_s):
-                await _finish(process, output.read(stream))
+                await _finish(process, output.read(stream), let_go())
         except TimeoutError:
             timed_out = True
         finally:
@@ -79,15 +81,32 @@ async def _pipe() -> AsyncGenerator[tuple[asyncio.StreamReader, IO[bytes]], None
         transport.close()
 
 
-async def _finish(process: asyncio.subprocess.Process, read: Coroutine[Any, Any, None]) -> None:
-    reading = asyncio.create_task(read)
+@asynccontextmanager
+async def _gate() -> AsyncGenerator[tuple[socket, Callable[[], Coroutine[Any, Any, None]]], None]:
+    """What a gated command reads from, and what lets it go on once it is there."""
+    ours, theirs = socketpair()
+    ours.setblocking(False)
+
+    async def let_go() -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):
+            await loop.sock_recv(ours, 1)
+            await loop.sock_sendall(ours, b"\n")
+
+    with ours, theirs:
+        yield theirs, let_go
+
+
+async def _finish(process: asyncio.subprocess.Process, *beside: Coroutine[Any, Any, None]) -> None:
+    tasks = [asyncio.create_task(each) for each in beside]
     try:
         await process.wait()
-        await asyncio.wait({reading}, timeout=_LINGER_S)
+        await asyncio.wait(tasks, timeout=_LINGER_S)
     finally:
-        reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reading
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 class _Output:

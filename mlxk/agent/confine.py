@@ -23,6 +23,10 @@ _SECRETS = (
     ".claude.json", ".claude/.credentials.json", ".codex/auth.json", ".gemini/oauth_creds.json",
 )  # fmt: skip
 
+# bubblewrap asks to be killed with its parent a moment after it has begun: the command waits until
+# it is heard, and does not begin when nobody is there any more.
+_GATE = 'echo >&0 && read -r _ && exec /bin/sh -c "$1" </dev/null'
+
 # Fresh and empty for each confined command.
 _EMPTY = ("/tmp", "/var/tmp", "/run")
 
@@ -43,7 +47,13 @@ class Confinement:
 
     def shell(self, command: str) -> list[str]:
         """The argv that runs a command line under this confinement."""
-        return self.program(["/bin/sh", "-c", command])
+        gate = [_GATE, "sh"] if self.is_gated else []
+        return self.program(["/bin/sh", "-c", *gate, command])
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether a `shell` waits until `run_command` lets it go on."""
+        return self.kind == "bubblewrap"
 
     def program(self, inner: Sequence[str]) -> list[str]:
         """The same for a program and its arguments."""

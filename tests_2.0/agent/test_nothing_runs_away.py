@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import random
+import socket
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +16,7 @@ from aiohttp import web
 
 from mlxk.agent import transcript
 from mlxk.agent.command import run_command
+from mlxk.agent.confine import confinement
 from mlxk.agent.job import Bounds, Job, Order
 from mlxk.agent.limits import Budgets
 from mlxk.agent.scribe import Scribe
@@ -123,6 +127,53 @@ async def test_a_command_that_ignores_signals_ends_within_a_second(run, session)
     assert ended.report.commits[-1].files == ("made",)
     assert subprocess.run(["pgrep", "-f", f"^{nap}$"], check=False).returncode == 1
     assert is_valid(session)
+
+
+def test_a_confined_command_does_not_begin_when_nobody_is_there_any_more(home, tmp_path):
+    inside = confinement(tmp_path)
+    if not inside.is_gated:
+        pytest.skip("nothing here ends with its parent")
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with theirs:
+        done = subprocess.run(inside.shell("touch made"), stdin=theirs, check=False)
+    assert done.returncode
+    assert not (tmp_path / "made").exists()
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from mlxk.agent.command import run_command
+from mlxk.agent.confine import confinement
+from mlxk.agent.confine import confinement
+root = Path.cwd()
+inside = confinement(root)
+argv = inside.shell(sys.argv[1])
+print(inside.is_gated, flush=True)
+asyncio.run(run_command(argv, cwd=root, timeout_s=None, keep_bytes=1, gated=inside.is_gated))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_while_it_begins_a_command_it_leaves_none(home, tmp_path):
+    chance, begun = random.Random(), 0
+    for number in range(50):
+        nap = f"sleep {50_000 + os.getpid() % 10_000}.{number}"
+        argv = [sys.executable, "-c", KILLED, f"touch made; exec {nap}"]
+        with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE) as victim:
+            if victim.stdout.readline() != b"True\n":
+                pytest.skip("nothing here ends with its parent")
+            time.sleep(chance.random() * 0.06)
+            victim.kill()
+        made = tmp_path / "made"
+        begun += made.exists()
+        made.unlink(missing_ok=True)
+        left = ["pgrep", "-f", f"^{nap}$"]
+        time.sleep(0.3)
+        assert subprocess.run(left, check=False, capture_output=True).stdout == b""
+    assert begun < 50
 
 
 async def test_a_command_that_cannot_begin_leaves_no_open_pipe(tmp_path):

@@ -17,6 +17,7 @@ async def _run(arguments: dict[str, Any], context: Context) -> Result:
         timeout_s=seconds,
         keep_bytes=context.limits.output_bytes,
         emit=context.emit,
+        gated=context.confinement.is_gated,
     )
     if done.timed_out:
         raise ToolError(f"command timed out after {seconds:g} s\n{done.text}".rstrip())
