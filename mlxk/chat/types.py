@@ -140,12 +140,14 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts. `prompt_tokens` includes the `cached_tokens`."""
+    """Token counts. `prompt_tokens` includes the `cached_tokens`, `completion_tokens` those of
+    thoughts."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     predicted: Predicted | None = None
+    reasoning_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

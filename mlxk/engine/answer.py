@@ -65,6 +65,10 @@ class AnswerParser:
         self.has_called = False
 
     @property
+    def is_thinking(self) -> bool:
+        return self._where == "thinking"
+
+    @property
     def stop(self) -> str | None:
         """The stop string that was met; nothing after it is an event."""
         return self._stops.found

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from mlxk.chat.types import Event, Finish, FinishReason, Predicted, Request, Usage
-from mlxk.engine.answer import AnswerParser
+from mlxk.engine.answer import AnswerParser, Markup
 from mlxk.engine.markup import hidden, is_thinking, markup
 from mlxk.engine.measures import Measures
 from mlxk.engine.prompt import Prompt, offered
@@ -42,7 +42,7 @@ async def answer(question: Question, ticket: Ticket, new_id: NewId) -> AsyncGene
 class _Reader:
     def __init__(self, question: Question, new_id: NewId) -> None:
         request, prompt, text = question.request, question.prompt, question.text
-        marks = markup(text, request)
+        marks = Markup(None, None) if prompt.is_raw else markup(text, request)
         self._parser = AnswerParser(
             marks,
             tools=offered(request),
@@ -54,7 +54,7 @@ class _Reader:
         self._measures = Measures(text)
         self._prompt_tokens = len(prompt.ids)
         self._has_prediction = request.prediction is not None
-        self._made = 0
+        self._made = self._thought = 0
         self._ended: Ended | None = None
 
     @property
@@ -67,6 +67,7 @@ class _Reader:
         if step.ended == "stop":
             return []
         self._made += 1
+        self._thought += self._parser.is_thinking
         self._measures.note(step)
         events = self._parser.feed(self._pieces.feed((step.token,)))
         return [self._measures.attach(event) for event in events]
@@ -80,7 +81,7 @@ class _Reader:
     def finish(self, ticket: Ticket) -> Finish:
         held = Predicted(ticket.accepted, ticket.drafted - ticket.accepted)
         predicted = held if self._has_prediction else None
-        usage = Usage(self._prompt_tokens, self._made, ticket.cached, predicted)
+        usage = Usage(self._prompt_tokens, self._made, ticket.cached, predicted, self._thought)
         return Finish(self._reason(), usage, self._parser.stop, ticket.made_s)
 
     def _reason(self) -> FinishReason:

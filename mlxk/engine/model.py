@@ -113,7 +113,7 @@ class EngineModel:
         if isinstance(prompt, str):
             raw = prompter.raw(prompt)
         else:
-            raw = Prompt(_decoded(text, prompt), tuple(prompt))
+            raw = Prompt(_decoded(text, prompt), tuple(prompt), is_raw=True)
         async with aclosing(self._answer(request, raw)) as events:
             async for event in events:
                 yield event

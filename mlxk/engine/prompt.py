@@ -15,10 +15,11 @@ Turn = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`text` is what `ids` encode."""
+    """`text` is what `ids` encode. After a raw one every mark is text."""
 
     text: str
     ids: tuple[int, ...]
+    is_raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,13 @@ class Prompter:
 
     def prompt(self, request: Request) -> Prompt:
         if self._text.template is None or self._abilities is None:
-            return self.raw("\n\n".join(message.text for message in request.messages))
+            text = "\n\n".join(message.text for message in request.messages)
+            return Prompt(text, tuple(self._text.encode(text, special=True)))
         text = self._render(self._text.template, self._abilities, request)
         return Prompt(text, tuple(self._text.encode(text)))
 
     def raw(self, text: str) -> Prompt:
-        return Prompt(text, tuple(self._text.encode(text, special=True)))
+        return Prompt(text, tuple(self._text.encode(text, special=True)), is_raw=True)
 
     def _render(self, template: ChatTemplate, known: Abilities, request: Request) -> str:
         turns = adapt(turns_of(request.messages), known)

@@ -20,7 +20,7 @@ from mlxk.contract.errors import ContextLengthExceeded, MlxkError, ProviderError
 from mlxk.wire.anthropic_messages import UNSIGNED, decode_content, encode_content, signature_of
 from mlxk.wire.frames import Asked, Frame
 from mlxk.wire.openai import message_of
-from mlxk.wire.reading import bare_id
+from mlxk.wire.reading import arguments_of, bare_id
 
 _ID = "msg_"
 _STOP: dict[FinishReason, str] = {
@@ -71,7 +71,8 @@ def encode_error(error: MlxkError, status: int) -> dict[str, Any]:
 
 
 class Encoder:
-    """What a server sends: blocks that open and close around their deltas."""
+    """What a server sends: blocks that open and close around their deltas. A call's input goes out
+    whole: clients parse it as they get it, and what a model wrote may be no JSON."""
 
     heartbeat = Frame({"type": "ping"}, "ping")
 
@@ -79,6 +80,7 @@ class Encoder:
         self._index = -1
         self._open: str | None = None
         self._signature = UNSIGNED
+        self._arguments = ""
 
     def feed(self, event: Event, choice: int = 0) -> list[Frame]:
         match event:
@@ -92,7 +94,8 @@ class Encoder:
             case ToolUseStart(id, name):
                 return [*self._leave(), *self._enter("tool_use", id=id, name=name, input={})]
             case ToolUseDelta(arguments):
-                return [self._delta(type="input_json_delta", partial_json=arguments)]
+                self._arguments += arguments
+                return []
             case Start(id, model):
                 return [_frame("message_start", message=_opening(id, model))]
             case Finish(reason, usage, stop):
@@ -116,11 +119,14 @@ class Encoder:
         """Clients take a thinking block without a signature for a broken stream."""
         if self._open is None:
             return []
-        signed = []
+        last = []
         if self._open == "thinking":
-            signed = [self._delta(type="signature_delta", signature=self._signature)]
-        self._open, self._signature = None, UNSIGNED
-        return [*signed, _frame("content_block_stop", index=self._index)]
+            last = [self._delta(type="signature_delta", signature=self._signature)]
+        if self._open == "tool_use":
+            text = dumps(arguments_of(self._arguments)).decode()
+            last = [self._delta(type="input_json_delta", partial_json=text)]
+        self._open, self._signature, self._arguments = None, UNSIGNED, ""
+        return [*last, _frame("content_block_stop", index=self._index)]
 
     def _delta(self, **delta: str) -> Frame:
         return _frame("content_block_delta", index=self._index, delta=delta)

@@ -219,9 +219,11 @@ def _reason(wire: str, called: bool) -> FinishReason:
 def _usage_out(usages: Sequence[Usage]) -> dict[str, int]:
     prompt = max(usage.prompt_tokens for usage in usages)
     said = sum(usage.completion_tokens for usage in usages)
+    thought = sum(usage.reasoning_tokens for usage in usages)
     return {
         "promptTokenCount": prompt,
-        "candidatesTokenCount": said,
+        "candidatesTokenCount": said - thought,
+        "thoughtsTokenCount": thought,
         "totalTokenCount": prompt + said,
         "cachedContentTokenCount": max(usage.cached_tokens for usage in usages),
     }
@@ -233,6 +235,7 @@ def _usage(usage: dict[str, Any]) -> Usage:
         usage.get("promptTokenCount") or 0,
         (usage.get("candidatesTokenCount") or 0) + thoughts,
         usage.get("cachedContentTokenCount") or 0,
+        reasoning_tokens=thoughts,
     )
 
 

@@ -83,31 +83,37 @@ def encode_response_format(form: ResponseFormat) -> dict[str, Any]:
             return {"type": kind}
 
 
-def encode_usage(usages: Sequence[Usage]) -> dict[str, Any]:
-    """The prompt counts once, however many choices were made of it."""
-    prompt = max(usage.prompt_tokens for usage in usages)
+def encode_usage(usages: Sequence[Usage], prompts: int = 1) -> dict[str, Any]:
+    """Each prompt counts once, however many choices were made of it, one after the other."""
+    each = len(usages) // prompts
+    asked = [usages[at : at + each] for at in range(0, len(usages), each)]
+    prompt = sum(max(usage.prompt_tokens for usage in choices) for choices in asked)
+    cached = sum(max(usage.cached_tokens for usage in choices) for choices in asked)
     completion = sum(usage.completion_tokens for usage in usages)
-    body = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": max(u.cached_tokens for u in usages)},
-    }
+    details = {"reasoning_tokens": sum(usage.reasoning_tokens for usage in usages)}
     if predicted := [usage.predicted for usage in usages if usage.predicted]:
-        body["completion_tokens_details"] = {
+        details |= {
             "accepted_prediction_tokens": sum(each.accepted_tokens for each in predicted),
             "rejected_prediction_tokens": sum(each.rejected_tokens for each in predicted),
         }
-    return body
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": cached},
+        "completion_tokens_details": details,
+    }
 
 
 def decode_usage(usage: dict[str, Any]) -> Usage:
-    details = usage.get("prompt_tokens_details") or {}
+    prompt = usage.get("prompt_tokens_details") or {}
+    completion = usage.get("completion_tokens_details") or {}
     return Usage(
         prompt_tokens=usage.get("prompt_tokens") or 0,
         completion_tokens=usage.get("completion_tokens") or 0,
-        cached_tokens=details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0,
-        predicted=_predicted(usage.get("completion_tokens_details") or {}),
+        cached_tokens=prompt.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0,
+        predicted=_predicted(completion),
+        reasoning_tokens=completion.get("reasoning_tokens") or 0,
     )
 
 

@@ -173,7 +173,7 @@ class Encoder(ChunkEncoder):
             case ToolUseDelta(arguments):
                 return [self._call(choice, function={"arguments": arguments})]
             case Finish(reason, usage):
-                return [self._chunk(choice, {}, _FINISH[reason]), *self._tail(usage)]
+                return [self._chunk(choice, {}, _FINISH[reason]), *self._tail(choice, usage)]
 
     def _call(self, choice: int, **call: Any) -> Frame:
         return self._chunk(choice, {"tool_calls": [{"index": self._calls[choice], **call}]})
@@ -185,14 +185,10 @@ class Encoder(ChunkEncoder):
         finish: str | None = None,
         measured: tuple[TokenLogprob, ...] = (),
     ) -> Frame:
-        choice = {
-            "index": index,
-            "delta": delta,
-            "logprobs": _measures(measured),
-            "finish_reason": finish,
-        }
-        chunk = {**self._head, "choices": [choice]}
-        return Frame(chunk | {"usage": None} if self._asked.include_usage else chunk)
+        logprobs = _measures(measured)
+        return self._frame(
+            {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        )
 
 
 class Decoder(ChunkDecoder):

@@ -20,19 +20,24 @@ class ChunkEncoder:
         self._asked = asked
         self._created = created
         self._head: dict[str, Any] = {}
-        self._usages: list[Usage] = []
+        self._usages: dict[int, Usage] = {}
 
     def fail(self, error: MlxkError) -> list[Frame]:
         return [Frame(openai.encode_error(error, error.http_status)), DONE]
 
-    def _tail(self, usage: Usage) -> list[Frame]:
-        self._usages.append(usage)
+    def _frame(self, choice: dict[str, Any]) -> Frame:
+        chunk = {**self._head, "choices": [choice]}
+        return Frame(chunk | {"usage": None} if self._asked.include_usage else chunk)
+
+    def _tail(self, choice: int, usage: Usage) -> list[Frame]:
+        self._usages[choice] = usage
         if len(self._usages) < self._asked.choices:
             return []
         if not self._asked.include_usage:
             return [DONE]
-        usages = openai.encode_usage(self._usages)
-        return [Frame({**self._head, "choices": [], "usage": usages}), DONE]
+        usages = [usage for _, usage in sorted(self._usages.items())]
+        told = openai.encode_usage(usages, len(self._asked.prompts) or 1)
+        return [Frame({**self._head, "choices": [], "usage": told}), DONE]
 
 
 class ChunkDecoder:
@@ -56,7 +61,7 @@ class ChunkDecoder:
             raise ProviderError(openai.message_of(error))
         if usage := chunk.get("usage"):
             self._usage = openai.decode_usage(usage)
-        events = self._start(chunk)
+        events = self._start(chunk) if chunk.get("id") or chunk.get("choices") else []
         for choice in chunk.get("choices") or ():
             if not choice.get("index"):
                 events += self._told(choice)

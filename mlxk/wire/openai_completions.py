@@ -13,7 +13,6 @@ from mlxk.chat.types import (
     Start,
     Text,
     TextDelta,
-    ThinkingDelta,
     TokenLogprob,
 )
 from mlxk.contract.errors import InvalidValue
@@ -96,7 +95,7 @@ def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict
         )
         for i, reply in enumerate(replies)
     ]
-    usage = openai.encode_usage([reply.usage for reply in replies])
+    usage = openai.encode_usage([reply.usage for reply in replies], len(asked.prompts) or 1)
     return {**_head(replies[0].id, replies[0].model, created), "choices": choices, "usage": usage}
 
 
@@ -126,15 +125,13 @@ class Encoder(ChunkEncoder):
         match event:
             case TextDelta(text, measured):
                 columns = self._columns(choice, measured)
-                return [Frame({**self._head, "choices": [_choice(choice, text, columns)]})]
-            case ThinkingDelta(text):
-                return [Frame({**self._head, "choices": [_choice(choice, text)]})]
+                return [self._frame(_choice(choice, text, columns))]
             case Start(id, model):
                 self._head = self._head or _head(id, model, self._created)
                 return []
             case Finish(reason, usage):
                 last = _choice(choice, "", finish=_FINISH[reason])
-                return [Frame({**self._head, "choices": [last]}), *self._tail(usage)]
+                return [self._frame(last), *self._tail(choice, usage)]
             case _:
                 return []
 

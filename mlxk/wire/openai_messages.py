@@ -37,7 +37,9 @@ def encode_message(message: Message) -> Iterator[dict[str, Any]]:
 
 
 def encode_assistant(message: Message) -> dict[str, Any]:
-    out: dict[str, Any] = {"role": "assistant", "content": message.text or None}
+    """Only beside calls may the text be missing."""
+    content = message.text or (None if message.tool_uses else "")
+    out: dict[str, Any] = {"role": "assistant", "content": content}
     thoughts = [part.text for part in message.parts if isinstance(part, Thinking)]
     if thoughts:
         out["reasoning_content"] = "".join(thoughts)

@@ -102,15 +102,17 @@ def encode_usage(usage: Usage) -> dict[str, Any]:
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens},
         "output_tokens": usage.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.total_tokens,
     }
 
 
 def decode_usage(usage: dict[str, Any]) -> Usage:
     details = usage.get("input_tokens_details") or {}
+    made = usage.get("output_tokens_details") or {}
     return Usage(
         usage.get("input_tokens") or 0,
         usage.get("output_tokens") or 0,
         details.get("cached_tokens") or 0,
+        reasoning_tokens=made.get("reasoning_tokens") or 0,
     )

@@ -50,7 +50,7 @@ def test_a_prediction_is_accepted_and_changes_nothing(client, stream):
     asked = {"model": "builtin:tiny", "messages": HI, "temperature": 0}
     plain = client.chat.completions.create(**asked)
     text = plain.choices[0].message.content
-    assert plain.usage.completion_tokens_details is None
+    assert plain.usage.completion_tokens_details.accepted_prediction_tokens is None
     asked["prediction"] = {"type": "content", "content": [{"type": "text", "text": text}]}
     if stream:
         with client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as all:

@@ -53,7 +53,7 @@ def test_a_stream_as_documented():
         TextDelta("Hello"),
         ToolUseStart("call_0", "get_weather"),
         ToolUseDelta('{"city":"Rome"}'),
-        Finish("tool_use", Usage(8, 8, 4)),
+        Finish("tool_use", Usage(8, 8, 4, reasoning_tokens=3)),
     ]
 
 

@@ -239,9 +239,10 @@ def test_what_held_of_a_prediction_is_told_and_read():
     usages = [Usage(9, 7, 4, Predicted(3, 1)), Usage(9, 5, 4, Predicted(0, 2))]
     wire = encode_usage(usages)
     details = wire["completion_tokens_details"]
-    assert details == {"accepted_prediction_tokens": 3, "rejected_prediction_tokens": 3}
+    assert details["accepted_prediction_tokens"] == details["rejected_prediction_tokens"] == 3
     assert decode_usage(wire) == Usage(9, 12, 4, Predicted(3, 3))
-    assert "completion_tokens_details" not in encode_usage([Usage(9, 7)])
+    plain = encode_usage([Usage(9, 7, reasoning_tokens=2)])
+    assert plain["completion_tokens_details"] == {"reasoning_tokens": 2}
 
 
 def test_a_prediction_is_passed_on():

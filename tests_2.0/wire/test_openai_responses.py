@@ -98,7 +98,7 @@ def test_a_stream_as_documented():
         TextDelta("Hi"),
         ToolUseStart("call_1", "get_weather"),
         ToolUseDelta("{}"),
-        Finish("tool_use", Usage(37, 11, 30)),
+        Finish("tool_use", Usage(37, 11, 30, reasoning_tokens=3)),
     ]
 
 
