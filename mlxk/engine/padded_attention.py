@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import mlx.core as mx
+from mlx_lm.models import base
 from mlx_lm.models.cache import BatchKVCache
 
 _DIMENSIONS = (64, 128, 256)
@@ -110,8 +111,15 @@ for (int g = 0; g < G; ++g) {
 """
 
 
-def fits(queries: Any, cache: Any) -> bool:
-    if type(cache) is not BatchKVCache or queries.shape[2] != 1:
+def attend(queries: Any, keys: Any, values: Any, cache: Any, *args: Any, **options: Any) -> Any:
+    """mlx-lm's `scaled_dot_product_attention`, for models that mask nothing but the padding."""
+    if not args and _fits(queries, cache, options.get("sinks")):
+        return _attended(queries, cache, options["scale"])
+    return base.scaled_dot_product_attention(queries, keys, values, cache, *args, **options)
+
+
+def _fits(queries: Any, cache: Any, sinks: Any) -> bool:
+    if type(cache) is not BatchKVCache or sinks is not None or queries.shape[2] != 1:
         return False
     keys: Any = cache.keys
     values: Any = cache.values
@@ -126,7 +134,7 @@ def fits(queries: Any, cache: Any) -> bool:
     )
 
 
-def attended(queries: Any, cache: Any, scale: float) -> Any:
+def _attended(queries: Any, cache: Any, scale: float) -> Any:
     """Queries [B, heads, 1, D] over all that `cache` holds; the same shape."""
     rows, heads, _, wide = queries.shape
     shared = cache.keys.shape[1]

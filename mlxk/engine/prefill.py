@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import mlx.core as mx
 
 from mlxk.engine import shapes
-from mlxk.engine.caches import Caches, make_room
+from mlxk.engine.caches import Caches, make_room, read_padded
 from mlxk.engine.group import Forward, Group, Row, dispatch
 from mlxk.engine.parts import merged
 from mlxk.engine.prefixes import Prefixes
-
-_TOGETHER = 16
 
 
 class Prefill:
@@ -36,7 +34,7 @@ class Prefill:
         self._most = most
         self._can_merge = can_merge
         self._has_few_shapes = has_few_shapes and prefixes.is_sliceable
-        self._unmet = shapes.lengths(most) if self._has_few_shapes else []
+        self._unmet = shapes.ordinary(most) if self._has_few_shapes else []
         self._turn = 0
 
     def drop(self, uid: int) -> None:
@@ -83,54 +81,63 @@ class Prefill:
         they are of about one length, and as much of each was read."""
         if not (self._can_merge and self._prefixes.is_sliceable):
             return []
-        rows = sorted((row for row in ready if len(row.pending) > 1), key=_unread)[:_TOGETHER]
+        able = (row for row in ready if _unread(row) and self._may_share(row))
+        rows = sorted(able, key=_unread)[: shapes.TOGETHER]
         while len(rows) > 1 and _unread(rows[-1]) * len(rows) > most:
             rows.pop()
         longest = max((row.length for row in rows), default=0)
-        alike = [
+        return [
             row
             for row in rows
             if _unread(row) * 2 >= _unread(rows[-1]) and row.length * 2 >= longest
         ]
-        return alike[: shapes.rows(len(alike))] if self._has_few_shapes else alike
+
+    def _may_share(self, row: Row) -> bool:
+        """Where shapes are dear only those that begin: the others are of too many lengths."""
+        return not (self._has_few_shapes and row.read_length)
 
     def _read_together(self, rows: list[Row], arrived: list[Group]) -> int:
         """One pass to the end of several prompts, padded on the right to the longest."""
+        width = max(map(_unread, rows))
+        if self._has_few_shapes:
+            count, width = shapes.together(len(rows), width)
+            rows = rows[:count]
+        is_even = len({row.read_length for row in rows}) == 1
         held = merged([row.caches for row in rows])
         chunks = [[row.pending.popleft() for _ in range(_unread(row))] for row in rows]
-        lengths = [len(chunk) for chunk in chunks]
-        width = shapes.padded(max(lengths)) if self._has_few_shapes else max(lengths)
-        padding = [width - length for length in lengths]
-        for cache in held if any(padding) else ():
-            cache.prepare(lengths=lengths, right_padding=padding)
+        padding = [width - len(chunk) for chunk in chunks]
         padded = [chunk + [0] * pad for chunk, pad in zip(chunks, padding, strict=True)]
-        self._forward.model(mx.array(padded), cache=held)
-        for cache in held if any(padding) else ():
-            cache.finalize()
+        read_padded(self._forward.model, padded, held, padding, is_even=is_even)
         dispatch([cache.state for cache in held])
         self.rows = [row for row in self.rows if row not in rows]
         arrived.append(Group(self._forward, rows, held))
-        return max(lengths) * len(rows)
+        return width * len(rows)
 
     def _read_on(self, row: Row, most: int, arrived: list[Group]) -> int:
         """Up to `most` tokens of one prompt, never the last one: decoding begins with it."""
-        count = width = min(most, _unread(row))
+        again, count, width = 0, min(most, _unread(row)), 0
         if count and self._has_few_shapes:
-            count, width = shapes.chunk(row.read_length, _unread(row), most)
+            again, count, width = shapes.chunk(row.read_length, _unread(row), most)
         if count:
-            chunk = [row.pending.popleft() for _ in range(count)]
-            self._pass(chunk + [0] * (width - count), row.caches, width - count)
+            begin = row.read_length - again
+            chunk = row.tokens[begin : begin + again + count]
+            for _ in range(count):
+                row.pending.popleft()
+            self._pass(row.caches, chunk, again, width)
         if not _unread(row):
             self.rows.remove(row)
             self._prefixes.mark(row)
             arrived.append(Group(self._forward, [row]))
         return max(count, 1)
 
-    def _pass(self, tokens: list[int], held: Caches, padding: int = 0) -> None:
-        """The last tokens may be `padding`, which nothing before them sees: it is cut off again."""
-        for cache in held if self._has_few_shapes else ():
-            make_room(cache, len(tokens))
-        self._forward.model(mx.array([tokens]), cache=held)
+    def _pass(self, held: Caches, tokens: list[int], again: int, width: int) -> None:
+        """The first `again` tokens were read before; the last ones of `width` are padding, which
+        nothing before them sees."""
+        padding = max(width - len(tokens), 0)
+        for cache in held if width else ():
+            cache.trim(again)
+            make_room(cache, width)
+        self._forward.model(mx.array([tokens + [0] * padding]), cache=held)
         for cache in held if padding else ():
             cache.trim(padding)
         # Only the caches are evaluated, so the logits of a prompt are never computed; and not
@@ -139,11 +146,12 @@ class Prefill:
 
     def rehearse(self) -> bool:
         """Meet one more shape while nobody waits. False when all have been met."""
-        if self._unmet and self._forward.shard.is_alone:
-            self._pass([0] * self._unmet.pop(), self._prefixes.make())
-            mx.synchronize()
-            return True
-        return False
+        if not (self._unmet and self._forward.shard.is_alone):
+            return False
+        held = self._prefixes.make()
+        self._forward.model(mx.zeros(self._unmet.pop(0), mx.int32), cache=held)
+        mx.eval([cache.state for cache in held])
+        return True
 
 
 def _unread(row: Row) -> int:

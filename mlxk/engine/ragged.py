@@ -14,7 +14,7 @@ import mlx.core as mx
 from mlx_lm.models import base
 from mlx_lm.models.cache import KVCache
 
-from mlxk.engine import cuda_attention
+from mlxk.engine import padded_attention
 from mlxk.engine.caches import Caches
 
 _NAME = "scaled_dot_product_attention"
@@ -87,7 +87,7 @@ def teach(model: Any, caches: tuple[Caches, Caches], *, is_cuda: bool = False) -
     windows = _windows(padded)
     wanted = _said(model, padded)
     if is_cuda and not any(windows):
-        install(cuda_attention.attend)
+        install(padded_attention.attend)
         if not _says(model, again, wanted):
             install(base.scaled_dot_product_attention)
     return _says(model, parts, wanted)
@@ -113,11 +113,9 @@ def _windows(caches: Caches) -> list[int | None]:
 
 
 def _said(model: Any, caches: Any) -> Any:
-    """Two tokens at once, as of a prompt, and one more."""
-    passes = [[1, 5], [2, 6]], [[3], [4]]
-    said: Any = mx.stack([model(mx.array(tokens), cache=caches)[:, -1] for tokens in passes])
-    mx.eval(said)
-    return said.astype(mx.float32)
+    found: Any = model(mx.array([[1], [2]]), cache=caches).astype(mx.float32)
+    mx.eval(found)
+    return found
 
 
 def _says(model: Any, caches: Any, wanted: Any) -> bool:

@@ -1,36 +1,37 @@
-"""How long a pass over a prompt is where every new shape is dear: few lengths that come again.
+"""Passes over prompts where every new shape is dear: few shapes, which come again.
 
-CUDA prepares products and attention for each shape that it meets: 20 to 100 ms. Knows no device.
+CUDA plans products and attention for each shape that it meets, for 50 to 100 ms, while a pass over
+256 tokens takes hardly longer than one over a single token. Knows no device.
 """
 
 GRID = 256
 _LEAST = 32
+TOGETHER = 16
 
 
-def chunk(start: int, unread: int, most: int) -> tuple[int, int]:
-    """How many tokens to read after the first `start`, and the length of the pass that does it.
+def chunk(start: int, unread: int, most: int) -> tuple[int, int, int]:
+    """How many tokens to read again, how many after the first `start`, and the length of the pass.
 
-    Passes longer than `GRID` begin at its multiples, and so do those that follow them.
+    A pass begins and ends at multiples of `GRID`; what it holds too much at its end is padding.
     """
-    count = min(unread, most)
-    if count > GRID and start % GRID:
-        count = GRID - start % GRID
-    elif GRID < count < unread:
-        count -= count % GRID
-    return count, padded(count)
+    again = start % GRID
+    room = max(most // GRID, 2) * GRID
+    count = min(unread, room - again)
+    if count < unread:
+        return again, count, room
+    return again, count, -(-(again + count) // GRID) * GRID
 
 
-def padded(count: int) -> int:
-    if count > GRID:
-        return -(-count // GRID) * GRID
-    return max(_LEAST, 1 << (count - 1).bit_length())
+def together(count: int, longest: int) -> tuple[int, int]:
+    """How many of `count` prompts to read in one pass, and its length."""
+    rows = min(1 << count.bit_length() >> 1, TOGETHER)
+    if longest > GRID:
+        return rows, -(-longest // GRID) * GRID
+    return rows, max(_LEAST, 1 << (longest - 1).bit_length())
 
 
-def rows(count: int) -> int:
-    """The largest power of two that is not more."""
-    return 1 << count.bit_length() >> 1
-
-
-def lengths(most: int) -> list[int]:
-    """All passes of up to `most` tokens that are not empty."""
-    return sorted({padded(count) for count in range(1, most + 1)})
+def ordinary(most: int) -> list[tuple[int, int]]:
+    """Rows and tokens of the passes that begin conversations."""
+    alone = [(1, width) for width in range(GRID, most + 1, GRID)]
+    shared = {together(rows, width) for rows in (2, 4, 8, 16) for width in (32, 64, 128, 256)}
+    return [*alone, *sorted(shape for shape in shared if shape[0] * shape[1] <= most)]

@@ -1,12 +1,11 @@
-"""What is done on CUDA alone and needs no CUDA: few shapes, and attention by plain products."""
+"""What is done on CUDA alone, but for its kernel: passes of few shapes."""
 
 import random
 
 import mlx.core as mx
 import pytest
-from mlx_lm.models import base
 
-from mlxk.engine import cuda_attention, padded_attention, ragged, shapes, weights
+from mlxk.engine import shapes, weights
 from mlxk.engine.policy import Policy
 from mlxk.engine.protocol import Job, Load
 from mlxk.engine.weights import load_runner
@@ -14,32 +13,13 @@ from mlxk.engine.weights import load_runner
 WARM = Policy(temperature=0.8, top_p=0.9, seed=11)
 
 
-@pytest.mark.parametrize("mask", ["none", "causal", "padding", "added"])
-@pytest.mark.parametrize("count", [1, 7, 40])
-def test_plain_products_say_what_mlx_says(mask, count):
-    rows, heads, shared, wide, length = 3, 8, 2, 16, 90
-    queries = mx.random.normal((rows, heads, count, wide))
-    keys, values = (mx.random.normal((rows, shared, length, wide)) for _ in range(2))
-    seen = mx.arange(length) >= mx.array([0, 3, 50])[:, None, None, None]
-    masks = {"none": None, "causal": "causal", "padding": seen}
-    masks["added"] = mx.where(mx.broadcast_to(seen, (rows, 1, count, length)), 0.0, -1e9)
-    wanted = mx.fast.scaled_dot_product_attention(
-        queries, keys, values, scale=0.25, mask=masks[mask]
-    )
-    got = cuda_attention.composed(queries, keys, values, 0.25, masks[mask])
-    assert mx.abs(got - wanted).max().item() < 1e-5
-
-
 @pytest.fixture
 def like_cuda(tiny_model, monkeypatch):
     """A runner as on CUDA, but for the kernel that only CUDA can run."""
     monkeypatch.setattr(weights, "_is_cuda", lambda: True)
-    monkeypatch.setattr(padded_attention, "fits", lambda *_: False)
     limit = mx.set_cache_limit(1 << 30)
     device = load_runner(Load(str(tiny_model("qwen3")), 8, 64, None, None, 1 << 24)).runner
-    model = device._forward.model
     yield device
-    ragged._install(model, base.scaled_dot_product_attention)
     mx.set_cache_limit(limit)
 
 
@@ -71,16 +51,25 @@ def test_padded_passes_change_no_word(tiny_model, like_cuda):
         )
         for uid, length in enumerate(lengths)
     ]
-    model = like_cuda._forward.model
     seen = []
     like_cuda._prompts._forward = like_cuda._forward = noting(like_cuda._forward, seen)
     got = all_said(like_cuda, jobs, together=False)
-    known = set(shapes.lengths(256))
-    assert {width for rows, width in seen if width > 1} <= known
-    again = all_said(like_cuda, jobs, together=True)
-    assert again == got
-    assert {rows for rows, width in seen if width > 1} <= {1, 2, 4, 8, 16}
-    ragged._install(model, base.scaled_dot_product_attention)
+    assert {shape for shape in seen if shape[1] > 1} == {(1, 256), (1, 512)}
+    assert all_said(like_cuda, jobs, together=True) == got
+    plain = load_runner(Load(str(tiny_model("qwen3")), 8, 64, None, None, 1 << 24)).runner
+    assert all_said(plain, jobs, together=False) == got
+
+
+def test_many_short_prompts_are_read_in_passes_of_powers_of_two(tiny_model, like_cuda):
+    dice = random.Random(9)
+    jobs = [
+        Job(uid, tuple(dice.choices(range(3, 259), k=length)), (), 5, (2,), Policy())
+        for uid, length in enumerate([20, 25, 30, 31, 40, 50, 60])
+    ]
+    seen = []
+    like_cuda._prompts._forward = like_cuda._forward = noting(like_cuda._forward, seen)
+    got = all_said(like_cuda, jobs, together=True)
+    assert {shape for shape in seen if shape[1] > 1} <= set(shapes.ordinary(256))
     plain = load_runner(Load(str(tiny_model("qwen3")), 8, 64, None, None, 1 << 24)).runner
     assert all_said(plain, jobs, together=False) == got
 
@@ -98,4 +87,4 @@ def test_shapes_are_met_while_nobody_waits(like_cuda):
     met = 0
     while like_cuda.tidy():
         met += 1
-    assert met == len(shapes.lengths(256))
+    assert met == len(shapes.ordinary(256))

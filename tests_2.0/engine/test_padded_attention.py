@@ -36,7 +36,7 @@ def test_it_is_as_exact_as_what_it_replaces(kind, heads, shared, wide, length, p
         *(array.astype(mx.float32) for array in (queries, *held)), cache, **options
     )
     theirs = base.scaled_dot_product_attention(queries, *held, cache, **options)
-    assert padded_attention.fits(queries, cache)
-    ours = padded_attention.attended(queries, cache, options["scale"])
+    assert padded_attention._fits(queries, cache, None)
+    ours = padded_attention.attend(queries, *held, cache, **options)
     error, other = (mx.abs(found - exact).max().item() for found in (ours, theirs))
     assert error <= max(2 * other, 0.01 * mx.abs(exact).max().item())

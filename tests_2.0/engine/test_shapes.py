@@ -1,25 +1,43 @@
-"""Lengths of passes where every new shape is dear."""
+"""Passes over prompts where every new shape is dear."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxk.engine import shapes
 
 
-@given(st.integers(0, 5000), st.integers(1, 5000), st.sampled_from([256, 512, 2048]))
-def test_a_prompt_is_read_to_its_end_in_shapes_that_come_again(start, unread, most):
-    known = set(shapes.lengths(most))
-    widths, at, left = [], start, unread
+@given(st.integers(0, 5000), st.integers(1, 5000), st.sampled_from([64, 256, 512, 2048]))
+def test_a_prompt_is_read_to_its_end_between_multiples(start, unread, most):
+    at, left, passes = start, unread, 0
     while left:
-        count, width = shapes.chunk(at, left, most)
-        assert 0 < count <= width
-        assert width in known
-        assert width <= shapes.GRID or at % shapes.GRID == 0
-        widths.append(width)
-        at, left = at + count, left - count
-    # At most one short pass to the grid, and full ones.
-    assert len(widths) <= 2 + unread // (most - shapes.GRID + 1)
+        again, count, width = shapes.chunk(at, left, most)
+        assert (at - again) % shapes.GRID == 0
+        assert width % shapes.GRID == 0
+        assert 0 <= again < shapes.GRID
+        assert 0 < count <= width - again
+        # Padding only at the end of the prompt.
+        assert count == left or width == again + count
+        at, left, passes = at + count, left - count, passes + 1
+    assert passes <= 1 + (unread + shapes.GRID) // max(most // shapes.GRID * shapes.GRID, 512)
+
+
+@pytest.mark.parametrize(
+    ("count", "longest", "found"),
+    [
+        (2, 5, (2, 32)),
+        (3, 33, (2, 64)),
+        (31, 64, (16, 64)),
+        (40, 200, (16, 256)),
+        (4, 300, (4, 512)),
+    ],
+)
+def test_those_who_are_read_together_are_powers_of_two(count, longest, found):
+    assert shapes.together(count, longest) == found
 
 
 def test_there_are_few():
-    assert shapes.lengths(1024) == [32, 64, 128, 256, 512, 768, 1024]
+    assert shapes.ordinary(512) == [
+        (1, 256), (1, 512), (2, 32), (2, 64), (2, 128), (2, 256),
+        (4, 32), (4, 64), (4, 128), (8, 32), (8, 64), (16, 32),
+    ]  # fmt: skip
