@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
 import tempfile
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import faulty_rank
@@ -171,6 +173,21 @@ async def test_deaths_of_any_rank_cost_nobody_a_token(engine, family):
             await asyncio.sleep(0.2)
             os.kill(model.pid if victim is None else ranks_of(model)[victim], signal.SIGKILL)
             assert await readers == wanted, victim
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["qwen3", "gpt_oss"])
+async def test_ten_deaths_at_random_cost_nobody_a_token(engine, tmp_path, family):
+    dice = random.Random(family)
+    requests = [replace(request, max_tokens=250) for request in REQUESTS[1:]]
+    async with engine(family, TWO, prefix_cache_folder=tmp_path / "kv") as model:
+        wanted = await together(model, requests)
+        for death in range(10):
+            readers = asyncio.ensure_future(together(model, requests))
+            await asyncio.sleep(dice.uniform(0.0, 1.0))
+            os.kill(ranks_of(model)[dice.randrange(2)], signal.SIGKILL)
+            assert await readers == wanted, death
+        assert model.stats.restarts >= 10
 
 
 @pytest.mark.slow
