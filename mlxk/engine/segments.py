@@ -28,6 +28,8 @@ _REST = 50.0
 # Somebody else may fill the folder, too; and what is taken away beyond the limit, to last a while.
 _CHECK_S = 60.0
 _SPARE = 0.05
+# What is still being written is younger; a process that was killed never comes back to it.
+_ABANDONED_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ class Segments:
 
         Half of the room that is left is for others who write here.
         """
+        _sweep(self._folder.parent)
         files = list(_files(self._folder.parent))
         excess = total = sum(size for _, size, _ in files)
         excess -= self._limit_bytes
@@ -197,12 +200,21 @@ class Segments:
             path.unlink()
 
 
-def _files(root: Path) -> Iterator[tuple[int, int, str]]:
+def _sweep(root: Path) -> None:
+    """Whoever was killed while writing has left the beginning of a file."""
+    latest_ns = time.time_ns() - int(_ABANDONED_S * 1e9)
+    for used_ns, _, path in _files(root, ".tmp"):
+        if used_ns < latest_ns:
+            with suppress(OSError):
+                Path(path).unlink()
+
+
+def _files(root: Path, suffix: str = _SUFFIX) -> Iterator[tuple[int, int, str]]:
     """When each file of the folders in `root` was used last, its size, its path."""
     for folder in root.iterdir():
         with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.endswith(_SUFFIX):
+                if entry.name.endswith(suffix):
                     with suppress(OSError):
                         stat = entry.stat()
                         yield stat.st_mtime_ns, stat.st_size, entry.path

@@ -1,5 +1,6 @@
 """What was read once need not be read again, not even after a crash; damage is only a miss."""
 
+import os
 import time
 
 import pytest
@@ -134,6 +135,19 @@ def test_what_others_write_and_remove_is_noticed(tmp_path):
     theirs.discard(piece_of(theirs, 2))
     until(lambda: not mine.find([2, *range(100)], needs_state=False))
     assert mine.count == 2
+
+
+def test_what_a_killed_process_has_begun_to_write_is_removed(tmp_path):
+    segments = Segments(tmp_path / "m", b"model", 1 << 30)
+    segments.write(piece_of(segments, 1), [b"body"])
+    for name, age_s in (("old", 3600), ("young", 5)):
+        path = tmp_path / "m" / f".{name}.kv.xyz.tmp"
+        path.write_bytes(b"begun")
+        os.utime(path, (time.time() - age_s, time.time() - age_s))
+    later = Segments(tmp_path / "m", b"model", 1 << 30)
+    later.write(piece_of(later, 2), [b"body"])
+    assert [path.name for path in tmp_path.rglob("*.tmp")] == [".young.kv.xyz.tmp"]
+    assert len(list(tmp_path.rglob("*.kv"))) == 2
 
 
 def test_several_who_write_keep_one_limit(tmp_path):
