@@ -167,12 +167,13 @@ def completion(
 def _install(shell: str, script: str) -> str:
     """Write the script into the user's own completion folder; a shell's start-up file is theirs."""
     from mlxk.system.files import write_atomic
+    from mlxk.system.paths import named
 
     folders = {
         "bash": ".local/share/bash-completion/completions/mlxk",
         "zsh": ".zfunc/_mlxk",
         "fish": ".config/fish/completions/mlxk.fish",
     }
-    path = Path.home() / folders[shell]
+    path = named("~") / folders[shell]
     write_atomic(path, script.encode() + b"\n")
     return str(path)

@@ -42,10 +42,11 @@ def validate(
     """
     from mlxk.contract.errors import InvalidDocument
     from mlxk.deploy import checking, drafting
+    from mlxk.system.paths import named
 
     store = open_store()
     if "/" in document or document.endswith((".json", ".yaml", ".yml")):
-        value, name = drafting.imported(Path(document).expanduser(), None), None
+        value, name = drafting.imported(named(document), None), None
     else:
         value, name = store.raw(document), document
     verdict = checking.judge(store, value, name, budget or _budget(store))
@@ -68,9 +69,10 @@ def import_document(
     """
     from mlxk.contract.errors import AlreadyExists
     from mlxk.deploy import drafting
+    from mlxk.system.paths import named
 
     store = open_store()
-    value = drafting.imported(file.expanduser(), name)
+    value = drafting.imported(named(str(file)), name)
     with lock(store):
         known = str(value.get("name", ""))
         if known in store.names() and not force:

@@ -18,7 +18,6 @@ from mlxk.cli.registry import COMMANDS, Call, Command, Ongoing, app, path_of
 from mlxk.contract import encoding
 from mlxk.contract.envelope import Envelope
 from mlxk.contract.errors import (
-    CorruptState,
     InternalError,
     Interrupted,
     MlxkError,
@@ -26,7 +25,7 @@ from mlxk.contract.errors import (
     UsageError,
 )
 from mlxk.contract.notes import collecting
-from mlxk.system.files import as_error
+from mlxk.system.files import as_error, misplaced
 from mlxk.system.terminal import shown
 
 Emit = Callable[[object], None]
@@ -95,11 +94,9 @@ def _error_of(e: BaseException) -> MlxkError:
             return Interrupted("terminated", exit_code=128 + signal.SIGTERM)
         case KeyboardInterrupt() | typer.Abort():
             return Interrupted("interrupted")
-        case NotADirectoryError() if e.filename:
-            return CorruptState(f"a part of {e.filename} is not a folder")
         case FileNotFoundError() if e.filename is None:
             return NotFound("the current folder does not exist any more", hint="cd to another one")
-        case OSError() if error := as_error(e, e.filename or "a file"):
+        case OSError() if error := as_error(e, e.filename or "a file") or misplaced(e):
             return error
     return _bug(e)
 

@@ -195,5 +195,5 @@ def _observe(
             return Watched(polls, seen)
         if time.monotonic() >= end:
             message = f"not {until} within {timeout:g} s: {', '.join(late) or 'nothing'}"
-            raise CheckFailed(message, data=Watched(polls, seen))
+            raise CheckFailed(message, hint="mlxk status", data=Watched(polls, seen))
         time.sleep(min(interval, 1.0, max(0.0, end - time.monotonic())))

@@ -59,7 +59,8 @@ def imported(path: Path, name: str | None) -> dict[str, Any]:
         _yaml(data, path) if path.suffix in (".yaml", ".yml") else encoding.loads(data, str(path))
     )
     if not isinstance(value, dict):
-        raise InvalidDocument(f"{path} holds no object", problems=[_whole("is not an object")])
+        problems = [_whole("is not an object")]
+        raise InvalidDocument(f"{path} holds no object", hint=f"edit {path}", problems=problems)
     if name is not None:
         value["name"] = name
     folder = value.get("model_path")

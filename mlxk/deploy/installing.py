@@ -16,7 +16,7 @@ from mlxk.deploy import local, record
 from mlxk.deploy.document import GATEWAY
 from mlxk.deploy.record import Record
 from mlxk.deploy.services import SUPERVISOR, Job, ManagerName, ServiceManager
-from mlxk.deploy.store import Store
+from mlxk.deploy.store import Store, checked
 from mlxk.system import files
 
 
@@ -90,7 +90,7 @@ def install(
 
 def uninstall(store: Store, own: ServiceManager, names: tuple[str, ...]) -> Installed:
     units = []
-    missing = [name for name in names if not own.path(name).exists()]
+    missing = [name for name in names if not own.path(checked(name)).exists()]
     if missing:
         hint = "mlxk install --dry-run shows where units lie"
         raise NotFound(f"{missing[0]} is not installed", hint=hint, name=missing[0])

@@ -12,6 +12,7 @@ from mlxk.deploy.document import Deployment, KvCache
 from mlxk.hub import inspect, names, reading
 from mlxk.hub.inspect import Metadata
 from mlxk.hub.names import Resolved
+from mlxk.system.paths import named
 
 _DEFAULT_TOKENS = 32768
 
@@ -30,7 +31,7 @@ def reference(deployment: Deployment, home: Path) -> str:
     """What the model is called by the other commands: a repository, a folder, a builtin."""
     shelf = _shelf(home)
     if deployment.is_path:
-        path = Path(deployment.model).expanduser()
+        path = named(deployment.model)
         here = home / path
         return str(shelf / path if shelf and not here.exists() else here)
     if shelf and (shelf / deployment.model / "config.json").is_file():
@@ -49,7 +50,7 @@ def reference(deployment: Deployment, home: Path) -> str:
 def _shelf(home: Path) -> Path | None:
     """The folder of the setting model-dir: its models come before those of the cache."""
     folder = settings.load(home).get("model-dir")
-    return Path(str(folder)).expanduser() if folder else None
+    return named(str(folder)) if folder else None
 
 
 def find(deployment: Deployment, home: Path) -> Found | None:

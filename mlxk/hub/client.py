@@ -53,12 +53,14 @@ def api() -> "HfApi":
 
 def revision(name: str, wanted: str | None) -> RemoteRepo:
     """What the hub has under `name@wanted`, files and sizes included."""
+    from huggingface_hub.constants import HF_HUB_ETAG_TIMEOUT
+
     hub = api()
-    with translated(name, wanted):
-        info = hub.model_info(name, revision=wanted)
+    with _understood(hub.endpoint), translated(name, wanted):
+        info = hub.model_info(name, revision=wanted, timeout=HF_HUB_ETAG_TIMEOUT)
         commit = str(info.sha)
         tree = list(hub.list_repo_tree(name, recursive=True, revision=commit))
-    files = tuple(_file(entry) for entry in tree if hasattr(entry, "blob_id"))
+        files = tuple(_file(entry) for entry in tree if hasattr(entry, "blob_id"))
     return RemoteRepo(name, commit, bool(info.private), files)
 
 
@@ -66,6 +68,16 @@ def url(repo: RemoteRepo, file: RemoteFile) -> str:
     from huggingface_hub import hf_hub_url
 
     return hf_hub_url(repo.name, file.name, revision=repo.commit)
+
+
+@contextmanager
+def _understood(endpoint: str) -> Iterator[None]:
+    """What answers may be a proxy's page, or anything: huggingface_hub trips over it somewhere."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, KeyError) as e:
+        hint = "check HF_ENDPOINT and proxies; a login page in between answers like this"
+        raise HubError(f"what answers at {endpoint} is not a hub", hint=hint) from e
 
 
 @contextmanager

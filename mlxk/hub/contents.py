@@ -53,7 +53,7 @@ def scan(folder: Path) -> Contents:
     try:
         files = _walk(str(folder), "", root, _blobs(root), _DEPTH)
     except OSError as e:
-        return Contents(folder, (), f"{printable(folder.name)}: {_strerror(e)}")
+        return Contents(folder, (), f"{printable(folder.name or str(folder))}: {_strerror(e)}")
     return Contents(folder, tuple(sorted(files, key=lambda file: file.name)))
 
 

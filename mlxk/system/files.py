@@ -10,7 +10,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from mlxk.contract.errors import DiskFull, Locked, MlxkError, PermissionDenied
+from mlxk.contract.errors import (
+    CorruptState,
+    DiskFull,
+    InvalidValue,
+    Locked,
+    MlxkError,
+    NotFound,
+    PermissionDenied,
+)
 from mlxk.system.paths import home
 
 _FICLONE = 0x40049409  # <linux/fs.h>
@@ -43,10 +51,13 @@ def write_atomic(
 
 @contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold an flock on `path`; the kernel drops it when the holder dies. Locked when taken."""
+    """Hold an flock on `path`, a folder or a file that is made; the kernel drops it when the holder
+    dies. Locked when taken.
+    """
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        how = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+        fd = os.open(path, how | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -136,8 +147,28 @@ def as_error(e: OSError, path: Path | str) -> MlxkError | None:
     if e.errno == errno.EFBIG:
         text = f"{path} may not become that large"
         return DiskFull(text, hint="see ulimit -f, or use another file system")
+    if e.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        text = str(path) if len(str(path)) < 100 else f"{str(path)[:100]}…"
+        return InvalidValue(f"{text}: {os.strerror(e.errno).lower()}", hint="name another path")
     if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason = os.strerror(e.errno).lower()
-        hint = "MLXK_HOME=FOLDER names another" if Path(path).is_relative_to(home()) else None
-        return PermissionDenied(f"cannot use {path}: {reason}", path=str(path), hint=hint)
+        return PermissionDenied(f"cannot use {path}: {reason}", path=str(path), hint=_other(path))
     return None
+
+
+def misplaced(e: OSError) -> MlxkError | None:
+    """A file where a folder belongs, a folder where a file does, or nothing at all."""
+    match e:
+        case OSError(filename=None):
+            return None
+        case NotADirectoryError() | FileExistsError():
+            return CorruptState(f"a part of {e.filename} is not a folder", hint=_other(e.filename))
+        case IsADirectoryError():
+            return CorruptState(f"{e.filename} is a folder, not a file", hint=_other(e.filename))
+        case FileNotFoundError():
+            return NotFound(f"{e.filename} is not there", hint=_other(e.filename))
+    return None
+
+
+def _other(path: Path | str) -> str | None:
+    return "MLXK_HOME=FOLDER names another" if Path(path).is_relative_to(home()) else None

@@ -33,7 +33,7 @@ def workspaces(env: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def _user(env: Mapping[str, str]) -> Path:
-    return Path(env["HOME"]).absolute() if env.get("HOME") else Path.home()
+    return Path(env["HOME"] if env.get("HOME") else named("~")).absolute()
 
 
 def _expanded(value: str | None, env: Mapping[str, str]) -> Path | None:
@@ -42,4 +42,9 @@ def _expanded(value: str | None, env: Mapping[str, str]) -> Path | None:
     text = os.path.expandvars(value)
     if text == "~" or text.startswith("~/"):
         return (_user(env) / text[2:]).absolute()
-    return Path(text).expanduser().absolute()
+    return named(text).absolute()
+
+
+def named(text: str) -> Path:
+    """A path that somebody wrote: a `~` or `~user` that names nobody stays as it is."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 -- the other raises
