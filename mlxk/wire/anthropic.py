@@ -26,15 +26,17 @@ from mlxk.wire.anthropic_messages import (
     referenced,
 )
 from mlxk.wire.frames import Asked, Format
-from mlxk.wire.reading import checked, in_call_order, keep_alive
+from mlxk.wire.reading import checked, in_call_order, keep_alive, refuse
 
 _SCHEMA = "wire/anthropic"
 _DEFAULT_MAX_TOKENS = 8192
+_REFUSED = {"mcp_servers": "this server calls no MCP servers; `tools` are called by its clients"}
 _MODES = {"any": "required", "none": "none"}
 
 
 def decode_request(body: Any) -> Asked:
     body = checked(_SCHEMA, body)
+    refuse(body, _REFUSED)
     messages = [
         *decode_system(body.get("system"), "/system"),
         *(m for i, turn in enumerate(body["messages"]) for m in decode_message(turn, i)),

@@ -7,7 +7,7 @@ from typing import Any
 from mlxk.chat.types import Image, Message, Part, Role, Text, Thinking, ToolResult, ToolUse
 from mlxk.contract import encoding
 from mlxk.contract.errors import InvalidValue
-from mlxk.wire.reading import arguments_of, unsupported_part
+from mlxk.wire.reading import arguments_of, unreadable, unsupported_part
 
 UNSIGNED = "unsigned"
 # A line that changes with every request, says nothing to a model, and would spoil every cached
@@ -120,7 +120,6 @@ def _part(block: dict[str, Any], at: str) -> Iterator[Part]:
 
 
 def _result_text(content: Any, at: str) -> str:
-    """A tool's result is text; a picture in it is named, since a session must be able to go on."""
     if isinstance(content, str):
         return content
     texts = []
@@ -131,7 +130,7 @@ def _result_text(content: Any, at: str) -> str:
             case {"type": "tool_reference", "tool_name": str(name)}:
                 texts.append(f"The tool {name} is available now.")
             case {"type": "image" | "document" as kind}:
-                texts.append(f"[{kind} that this model cannot read]")
+                texts.append(unreadable(kind))
             case _:
                 raise unsupported_part(block.get("type"), f"{at}/{i}")
     return "\n".join(texts)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlxk.chat.types import Request, ResponseFormat, Sampling, Tool, ToolChoice
+from mlxk.contract import registry
+from mlxk.contract.errors import InvalidValue
 from mlxk.contract.notes import note
 from mlxk.wire.frames import Asked, Format
 from mlxk.wire.gemini_answers import Decoder, Encoder, decode_reply, encode_error, encode_replies
@@ -17,9 +19,22 @@ from mlxk.wire.gemini_contents import (
     encode_contents,
     plain_schema,
 )
-from mlxk.wire.reading import checked, in_call_order, keep_alive, whole
+from mlxk.wire.reading import (
+    allowed,
+    checked,
+    ignore,
+    in_call_order,
+    keep_alive,
+    refuse,
+    text_only,
+    whole,
+)
 
 _SCHEMA = "wire/gemini"
+_REFUSED = {"cachedContent": "no contents are kept here; equal beginnings are remembered unasked"}
+_REFUSED_CONFIG = {"speechConfig": "this server makes no speech"}
+_AT = "/generationConfig"
+_JSON = "application/json"
 _SAMPLING = {
     "temperature": "temperature",
     "top_p": "topP",
@@ -32,7 +47,8 @@ _SAMPLING = {
 
 def decode_request(body: Any) -> Asked:
     body = checked(_SCHEMA, body, camel)
-    config = whole(body.get("generationConfig") or {})
+    refuse(body, _REFUSED)
+    config = _config(body)
     messages = (
         *decode_system(body.get("systemInstruction")),
         *decode_contents(body["contents"]),
@@ -40,7 +56,7 @@ def decode_request(body: Any) -> Asked:
     request = Request(
         model="",
         messages=in_call_order(messages),
-        tools=tuple(_tools(body)),
+        tools=_offered(body),
         tool_choice=_tool_choice(body),
         sampling=_sampling(config),
         max_tokens=config.get("maxOutputTokens"),
@@ -79,6 +95,15 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
     return body
 
 
+def _config(body: dict[str, Any]) -> dict[str, Any]:
+    config = whole(body.get("generationConfig") or {})
+    refuse(config, _REFUSED_CONFIG, _AT)
+    text_only(config, "responseModalities", _AT)
+    known = registry.load(_SCHEMA)["properties"]["generationConfig"]["properties"]
+    ignore(config.keys() - known.keys(), _AT)
+    return config
+
+
 def _sampling(config: dict[str, Any]) -> Sampling:
     values: dict[str, Any] = {name: config.get(wire) for name, wire in _SAMPLING.items()}
     return Sampling(**values)
@@ -94,6 +119,16 @@ def _tools(body: dict[str, Any]) -> Iterator[Tool]:
             yield Tool(tool["name"], tool.get("description") or "", plain_schema(schema))
 
 
+def _offered(body: dict[str, Any]) -> tuple[Tool, ...]:
+    tools = tuple(_tools(body))
+    names = _calling(body).get("allowedFunctionNames")
+    return allowed(tools, names) if names and _tool_choice(body).mode != "named" else tools
+
+
+def _calling(body: dict[str, Any]) -> dict[str, Any]:
+    return (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
+
+
 def _tool_out(tool: Tool) -> dict[str, Any]:
     return {
         "name": tool.name,
@@ -103,7 +138,7 @@ def _tool_out(tool: Tool) -> dict[str, Any]:
 
 
 def _tool_choice(body: dict[str, Any]) -> ToolChoice:
-    config = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
+    config = _calling(body)
     match config.get("mode"), config.get("allowedFunctionNames"):
         case "ANY", [name]:
             return ToolChoice("named", name)
@@ -122,9 +157,12 @@ def _tool_choice_out(choice: ToolChoice) -> dict[str, Any]:
 
 
 def _response_format(config: dict[str, Any]) -> ResponseFormat:
-    if config.get("responseMimeType") != "application/json":
-        return ResponseFormat()
     schema = config.get("responseJsonSchema") or config.get("responseSchema")
+    if config.get("responseMimeType") != _JSON:
+        if schema:
+            reason = f"a schema for the answer goes with responseMimeType: {_JSON}"
+            raise InvalidValue(reason, pointer=f"{_AT}/responseMimeType")
+        return ResponseFormat()
     if not schema:
         return ResponseFormat("json_object")
     return ResponseFormat("json_schema", schema=plain_schema(schema))
@@ -133,13 +171,15 @@ def _response_format(config: dict[str, Any]) -> ResponseFormat:
 def _response_format_out(form: ResponseFormat) -> dict[str, Any]:
     if form.kind not in ("json_object", "json_schema"):
         return {}
-    return {"responseMimeType": "application/json", "responseJsonSchema": form.schema}
+    return {"responseMimeType": _JSON, "responseJsonSchema": form.schema}
 
 
 def _thinking(config: dict[str, Any]) -> bool | None:
+    budget = config.get("thinkingBudget") or 0
     if config.get("thinkingBudget") == 0:
         return False
-    return True if config.get("includeThoughts") or config.get("thinkingLevel") else None
+    wanted = budget > 0 or config.get("includeThoughts") or config.get("thinkingLevel")
+    return True if wanted else None
 
 
 FORMAT = Format(

@@ -154,7 +154,8 @@ class Decoder:
             raise ProviderError(message_of(error))
         if usage := chunk.get("usageMetadata"):
             self._usage = _usage(usage)
-        return [*self._start(chunk), *self._candidate(chunk)]
+        told = list(self._candidate(chunk))
+        return [*self._start(chunk, told), *told]
 
     def end(self) -> list[Event]:
         """The API has no last word: a reason to finish, then the end of the bytes."""
@@ -163,8 +164,9 @@ class Decoder:
         self._finished = True
         return [Finish(_reason(self._reason, self._called), self._usage)]
 
-    def _start(self, chunk: dict[str, Any]) -> Iterator[Event]:
-        if not self._started and (chunk.get("responseId") or chunk.get("candidates")):
+    def _start(self, chunk: dict[str, Any], told: Sequence[Event]) -> Iterator[Event]:
+        """What keeps a connection open before the answer begins names none."""
+        if not self._started and (chunk.get("responseId") or told or self._reason):
             self._started = True
             yield Start(chunk.get("responseId") or "", chunk.get("modelVersion") or "")
 

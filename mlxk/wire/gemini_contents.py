@@ -19,6 +19,7 @@ _OPAQUE = {
     "responseSchema",
     "responseJsonSchema",
 }
+_COUNTS = {f"{end}{what}" for end in ("min", "max") for what in ("Items", "Length", "Properties")}
 _TYPES = {"STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"}
 
 
@@ -48,10 +49,15 @@ def plain_schema(schema: Any) -> Any:
 
 
 def _plain(key: str, value: Any) -> Any:
-    """Below `properties` stand names of the user's own, below `enum` and its like values."""
+    """Below `properties` stand names of the user's own, below `enum` and its like values. Google
+    writes its counts, which have 64 bits, as texts."""
+    if key in _COUNTS and isinstance(value, str) and value.isdecimal():
+        return int(value)
     if key in ("enum", "const", "default", "example"):
         return value
-    if key in ("properties", "$defs") and isinstance(value, dict):
+    if key in ("properties", "patternProperties", "$defs", "definitions") and isinstance(
+        value, dict
+    ):
         return {name: plain_schema(schema) for name, schema in value.items()}
     return plain_schema(value)
 
@@ -135,13 +141,14 @@ def _result(response: dict[str, Any], waiting: list[ToolUse]) -> ToolResult:
     if answered is not None:
         waiting.remove(answered)
     id = response.get("id") or (answered.id if answered else "")
+    # What stands beside a result or an error is a part of what the tool said.
     match response.get("response"):
-        case {"error": error}:
+        case {"error": error, **more} if not more:
             return ToolResult(id, _text(error), is_error=True, name=name)
-        case {"output": output} | {"result": output}:
-            return ToolResult(id, _text(output), name=name)
-        case value:
-            return ToolResult(id, _text(value), name=name)
+        case {"output": told, **more} | {"result": told, **more} if not more:
+            return ToolResult(id, _text(told), name=name)
+        case told:
+            return ToolResult(id, _text(told), name=name)
 
 
 def _text(value: Any) -> str:

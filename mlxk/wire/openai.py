@@ -40,16 +40,15 @@ def decode_stop(stop: Any) -> tuple[str, ...]:
     return tuple(text for text in ([stop] if isinstance(stop, str) else stop or ()) if text)
 
 
-def decode_response_format(wanted: dict[str, Any]) -> ResponseFormat:
+def decode_response_format(wanted: dict[str, Any], at: str) -> ResponseFormat:
     match wanted.get("type"):
         case "json_object":
             return ResponseFormat("json_object")
         case "json_schema":
-            at = "/response_format/json_schema"
             form = wanted.get("json_schema") or {}
             schema = form.get("schema")
             if schema is None:
-                raise InvalidValue(f"no schema at {at}/schema", pointer=at)
+                raise InvalidValue(f"no schema at {at}", pointer=at)
             return ResponseFormat("json_schema", schema=schema, name=form.get("name"))
         case "regex":
             return ResponseFormat("regex", pattern=wanted.get("pattern") or "")

@@ -9,6 +9,7 @@ from mlxk.chat.types import (
     Finish,
     FinishReason,
     Request,
+    ResponseFormat,
     Start,
     TextDelta,
     ThinkingDelta,
@@ -31,8 +32,9 @@ from mlxk.wire.openai_tools import (
     decode_tool_choice,
     encode_tool,
     encode_tool_choice,
+    offered,
 )
-from mlxk.wire.reading import bare_id, checked, in_call_order, keep_alive, refuse
+from mlxk.wire.reading import bare_id, checked, in_call_order, keep_alive, refuse, text_only
 
 _SCHEMA = "wire/openai_chat"
 _ID = "chatcmpl-"
@@ -57,20 +59,21 @@ _REFUSED = {
 def decode_request(body: Any) -> Asked:
     body = checked(_SCHEMA, body)
     refuse(body, _REFUSED)
+    text_only(body, "modalities")
     options = body.get("stream_options") or {}
     request = Request(
         model=body.get("model") or "",
         messages=in_call_order(
             decode_message(m, f"/messages/{i}") for i, m in _each(body, "messages")
         ),
-        tools=tuple(map(decode_tool, body.get("tools") or ())),
+        tools=offered(tuple(map(decode_tool, body.get("tools") or ())), body.get("tool_choice")),
         tool_choice=decode_tool_choice(body.get("tool_choice")),
         sampling=openai.decode_sampling(body),
         max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
         stop=openai.decode_stop(body.get("stop")),
         ignore_eos=bool(body.get("ignore_eos")),
         prediction=openai.decode_prediction(body.get("prediction")),
-        response_format=openai.decode_response_format(body.get("response_format") or {}),
+        response_format=_response_format(body),
         top_logprobs=_top_logprobs(body),
         thinking=openai.decode_thinking(body),
     )
@@ -199,6 +202,8 @@ class Decoder(ChunkDecoder):
     def __init__(self) -> None:
         super().__init__()
         self._call: int | None = None
+        self._id: str | None = None
+        self._calls = 0
 
     def _meant(self, reason: str) -> FinishReason:
         return _reason(reason, self._call is not None)
@@ -214,19 +219,24 @@ class Decoder(ChunkDecoder):
             yield from self._tool_call(call)
 
     def _tool_call(self, call: dict[str, Any]) -> Iterator[Event]:
-        """A new index, or a new id where a server sends no index, opens the next call."""
-        function = call.get("function") or {}
+        """A new index opens the next call, or a new id: some servers send no index, or always 0."""
+        function, id = call.get("function") or {}, call.get("id")
         index = call.get("index")
         if index is None:
-            opens = bool(call.get("id")) or self._call is None
-            index = (self._call if self._call is not None else -1) + opens
-        if self._call is None or index > self._call:
-            self._call = index
-            yield ToolUseStart(call.get("id") or f"call_{index}", function["name"])
+            index = self._call or 0
+        if self._call is None or index > self._call or (id and id != self._id):
+            self._call, self._id = index, id
+            self._calls += 1
+            yield ToolUseStart(id or f"call_{self._calls - 1}", function["name"])
         elif index < self._call:
             raise ProviderError("the pieces of two tool calls came mixed")
         if arguments := function.get("arguments"):
             yield ToolUseDelta(arguments_text(arguments))
+
+
+def _response_format(body: dict[str, Any]) -> ResponseFormat:
+    at = "/response_format/json_schema/schema"
+    return openai.decode_response_format(body.get("response_format") or {}, at)
 
 
 def _each(body: dict[str, Any], name: str) -> Iterator[tuple[int, Any]]:

@@ -15,10 +15,11 @@ from mlxk.chat.types import (
 )
 from mlxk.contract.encoding import dumps, loads
 from mlxk.contract.errors import InvalidDocument, InvalidValue
+from mlxk.contract.notes import note
 from mlxk.wire import logprobs
 from mlxk.wire.frames import ToolKind
 from mlxk.wire.openai_messages import arguments_text
-from mlxk.wire.reading import image, image_url, unsupported_part
+from mlxk.wire.reading import image, image_url, unreadable, unsupported_part
 
 
 def flat(name: str, namespace: str | None) -> str:
@@ -134,7 +135,8 @@ def _message(item: dict[str, Any], at: str) -> Message | None:
             return Message("assistant", thoughts) if thoughts else None
         case "item_reference":
             raise unsupported_part("item_reference", at)
-        case _:
+        case kind:
+            note("ignored_item", f"items of type {kind!r} mean nothing here and were left out", at)
             return None
 
 
@@ -177,7 +179,7 @@ def _thoughts(item: dict[str, Any]) -> Iterator[Part]:
 def _output_text(output: Any, at: str) -> str:
     if isinstance(output, list):
         return "".join(
-            part.text if isinstance(part, Text) else "[image that this model cannot read]"
+            part.text if isinstance(part, Text) else unreadable("image")
             for part in _parts(output, at)
         )
     return output if isinstance(output, str) else dumps(output).decode()

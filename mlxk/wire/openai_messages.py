@@ -6,7 +6,7 @@ from typing import Any
 from mlxk.chat.types import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
 from mlxk.contract.encoding import dumps
 from mlxk.contract.errors import InvalidValue
-from mlxk.wire.reading import image, image_url, unsupported_part
+from mlxk.wire.reading import image, image_url, unreadable, unsupported_part
 
 
 def decode_message(m: dict[str, Any], at: str) -> Message:
@@ -15,7 +15,7 @@ def decode_message(m: dict[str, Any], at: str) -> Message:
         case "assistant":
             return Message("assistant", (*_thoughts(m), *content, *_refusal(m), *_calls(m)))
         case "tool":
-            text = "".join(part.text for part in content if isinstance(part, Text))
+            text = "".join(p.text if isinstance(p, Text) else unreadable("image") for p in content)
             result = ToolResult(m.get("tool_call_id") or "", text, name=m.get("name"))
             return Message("tool", (result,))
         case "user":

@@ -11,7 +11,7 @@ from mlxk.wire.frames import Asked, Format, ToolKind
 from mlxk.wire.openai_items import decode_input, encode_input, flat
 from mlxk.wire.openai_response import decode_reply, encode_replies
 from mlxk.wire.openai_response_events import Decoder, Encoder
-from mlxk.wire.reading import checked, in_call_order, keep_alive, refuse
+from mlxk.wire.reading import allowed, checked, in_call_order, keep_alive, refuse
 
 _SCHEMA = "wire/openai_responses"
 _REFUSED = {
@@ -36,12 +36,12 @@ def decode_request(body: Any) -> Asked:
     request = Request(
         model=body.get("model") or "",
         messages=in_call_order(decode_input(body.get("instructions"), body.get("input"))),
-        tools=tuple(tool for tool, _ in tools),
+        tools=_offered(tuple(tool for tool, _ in tools), body.get("tool_choice")),
         tool_choice=_tool_choice(body.get("tool_choice")),
         sampling=Sampling(body.get("temperature"), body.get("top_p")),
         max_tokens=body.get("max_output_tokens"),
         stop=openai.decode_stop(body.get("stop")),
-        response_format=openai.decode_response_format(_format(body)),
+        response_format=openai.decode_response_format(_format(body), "/text/format/schema"),
         top_logprobs=_top_logprobs(body),
         thinking=_thinking(body.get("reasoning") or {}),
     )
@@ -120,12 +120,22 @@ def _tool_out(tool: Tool) -> dict[str, Any]:
 
 def _tool_choice(choice: Any) -> ToolChoice:
     match choice:
+        case {"type": "allowed_tools", "mode": str(mode)}:
+            return ToolChoice("required" if mode == "required" else "auto")
         case {"name": str(name)}:
-            return ToolChoice("named", name)
+            return ToolChoice("named", flat(name, choice.get("namespace")))
         case "none" | "required" as mode:
             return ToolChoice(mode)
         case _:
             return ToolChoice()
+
+
+def _offered(tools: tuple[Tool, ...], choice: Any) -> tuple[Tool, ...]:
+    match choice:
+        case {"type": "allowed_tools", "tools": list(names)}:
+            return allowed(tools, (flat(each["name"], each.get("namespace")) for each in names))
+        case _:
+            return tools
 
 
 def _tool_choice_out(choice: ToolChoice) -> Any:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mlxk.chat.types import Tool, ToolChoice
+from mlxk.wire.reading import allowed
 
 
 def decode_tool(tool: dict[str, Any]) -> Tool:
@@ -15,10 +16,20 @@ def decode_tool_choice(choice: Any) -> ToolChoice:
     match choice:
         case {"function": {"name": str(name)}}:
             return ToolChoice("named", name)
+        case {"allowed_tools": {"mode": "required"}}:
+            return ToolChoice("required")
         case "none" | "required" as mode:
             return ToolChoice(mode)
         case _:
             return ToolChoice()
+
+
+def offered(tools: tuple[Tool, ...], choice: Any) -> tuple[Tool, ...]:
+    match choice:
+        case {"allowed_tools": {"tools": list(names)}}:
+            return allowed(tools, (each["function"]["name"] for each in names))
+        case _:
+            return tools
 
 
 def encode_tool(tool: Tool) -> dict[str, Any]:

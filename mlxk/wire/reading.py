@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mlxk.chat.types import Image, Message, ToolResult
+from mlxk.chat.types import Image, Message, Tool, ToolResult
 from mlxk.contract import encoding, registry
 from mlxk.contract.errors import InvalidDocument, InvalidValue
 from mlxk.contract.notes import note
@@ -23,13 +23,18 @@ def checked(
     body = renamed(body)
     require(schema, body, "request")
     request: dict[str, Any] = whole(body)
-    unknown = sorted(request.keys() - registry.load(schema)["properties"].keys())
+    ignore(request.keys() - registry.load(schema)["properties"].keys())
+    return request
+
+
+def ignore(names: Iterable[str], at: str = "") -> None:
+    """A note about each parameter that nobody knows."""
+    unknown = sorted(names)
     for name in unknown[:_NAMED]:
         said = f"the parameter {name[:_NAME]!r} is unknown and was ignored"
-        note("ignored_parameter", said, f"/{name[:_NAME]}")
+        note("ignored_parameter", said, f"{at}/{name[:_NAME]}")
     if rest := len(unknown[_NAMED:]):
         note("ignored_parameter", f"{rest} more parameters are unknown and were ignored")
-    return request
 
 
 def whole(values: dict[str, Any]) -> dict[str, Any]:
@@ -40,11 +45,28 @@ def whole(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def refuse(body: dict[str, Any], reasons: dict[str, str]) -> None:
+def refuse(body: dict[str, Any], reasons: dict[str, str], at: str = "") -> None:
     """Parameters that would change the answer are refused rather than ignored."""
     for name, reason in reasons.items():
         if body.get(name):
-            raise InvalidValue(f"{name}: {reason}", pointer=f"/{name}")
+            raise InvalidValue(f"{name}: {reason}", pointer=f"{at}/{name}")
+
+
+def text_only(body: dict[str, Any], name: str, at: str = "") -> None:
+    """In which ways an answer may come: no other than ours."""
+    if any(way.lower() != "text" for way in body.get(name) or ()):
+        raise InvalidValue(f"{name}: this server answers with text", pointer=f"{at}/{name}")
+
+
+def allowed(tools: Iterable[Tool], names: Iterable[str]) -> tuple[Tool, ...]:
+    """The tools of which a choice may be made, where a request offers more of them."""
+    wanted = frozenset(names)
+    return tuple(tool for tool in tools if tool.name in wanted)
+
+
+def unreadable(kind: str) -> str:
+    """A tool's result is text; a picture in it is named, since a session must be able to go on."""
+    return f"[{kind} that this model cannot read]"
 
 
 def bare_id(holder: dict[str, Any], prefix: str) -> str:

@@ -18,7 +18,7 @@ from mlxk.chat.types import (
     ToolUseStart,
     Usage,
 )
-from mlxk.contract.errors import ContextLengthExceeded, OverCapacity, ProviderError
+from mlxk.contract.errors import ContextLengthExceeded, InvalidValue, OverCapacity, ProviderError
 from mlxk.wire import anthropic, sse
 from mlxk.wire.anthropic_answers import encode_error
 from mlxk.wire.frames import Asked
@@ -236,6 +236,21 @@ def test_deferred_tools_wait_until_they_are_referenced():
 )
 def test_a_tool_choice_is_read(wire, meant):
     assert decoded("hi", tool_choice=wire).tool_choice == meant
+
+
+def test_servers_of_tools_are_refused():
+    assert decoded("hi", mcp_servers=[])
+    with pytest.raises(InvalidValue, match="mcp_servers"):
+        decoded("hi", mcp_servers=[{"type": "url", "url": "https://x", "name": "x"}])
+
+
+def test_a_call_whose_arguments_are_no_json_goes_out_as_an_object():
+    encoder = anthropic.FORMAT.encoder(Asked(decoded("hi")), 7)
+    turn = [Start("r", "m"), ToolUseStart("t", "f"), ToolUseDelta('{"a": '), ToolUseDelta("oops")]
+    events = [*turn, Finish("tool_use", Usage())]
+    deltas = [f.data.get("delta", {}) for event in events for f in encoder.feed(event)]
+    pieces = [delta["partial_json"] for delta in deltas if "partial_json" in delta]
+    assert pieces == ['{"arguments":"{\\"a\\": oops"}']
 
 
 def test_errors_have_the_words_and_types_that_clients_look_for():

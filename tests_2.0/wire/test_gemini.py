@@ -19,6 +19,7 @@ from mlxk.chat.types import (
     Usage,
 )
 from mlxk.contract.errors import ContextLengthExceeded, InvalidValue, ProviderError
+from mlxk.contract.notes import collecting
 from mlxk.wire import gemini, sse
 from mlxk.wire.frames import Asked
 from mlxk.wire.gemini_answers import encode_error
@@ -167,6 +168,69 @@ def test_googles_schemas_become_json_schemas():
 def test_a_tool_choice_is_read(config, meant):
     request = decoded("hi", toolConfig={"functionCallingConfig": config})
     assert request.tool_choice == meant
+
+
+DECLARED = [{"functionDeclarations": [{"name": name} for name in "abc"]}]
+
+
+def test_only_the_allowed_functions_are_offered():
+    calling = {"mode": "ANY", "allowedFunctionNames": ["a", "c"]}
+    config = {"functionCallingConfig": calling}
+    request = decoded("hi", tools=DECLARED, toolConfig=config)
+    assert [tool.name for tool in request.tools] == ["a", "c"]
+    assert request.tool_choice == ToolChoice("required")
+
+
+REFUSED = {
+    "cachedContent": {"cachedContent": "cachedContents/x"},
+    "speechConfig": {"generationConfig": {"speechConfig": {"voiceConfig": {}}}},
+    "responseModalities": {"generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}},
+    "responseMimeType": {"generationConfig": {"responseSchema": {"type": "OBJECT"}}},
+}
+
+
+@pytest.mark.parametrize(("name", "more"), REFUSED.items(), ids=REFUSED)
+def test_what_would_change_the_answer_is_refused(name, more):
+    with pytest.raises(InvalidValue, match=name):
+        decoded("hi", **more)
+
+
+def test_what_nobody_knows_in_a_configuration_leaves_a_note():
+    with collecting() as notes:
+        decoded("hi", generationConfig={"enableTricks": True, "responseModalities": ["TEXT"]})
+    assert [note.pointer for note in notes] == ["/generationConfig/enableTricks"]
+
+
+@pytest.mark.parametrize(
+    ("response", "text", "is_error"),
+    [
+        ({"output": "ok"}, "ok", False),
+        ({"result": 5}, "5", False),
+        ({"error": "no"}, "no", True),
+        ({"result": 5, "unit": "C"}, '{"result":5,"unit":"C"}', False),
+        ({"error": None, "output": "ok"}, '{"error":null,"output":"ok"}', False),
+        ({}, "{}", False),
+    ],
+)
+def test_what_a_function_said_is_read_whole(response, text, is_error):
+    turn = {"role": "user", "parts": [result("f", response)]}
+    (message,) = decoded(turn).messages
+    assert message.parts == (ToolResult("", text, is_error=is_error, name="f"),)
+
+
+def test_a_chunk_that_only_keeps_the_connection_does_not_name_the_answer():
+    empty = b'data: {"candidates":[{"content":{"parts":[{"text":""}]},"index":0}]}\n\n'
+    assert told(empty + STREAM) == told(STREAM)
+
+
+def test_counts_of_googles_schemas_are_numbers():
+    schema = {"type": "ARRAY", "minItems": "2", "items": {"type": "STRING", "maxLength": "9"}}
+    config = {"responseMimeType": "application/json", "responseSchema": schema}
+    assert decoded("hi", generationConfig=config).response_format.schema == {
+        "type": "array",
+        "minItems": 2,
+        "items": {"type": "string", "maxLength": 9},
+    }
 
 
 def test_tools_that_google_runs_are_left_out():

@@ -119,6 +119,21 @@ def test_reasoning_under_either_name():
     assert told(REASONING)[1:-1] == [ThinkingDelta("Hm"), ThinkingDelta("m"), TextDelta("4")]
 
 
+def test_calls_that_all_have_the_same_index_are_told_apart_by_their_ids():
+    same = CALLS.replace(b'"index":1', b'"index":0')
+    assert told(same) == told(CALLS)
+
+
+def test_an_id_that_is_repeated_with_every_piece_opens_no_other_call():
+    again = CALLS.replace(b'"index":0,"function"', b'"id":"call_a","function"')
+    assert told(again) == told(CALLS)
+
+
+def test_a_chunk_before_the_answer_begins_does_not_name_it():
+    before = b'data: {"id":"","model":"","choices":[],"prompt_filter_results":[]}\n\n'
+    assert told(before + TEXT) == told(TEXT)
+
+
 def test_calls_whose_pieces_come_mixed_are_an_error():
     mixed = CALLS.replace(
         b'"index":0,"function":{"arguments":"\\"Rome',
@@ -189,6 +204,17 @@ MESSAGES = {
         {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]},
         Message("assistant", (ToolUse("call_0", "f", '{"a":1}'),)),
     ),
+    "tool result with a picture": (
+        {
+            "role": "tool",
+            "tool_call_id": "t",
+            "content": [
+                {"type": "text", "text": "see "},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+            ],
+        },
+        Message("tool", (ToolResult("t", "see [image that this model cannot read]"),)),
+    ),
     "tool result in parts": (
         {"role": "tool", "tool_call_id": "t", "content": [{"type": "text", "text": "ok"}]},
         Message("tool", (ToolResult("t", "ok"),)),
@@ -248,6 +274,28 @@ def test_what_held_of_a_prediction_is_told_and_read():
 def test_a_prediction_is_passed_on():
     request = decoded({"role": "user", "content": "x"}, prediction=PREDICTION)
     assert openai_chat.encode_request(request, stream=False)["prediction"] == PREDICTION
+
+
+def function(name):
+    return {"type": "function", "function": {"name": name}}
+
+
+@pytest.mark.parametrize(("mode", "meant"), [("auto", "auto"), ("required", "required")])
+def test_a_choice_among_some_of_the_tools_offers_no_other(mode, meant):
+    choice = {"mode": mode, "tools": [function("b"), function("c")]}
+    request = decoded(
+        {"role": "user", "content": "x"},
+        tools=[function(name) for name in "abc"],
+        tool_choice={"type": "allowed_tools", "allowed_tools": choice},
+    )
+    assert [tool.name for tool in request.tools] == ["b", "c"]
+    assert request.tool_choice == ToolChoice(meant)
+
+
+def test_an_answer_in_sound_is_refused():
+    assert decoded({"role": "user", "content": "x"}, modalities=["text"])
+    with pytest.raises(InvalidValue, match="modalities"):
+        decoded({"role": "user", "content": "x"}, modalities=["text", "audio"])
 
 
 def test_an_overflow_is_told_in_openais_words():

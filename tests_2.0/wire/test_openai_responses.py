@@ -17,7 +17,8 @@ from mlxk.chat.types import (
     ToolUseStart,
     Usage,
 )
-from mlxk.contract.errors import InvalidValue, OverCapacity, ProviderError
+from mlxk.contract.errors import InvalidDocument, InvalidValue, OverCapacity, ProviderError
+from mlxk.contract.notes import collecting
 from mlxk.wire import openai_responses, sse
 
 STREAM = b"""\
@@ -192,6 +193,40 @@ def test_tools_of_every_kind_are_offered_as_functions():
     assert asked.kinds["patch"].custom
     assert (asked.kinds["n__g"].name, asked.kinds["n__g"].namespace) == ("g", "n")
     assert asked.request.tool_choice == ToolChoice("named", "f")
+
+
+USER = {"role": "user", "content": "x"}
+TOOLS = [{"type": "function", "name": name} for name in "abc"]
+
+
+def test_a_choice_among_some_of_the_tools_offers_no_other():
+    choice = {"type": "allowed_tools", "mode": "required", "tools": [TOOLS[0], TOOLS[2]]}
+    request = decoded(USER, tools=TOOLS, tool_choice=choice).request
+    assert [tool.name for tool in request.tools] == ["a", "c"]
+    assert request.tool_choice == ToolChoice("required")
+
+
+@pytest.mark.parametrize("choice", ["any", {"type": "web_search"}, {"type": "function"}])
+def test_a_choice_that_is_not_understood_is_refused(choice):
+    with pytest.raises(InvalidDocument, match="tool_choice"):
+        decoded(USER, tools=TOOLS, tool_choice=choice)
+
+
+def test_a_tool_of_a_namespace_may_be_chosen():
+    tools = [{"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "g"}]}]
+    choice = {"type": "function", "name": "g", "namespace": "n"}
+    assert decoded(USER, tools=tools, tool_choice=choice).request.tool_choice.name == "n__g"
+
+
+def test_an_item_that_means_nothing_here_leaves_a_note():
+    with collecting() as notes:
+        assert len(decoded(USER, {"type": "web_search_call", "id": "w"}).request.messages) == 1
+    assert [note.pointer for note in notes] == ["/input/1"]
+
+
+def test_a_format_without_its_schema_is_refused_where_it_is():
+    with pytest.raises(InvalidValue, match="/text/format/schema"):
+        decoded(USER, text={"format": {"type": "json_schema", "name": "x"}})
 
 
 def test_a_schema_lies_beside_its_type():
