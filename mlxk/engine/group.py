@@ -62,6 +62,11 @@ class Row:
         return [*self.job.prompt, *self.made]
 
     @property
+    def words(self) -> bytes:
+        """The same, packed."""
+        return self._words + packed(self.made) if self.made else self._words
+
+    @property
     def read(self) -> list[int]:
         """What is in its caches before it joins a group."""
         return self.tokens[: self.read_length]

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from mlxk.engine import caches
 from mlxk.engine.archive import Archive, Loan
 from mlxk.engine.group import Group, Row, dispatch
-from mlxk.engine.packing import packed
+from mlxk.engine.packing import WIDTH
 from mlxk.engine.prefix_cache import PrefixCache
 
 _WORTH_WAITING = 64
@@ -35,15 +35,15 @@ class Prefixes:
         """Start from the longest prefix that was read before; false while that may get longer."""
         if row.loan and not row.loan.is_settled:
             return False
-        wanted = row.tokens[:-1]
-        length, held = self._kept.fetch(wanted)
-        least, words = max(length, _WORTH_WAITING), packed(wanted)
+        words = row.words[:-WIDTH]
+        length, held = self._kept.fetch(words)
+        least = max(length, _WORTH_WAITING)
         if _is_being_read(words, least, others, groups):
             return False
         longer, lent = _lent(words, least, others, groups)
         if lent:
             length, held = longer, lent
-        if self._archive and not row.loan and (loan := self._archive.ask(wanted, length)):
+        if self._archive and not row.loan and (loan := self._archive.ask(row.tokens[:-1], length)):
             row.loan = loan
             return False
         if row.loan and row.loan.caches and row.loan.length > length:
@@ -111,8 +111,7 @@ def _lent(
 ) -> tuple[int, caches.Caches | None]:
     """A prefix longer than `least` from a sequence that is being read or answered."""
     for row in others:
-        length = min(row.shared(words), row.read_length)
-        if row.caches and length > least:
+        if row.read_length > least and (length := min(row.shared(words), row.read_length)) > least:
             return length, caches.prefix(row.caches, length, row.read_length)
     for group in groups:
         for row in group.rows:
