@@ -7,6 +7,7 @@ from typing import Any
 
 from mlxk.chat.fold import Reply
 from mlxk.chat.types import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
+from mlxk.contract.encoding import dumps
 from mlxk.contract.errors import NotFound
 from mlxk.wire.frames import Asked
 
@@ -38,7 +39,7 @@ class Responses:
         """The conversation with its answer; instructions hold for one answer only."""
         asked_ = asked.request.messages[1:] if asked.instructed else asked.request.messages
         messages = (*asked_, reply.message) if reply.message.parts else asked_
-        kept = Kept(messages, body, _LEAST_BYTES + _size(messages) + _size([reply.message]))
+        kept = Kept(messages, body, _LEAST_BYTES + _size(messages) + len(dumps(body)))
         id = body["id"]
         if id in self._kept:
             self._drop(id)

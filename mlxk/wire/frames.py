@@ -41,7 +41,8 @@ class Asked:
     `previous` names the answer that this goes on from; `kept` asks to keep this one. The first
     message holds for this answer only if it is `instructed`. `prompts` are raw, as text or token
     ids, each to be answered `choices / len(prompts)` times. `keep_alive_s` is how long the model
-    is to stay in memory from then on. Who wants `one_call` takes no second one.
+    is to stay in memory from then on. Who wants `one_call` takes no second one. What is `echoed`
+    stands in the answer as it was asked.
     """
 
     request: Request
@@ -55,6 +56,7 @@ class Asked:
     prompts: tuple[str | tuple[int, ...], ...] = ()
     keep_alive_s: float | None = None
     one_call: bool = False
+    echoed: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Encoder(Protocol):

@@ -63,8 +63,8 @@ def reason_of(response: dict[str, Any], called: bool) -> FinishReason:
 
 
 def opening(id: str, model: str, asked: Asked, created: int) -> dict[str, Any]:
-    request = asked.request
-    return {
+    request, echoed = asked.request, asked.echoed
+    head: dict[str, Any] = {
         "id": f"{PREFIX}{id}",
         "object": "response",
         "created_at": created,
@@ -88,6 +88,9 @@ def opening(id: str, model: str, asked: Asked, created: int) -> dict[str, Any]:
         "usage": None,
         "metadata": {},
     }
+    for name, value in echoed.items():
+        head[name] = {**head[name], **value} if name in ("reasoning", "text") else value
+    return head
 
 
 def ended(reason: FinishReason) -> dict[str, Any]:

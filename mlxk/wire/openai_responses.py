@@ -19,6 +19,19 @@ _REFUSED = {
     "conversation": "use `previous_response_id` instead",
     "prompt": "prompts are not kept here",
 }
+_ECHOED = (
+    "instructions",
+    "max_tool_calls",
+    "metadata",
+    "prompt_cache_key",
+    "reasoning",
+    "safety_identifier",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "user",
+)
 _MEASURED = "message.output_text.logprobs"
 _CUSTOM_PARAMETERS = {
     "type": "object",
@@ -54,6 +67,7 @@ def decode_request(body: Any) -> Asked:
         instructed=bool(body.get("instructions")),
         keep_alive_s=keep_alive(body),
         one_call=body.get("parallel_tool_calls") is False,
+        echoed={name: body[name] for name in _ECHOED if body.get(name) is not None},
     )
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mlxk.chat.fold import fold
 from mlxk.chat.types import (
     Finish,
     Message,
@@ -222,6 +223,25 @@ def test_an_item_that_means_nothing_here_leaves_a_note():
     with collecting() as notes:
         assert len(decoded(USER, {"type": "web_search_call", "id": "w"}).request.messages) == 1
     assert [note.pointer for note in notes] == ["/input/1"]
+
+
+def test_an_answer_repeats_how_it_was_asked_for():
+    told = {
+        "instructions": "Be brief.",
+        "metadata": {"run": "7"},
+        "tools": TOOLS,
+        "tool_choice": "required",
+        "reasoning": {"effort": "low"},
+    }
+    asked = decoded(USER, **told, text={"verbosity": "low"})
+    answer = fold([Start("r", "m"), TextDelta("4"), Finish("stop", Usage())]).reply
+    whole = openai_responses.FORMAT.encode_replies([answer], asked, 7)
+    (created, _) = openai_responses.FORMAT.encoder(asked, 7).feed(Start("r", "m"))
+    for body in (whole, created.data["response"]):
+        assert {name: body[name] for name in told} == told | {
+            "reasoning": {"effort": "low", "summary": None}
+        }
+        assert body["text"] == {"format": {"type": "text"}, "verbosity": "low"}
 
 
 def test_a_format_without_its_schema_is_refused_where_it_is():
