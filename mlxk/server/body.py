@@ -1,13 +1,29 @@
 """JSON in, within limits of size and time; JSON out."""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
 
 from mlxk.contract import encoding
 from mlxk.server.state import STATE
+
+T = TypeVar("T")
+# What is shorter is understood sooner than a thread would begin with it.
+_LARGE = 1 << 16
+
+
+async def read_as(http: web.Request, decode: Callable[[Any], T]) -> T:
+    """The request, as its format understands it."""
+    body = await read_json(http)
+    return await understood(decode, body, len(await http.read()))
+
+
+async def understood(decode: Callable[[Any], T], body: Any, size: int) -> T:
+    """To say what is wrong with megabytes takes seconds, in which others are still answered."""
+    return decode(body) if size < _LARGE else await asyncio.to_thread(decode, body)
 
 
 async def read_json(http: web.Request) -> Any:

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 from aiohttp import web
 
 from mlxk.contract.errors import InvalidValue, NotFound
 from mlxk.contract.notes import collecting
 from mlxk.server.answers import answer
-from mlxk.server.body import read_json, reply_json
+from mlxk.server.body import read_as, reply_json
 from mlxk.server.record import passed
 from mlxk.server.socket import converse
 from mlxk.server.state import STATE, Local
@@ -78,14 +79,17 @@ async def _gemini(http: web.Request) -> web.StreamResponse:
         case "generateContent" | "streamGenerateContent":
             return await _answer(http, gemini.FORMAT, addressed)
         case "countTokens":
-            body = await read_json(http)
-            inner = body.get("generateContentRequest") if isinstance(body, dict) else None
-            asked = addressed(gemini.decode_request(inner or body))
+            asked = addressed(await read_as(http, _inner))
             return reply_json({"totalTokens": await _count(http, asked)})
         case "embedContent" | "batchEmbedContents":
             return await _embeddings(http)
         case _:
             raise NotFound(f"{verb} is not served here")
+
+
+def _inner(body: Any) -> Asked:
+    inner = body.get("generateContentRequest") if isinstance(body, dict) else None
+    return gemini.decode_request(inner or body)
 
 
 async def _embeddings(_: web.Request) -> web.StreamResponse:
@@ -105,7 +109,7 @@ async def _answer(
 ) -> web.StreamResponse:
     passed(form)
     with collecting() as notes:
-        asked = addressed(form.decode_request(await read_json(http)))
+        asked = addressed(await read_as(http, form.decode_request))
     warnings = "; ".join(note.message for note in notes)
     told = warnings.encode("ascii", "backslashreplace")[:_HEADER].decode()
     headers = {"Mlxk-Warning": told} if told else {}
@@ -116,7 +120,7 @@ async def _answer(
 def _counting(form: Format, name: str) -> Handler:
     async def handle(http: web.Request) -> web.StreamResponse:
         passed(form)
-        asked = form.decode_request(await read_json(http))
+        asked = await read_as(http, form.decode_request)
         return reply_json({"object": name, name: await _count(http, asked)})
 
     return handle

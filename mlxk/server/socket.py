@@ -11,6 +11,7 @@ from mlxk.chat.types import Event, Finish, Start
 from mlxk.contract import encoding
 from mlxk.contract.errors import InvalidValue, MlxkError, OverCapacity
 from mlxk.server.answers import told
+from mlxk.server.body import understood
 from mlxk.server.failures import outcome
 from mlxk.server.record import passed, record
 from mlxk.server.responses import Responses
@@ -83,7 +84,8 @@ class Connection:
             raise InvalidValue("a message is an object of type response.create", pointer="/type")
         warm = body.get("generate") is False
         fields = {name: v for name, v in body.items() if name not in ("type", "generate")}
-        asked = replace(self._continued(FORMAT.decode_request(fields)), stream=True)
+        asked = await understood(FORMAT.decode_request, fields, len(text))
+        asked = replace(self._continued(asked), stream=True)
         if warm:
             asked = replace(asked, request=replace(asked.request, max_tokens=1))
         encoder = FORMAT.encoder(asked, self._state.now)

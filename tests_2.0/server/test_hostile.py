@@ -85,6 +85,21 @@ async def test_a_body_with_a_million_faults_is_refused_as_soon_as_one_with_a_few
             assert (await http.post(path, data=BytesIO(body))).status == 400
 
 
+async def test_who_sends_megabytes_of_nonsense_stops_nobody_else(serve):
+    """The last of many parts is wrong: to say so, all of them have to be looked at."""
+    http = await serve(Raw())
+    turn = b'{"role":"user","parts":[{"text":"Hi"}]},'
+    body = BytesIO(b'{"contents":[%b5]}' % (turn * 20_000))
+    asked = asyncio.create_task(http.post("/v1beta/models/m:generateContent", data=body))
+    time, longest = asyncio.get_running_loop().time, 0.0
+    began = last = time()
+    while not asked.done():
+        await asyncio.sleep(0.005)
+        longest, last = max(longest, time() - last), time()
+    assert (await asked).status == 400
+    assert longest < (time() - began) / 2
+
+
 MANY = 50_000
 
 
