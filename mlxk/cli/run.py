@@ -84,7 +84,7 @@ def run(
     image: Annotated[
         list[Path] | None, typer.Option(help="A picture that belongs to the question.")
     ] = None,
-    draft: guessing.Draft = "lookup",
+    draft: guessing.Draft = "auto",
     ranks: division.Ranks = None,
     hostfile: division.Hostfile = None,
     backend: division.Backend = None,

@@ -55,7 +55,7 @@ def serve(
     kv_bits: Annotated[
         int | None, typer.Option(help="Keep keys and values in 4 or 8 bits: less memory.")
     ] = None,
-    draft: guessing.Draft = "lookup",
+    draft: guessing.Draft = "auto",
     prefix_cache_dir: Annotated[
         Path | None,
         typer.Option(help="Where prompts that were read are kept.  [default: in $MLXK_HOME]"),

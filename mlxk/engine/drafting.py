@@ -30,16 +30,20 @@ class Drafter(Protocol):
 class Drafting:
     """One row at a time; whoever else is there meanwhile, it is not asked."""
 
-    def __init__(self, drafter: Drafter, new_wager: Callable[[], Wager] = Wager) -> None:
+    def __init__(
+        self, drafter: Drafter, new_wager: Callable[[Wager | None], Wager] = Wager
+    ) -> None:
         self._drafter = drafter
         self._new_wager = new_wager
+        self._wager: Wager | None = None
         self._alone: _Alone | None = None
 
     def step(self, group: Group) -> list[Step]:
         """Of a group of one row."""
         (row,) = group.rows
         if self._alone is None or self._alone.row is not row:
-            self._alone = _Alone(row, self._new_wager())
+            self._wager = self._new_wager(self._wager)
+            self._alone = _Alone(row, self._wager)
         # Who says what to expect need not be second-guessed.
         return self._alone.step(group, Lookup() if row.job.hints else self._drafter)
 
@@ -70,7 +74,7 @@ class _Alone:
             self._wager.note_draft(self._seconds(), said[0].drafted, said[0].accepted)
         else:
             said = group.step()
-            self._wager.note_plain(self._seconds())
+            self._wager.note_plain(self._usual(self._seconds()))
         self._made = len(self.row.made)
         return said
 
@@ -85,10 +89,9 @@ class _Alone:
         return [token, *draft] if draft else []
 
     def _is_prepared(self, drafter: Drafter) -> bool:
-        """What a drafter has to read first is no fault of the step."""
         began = time.monotonic()
         is_ready = drafter.prepare(self._text.known(), self._hints)
-        self._prepared_s = 0.0 if is_ready else time.monotonic() - began
+        self._prepared_s = time.monotonic() - began
         return is_ready
 
     def _draw(self, logits: Any) -> Any:
@@ -104,8 +107,12 @@ class _Alone:
     def _seconds(self) -> float | None:
         """Since the end of the step before."""
         before, self._ended = self._ended, time.monotonic()
-        spent, self._prepared_s = self._ended - before - self._prepared_s, 0.0
-        return spent if self._steady > 1 else None
+        return self._ended - before if self._steady > 1 else None
+
+    def _usual(self, seconds: float | None) -> float | None:
+        """A step in which a drafter had much to read says nothing of others."""
+        reading_s, self._prepared_s = self._prepared_s, 0.0
+        return None if seconds is None or reading_s * 10 > seconds else seconds
 
 
 def _can_draft(row: Row) -> bool:

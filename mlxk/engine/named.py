@@ -20,10 +20,10 @@ def engine(spec: str, options: EngineOptions | None = None) -> EngineModel:
     return EngineModel(found.folder, found.name, options=options, home=paths.home())
 
 
-def draft(typed: str) -> Path | Literal["lookup", "off"]:
-    """`lookup`, `off`, or the folder of a model that is sound."""
+def draft(typed: str) -> Path | Literal["auto", "lookup", "off"]:
+    """A way to guess, or the folder of a model that is sound."""
     match typed:
-        case "lookup" | "off":
+        case "auto" | "lookup" | "off":
             return typed
         case _:
             return _sound(typed).folder

@@ -17,7 +17,8 @@ class EngineOptions:
     `kv_bytes` is the memory that sequences may hold together; None: most of what the weights
     leave free. `step_tokens` is the largest prompt chunk between two decode steps. `ranks`: the
     model is divided among several processes. `draft`: how the next tokens of an answer that is
-    made alone are guessed, by what was said before or by the smaller model in this folder.
+    made alone are guessed, by what was said before or by the smaller model in this folder; `auto`
+    is `lookup`, but not on CUDA.
     """
 
     context: int | None = None
@@ -33,7 +34,7 @@ class EngineOptions:
     silence_s: float = 15.0
     hang_s: float = 600.0
     ranks: Ranks | None = None
-    draft: Path | Literal["lookup", "off"] = "lookup"
+    draft: Path | Literal["auto", "lookup", "off"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)

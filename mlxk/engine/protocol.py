@@ -39,7 +39,7 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Load:
     """The first command: which folder, and how much of the machine may be used. `draft` says how
-    tokens are guessed: `lookup`, or the folder of a smaller model; None is not at all.
+    tokens are guessed: `lookup`, `auto`, or the folder of a smaller model; None is not at all.
     """
 
     folder: str

@@ -3,38 +3,51 @@
 A draft that fails costs time. Whoever loses with drafts pauses, each time twice as long.
 """
 
+from collections import deque
+from statistics import median
+from typing import Self
+
 MOST = 16
 _FIRST = 2
 _SHORTEST = 8
 _LONGEST = 1024
-_WEIGHT = 0.2
+_INHERITED = 128
+_REMEMBERED = 7
 _FADING = 0.8
 
 
 class Wager:
-    """Of one sequence. Drafts have to beat `plain_s`, the seconds of a token without them."""
+    """Of one sequence; a loss makes the next one wait, too. Drafts have to beat `plain_s`, the
+    seconds of a token without them."""
 
-    def __init__(self) -> None:
-        self.plain_s: float | None = None
+    def __init__(self, before: Self | None = None) -> None:
+        self._plain: deque[float] = deque(maxlen=_REMEMBERED)
         self._length = _FIRST
         self._gain_s = 0.0  # what drafts have saved; fades
-        self._pause = 0
-        self._patience = _SHORTEST
+        self._patience = before.inherited if before else _SHORTEST
+        self._pause = self._patience if self._patience > _SHORTEST else 0
         self._is_drafting = False
+
+    @property
+    def inherited(self) -> int:
+        return min(max(self._patience // 2, _SHORTEST), _INHERITED)
+
+    @property
+    def plain_s(self) -> float | None:
+        return median(self._plain) if self._plain else None
 
     @property
     def length(self) -> int:
         """Tokens to draft now."""
-        return 0 if self.plain_s is None or self._pause else self._length
+        return 0 if self._pause or not self._plain else self._length
 
     def note_plain(self, seconds: float | None) -> None:
-        """A step without a draft; None when it is not known how long that took.
+        """A step without a draft; None when that says nothing of the next one.
 
         The one after a draft is short: its token had been waited for before.
         """
         if seconds is not None and not self._is_drafting:
-            before = seconds if self.plain_s is None else self.plain_s
-            self.plain_s = before + _WEIGHT * (seconds - before)
+            self._plain.append(seconds)
         self._is_drafting = False
         self._pause = max(self._pause - 1, 0)
 

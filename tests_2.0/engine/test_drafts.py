@@ -349,6 +349,25 @@ def test_drafts_that_hold_but_cost_more_than_they_bring_become_rare_too():
     assert wager.length == 0
 
 
+def test_a_loss_makes_the_next_sequence_wait_and_a_gain_does_not():
+    lost, won = Wager(), Wager()
+    noted(lost, tokens_s=0.03, held=False, rounds=500)
+    noted(won, tokens_s=0.002, held=True, rounds=50)
+    for before, pause in ((lost, 100), (won, 0)):
+        wager = Wager(before)
+        noted(wager, tokens_s=0.002, held=True, rounds=pause + 1)
+        assert bool(wager.length) is not pause
+        noted(wager, tokens_s=0.002, held=True, rounds=40)
+        assert wager.length
+
+
+def test_one_step_that_took_long_is_no_reason_to_draft():
+    wager = Wager()
+    for seconds in (0.01, 0.01, 0.01, 3.0):
+        wager.note_plain(seconds)
+    assert wager.plain_s == 0.01
+
+
 def test_after_a_pause_drafts_that_pay_are_back():
     wager = Wager()
     noted(wager, tokens_s=0.03, held=False, rounds=300)
