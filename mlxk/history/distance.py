@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mlxk.history import commits, diff
-from mlxk.history.land import origin
+from mlxk.history.landings import origin
 from mlxk.history.record import Record
 from mlxk.history.store import Store
 

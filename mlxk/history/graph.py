@@ -14,7 +14,7 @@ from mlxk.contract.errors import HistoryCorrupt
 from mlxk.contract.notes import note
 from mlxk.history import commits
 from mlxk.history.commits import Commit
-from mlxk.history.land import origin
+from mlxk.history.landings import origin
 from mlxk.history.record import Record, chain, records
 from mlxk.history.store import Store
 

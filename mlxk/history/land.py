@@ -17,6 +17,7 @@ from mlxk.contract.errors import (
 from mlxk.contract.notes import note
 from mlxk.history import commits, diff, merge, refs, snapshot
 from mlxk.history.checkout import shown
+from mlxk.history.landings import landed, origin
 from mlxk.history.packs import RawId
 from mlxk.history.record import Place
 from mlxk.history.signing import Signer
@@ -106,14 +107,6 @@ def move(store: Store, there: list[Target], to: Move, old: RawId | None, new: Ra
     store.writer.release()
 
 
-def origin(store: Store, base: str) -> str | None:
-    """The user's own commit below a session's `base`; None on an unborn branch."""
-    commit = commits.decode(store.read_commit(base))
-    if commit.author != commits.IDENTITY:
-        return base
-    return commit.parents[0] if commit.parents else None
-
-
 def _before(store: Store, ref: str, order: Order) -> str | None:
     """Where the target is now; None when it is to be made."""
     if order.branch.startswith("mlxk/"):
@@ -137,7 +130,8 @@ def _merged(store: Store, order: Order, tip: str | None) -> RawId:
             hint="land it squashed",
         )
     ours = store.tree_of(tip) if tip else None
-    merged = merge.trees(store, store.tree_of(start), ours, store.tree_of(end))
+    since = landed(store, order.place, tip)
+    merged = merge.trees(store, store.tree_of(since), ours, store.tree_of(end))
     if merged.conflicts:
         names = [shown(path) for path in merged.conflicts]
         name, own = order.place.record.name, start != origin(store, start)

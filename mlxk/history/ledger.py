@@ -9,7 +9,7 @@ from datetime import datetime
 
 from mlxk.contract.errors import AlreadyExists, Locked, SessionBusy, StaleBranch
 from mlxk.contract.notes import note
-from mlxk.history import commits, diff, record, refs
+from mlxk.history import commits, diff, liveness, record, refs
 from mlxk.history.packs import RawId
 from mlxk.history.record import SESSIONS, Record
 from mlxk.history.store import Store
@@ -25,9 +25,9 @@ def commit(store: Store, tree: RawId, parents: Sequence[str], when: datetime, me
 @contextmanager
 def holding(store: Store, session: str) -> Iterator[ExitStack]:
     with ExitStack() as held:
-        lock = store.home / "locks" / store.key / f"{session}.lock"
         try:
-            held.enter_context(locked_within(lock, _PROBED_S))
+            for lock in liveness.locks(store, session):
+                held.enter_context(locked_within(lock, _PROBED_S))
         except Locked as e:
             raise SessionBusy(
                 f"another process is writing session {session}",

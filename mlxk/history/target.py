@@ -212,14 +212,15 @@ def targets(store: Store, ref: str) -> list[Target]:
 
 @contextmanager
 def alone(store: Store) -> Iterator[None]:
-    """One landing at a time: they share the journal. Waits for a moment, then it is Locked."""
+    """One landing at a time, whatever `MLXK_HOME` it is from: they share the journal. Waits for a
+    moment, then it is Locked.
+    """
     with ExitStack() as held:
-        lock = store.home / "locks" / store.key / "landing.lock"
         try:
-            held.enter_context(locked_within(lock, _WAIT_S))
+            held.enter_context(locked_within(store.common, _WAIT_S))
         except Locked as e:
             text = "another landing in this repository is under way"
-            raise Locked(text, path=str(lock), hint="try again when it is done") from e
+            raise Locked(text, path=str(store.common), hint="try again when it is done") from e
         yield
 
 

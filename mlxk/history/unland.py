@@ -7,13 +7,12 @@ from mlxk.contract.errors import BranchNotFound, MergeConflict, NotFound
 from mlxk.history import commits, diff, land, merge, refs, snapshot
 from mlxk.history.checkout import shown
 from mlxk.history.land import Landed
+from mlxk.history.landings import UNDOES, landings
 from mlxk.history.packs import RawId
 from mlxk.history.record import Record
 from mlxk.history.signing import Signer
 from mlxk.history.store import Store
 from mlxk.history.target import Move, alone, targets
-
-_UNDOES = "Mlxk-Undoes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +60,10 @@ def _unland(store: Store, order: Order) -> Landed:
 
 
 def _landing(store: Store, order: Order, tip: str) -> str:
-    """The last landing of the session on the branch that was not taken back already."""
-    first, undone = land.origin(store, order.record.base), set[str]()
-    at: str | None = tip
-    while at is not None and at != first:
-        commit = commits.decode(store.read_commit(at))
-        undone.add(commit.trailers.get(_UNDOES, ""))
-        is_ours = commit.trailers.get(commits.SESSION) == order.record.id
-        if is_ours and commit.author != commits.IDENTITY and at not in undone:
+    """The session's last landing on the branch that was not taken back already."""
+    for at, commit in landings(store, order.record, tip):
+        if commit.trailers[commits.SESSION] == order.record.id:
             return at
-        at = commit.parents[0] if commit.parents else None
     raise NotFound(
         f"nothing of {order.record.branch} has landed on {order.branch}",
         hint=f"mlxk branch unland {order.record.name} --from BRANCH",
@@ -96,7 +89,7 @@ def _without(store: Store, order: Order, landing: str, tip: str, back: RawId) ->
 
 def _revert(store: Store, order: Order, landing: str, tree: RawId, tip: str) -> str:
     subject = commits.decode(store.read_commit(landing)).subject
-    text = commits.message(f'Revert "{subject}"', "", {_UNDOES: landing})
+    text = commits.message(f'Revert "{subject}"', "", {UNDOES: landing})
     data = commits.encode(tree, [tip], order.when, text, author=order.author)
     if order.sign is not None:
         data = commits.signed(data, order.sign(data))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlxk.history import index, pool
+from mlxk.history import index, liveness, pool
 from mlxk.history.checkout import Checkout
 from mlxk.history.copying import Copying, delete
 from mlxk.history.diff import Pair
@@ -94,12 +94,17 @@ def register(store: Store, session: str, branch: str) -> None:
 
 
 def reopen(store: Store, session: str, branch: str, tree: RawId) -> Checkout:
-    """The worktree as the last run left it; written again from `tree` when it is gone."""
+    """The worktree as the last run left it, in whatever `MLXK_HOME` that was; written again from
+    `tree` when it is gone.
+    """
     at = places(store, session)
+    was = liveness.registered(store, session)
+    if was is not None and was.is_dir():
+        _move_here(was, at.folder)
     if not at.folder.is_dir():
         return create(store, session, branch, tree, known=users_files(store))
     saved = index.Index({}, ())
-    if _is_registered(at):
+    if was is not None and (at.admin / "HEAD").is_file():
         saved = index.read(at.admin / "index")
     with translated(at.folder):
         register(store, session, branch)
@@ -168,12 +173,15 @@ def _link(at: Places) -> None:
     at.gitfile.write_text(f"gitdir: {at.admin}\n")
 
 
-def _is_registered(at: Places) -> bool:
-    try:
-        text = (at.admin / "gitdir").read_text()
-    except OSError:
-        return False
-    return text.strip() == str(at.gitfile) and (at.admin / "HEAD").is_file()
+def _move_here(was: Path, here: Path) -> None:
+    """From another `MLXK_HOME`: what may be here already is older than what was done there."""
+    with translated(here):
+        here.parent.mkdir(parents=True, exist_ok=True)
+        if here.exists():
+            if here.samefile(was):
+                return
+            here.rename(here.with_name(f"{here.name}.older"))
+        shutil.move(was, here)
 
 
 def _known(store: Store, tree: RawId, saved: index.Index) -> Folder:

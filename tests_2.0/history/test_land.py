@@ -201,6 +201,53 @@ def test_nothing_to_land_moves_nothing(session, repo):
     assert repo.footprint() == before
 
 
+@pytest.mark.parametrize("how", ["squash", "merge"])
+def test_a_landing_after_more_work_on_the_same_lines_brings_the_rest(session, repo, how):
+    work(session, new="1\n", a="mine\n")
+    landed(session, how=how)
+    repo.write("users", "own\n")
+    repo.commit("meanwhile")
+    work(session, new="1\n2\n", a="mine again\n")
+    done = landed(session, how=how)
+    assert [(f.path, f.additions, f.deletions) for f in done.files] == [("a", 1, 1), ("new", 1, 0)]
+    assert (repo.root / "new").read_text() == "1\n2\n"
+    assert repo.git("status", "--porcelain") == ""
+
+
+def test_what_landed_and_the_user_changed_since_stays_as_the_user_has_it(session, repo):
+    work(session, new="1\n2\n3\n4\n5\n")
+    landed(session)
+    repo.write("new", "1\n2\n3\n4\nfive\n")
+    repo.commit("mine")
+    work(session, new="one\n2\n3\n4\n5\n")
+    landed(session)
+    assert (repo.root / "new").read_text() == "one\n2\n3\n4\nfive\n"
+    repo.write("new", "mine\n")
+    repo.commit("mine, too")
+    work(session, new="uno\n2\n3\n4\n5\n")
+    with pytest.raises(MergeConflict):
+        landed(session)
+
+
+def test_what_git_reverted_lands_again_whole(session, repo):
+    work(session, new="1\n")
+    landed(session)
+    repo.git("revert", "--no-edit", "HEAD")
+    work(session, other="2\n")
+    assert [f.path for f in landed(session).files] == ["new", "other"]
+
+
+def test_a_fork_lands_after_what_it_was_forked_from(session, repo, home):
+    work(session, new="1\n")
+    place = session.record.at(session.record.step)
+    landed(session)
+    store = session.record.store
+    with Session.fork(store, place, b"{}", name="fork", when=WHEN) as fork:
+        work(fork, new="1\n2\n")
+        landed(fork)
+    assert (repo.root / "new").read_text() == "1\n2\n"
+
+
 def test_landing_twice_is_landing_once(session, repo):
     work(session, new="1\n")
     commit = landed(session).commit
