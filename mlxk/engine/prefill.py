@@ -148,8 +148,10 @@ class Prefill:
         """Meet one more shape while nobody waits. False when all have been met."""
         if not (self._unmet and self._forward.shard.is_alone):
             return False
+        rows, before, width = self._unmet.pop(0)
         held = self._prefixes.make()
-        self._forward.model(mx.zeros(self._unmet.pop(0), mx.int32), cache=held)
+        for length in (before, width) if before else (width,):
+            self._forward.model(mx.zeros((rows, length), mx.int32), cache=held)
         mx.eval([cache.state for cache in held])
         return True
 
