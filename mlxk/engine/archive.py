@@ -27,7 +27,6 @@ from mlxk.engine.shard import ALONE, Shard
 log = logging.getLogger(__name__)
 
 _SHORTEST = 32
-_WAITING = 32
 _OFFERED = 16
 # Between two pieces while there are answers to give.
 _PAUSE_S = 0.5
@@ -54,10 +53,15 @@ class Loan:
 
 
 class Archive:
-    """`offer` and `ask` belong to the engine's thread, the disk to another."""
+    """`offer` and `ask` belong to the engine's thread, the disk to another. Sequences that wait to
+    be copied hold about `waiting_bytes` at most, and so do the copies that wait for the disk."""
 
     def __init__(
-        self, segments: Segments, make: Callable[[], Caches], shard: Shard = ALONE
+        self,
+        segments: Segments,
+        make: Callable[[], Caches],
+        waiting_bytes: int,
+        shard: Shard = ALONE,
     ) -> None:
         self._segments = segments
         self._make = make
@@ -65,10 +69,12 @@ class Archive:
         kinds = [snapshot.is_plain(cache) for cache in make()]
         self._whole = not any(kinds)
         self._needs_state = not all(kinds)
-        # Each `next` takes one piece of a sequence; the newest goes first.
-        self._offered: deque[Iterator[None]] = deque(maxlen=_OFFERED)
+        self._waiting_bytes = waiting_bytes
+        # Each `next` takes one piece of a sequence, of so many bytes; the newest goes first.
+        self._offered: deque[tuple[Iterator[None], int]] = deque(maxlen=_OFFERED)
         self._computing: deque[tuple[Segment, snapshot.Snapshot]] = deque()
-        self._writing: deque[Future[None]] = deque()
+        self._writing: deque[tuple[Future[None], int]] = deque()
+        self._copied_bytes = 0
         self._on_their_way: set[str] = set()
         self._writer = ThreadPoolExecutor(1, "mlxk-archive-writer")
         self._reader = ThreadPoolExecutor(1, "mlxk-archive-reader")
@@ -87,18 +93,22 @@ class Archive:
         if len(tokens) >= _SHORTEST:
             marked = tokens[:mark] if mark >= _SHORTEST and not self._needs_state else ()
             prompt = self._pieces(marked, held, least=1)
-            self._offered.append(itertools.chain(prompt, self._pieces(tokens, held, least=1)))
+            pieces = itertools.chain(prompt, self._pieces(tokens, held, least=1))
+            self._offered.append((pieces, sum(cache.nbytes for cache in held)))
+            while len(self._offered) > 1 and sum(n for _, n in self._offered) > self._waiting_bytes:
+                self._offered.popleft()
 
     def note(self, tokens: Sequence[int], held: Caches) -> None:
         """Write the whole blocks of a sequence that goes on, now: it will not be the same again."""
-        for _ in self._pieces(tokens, held, least=BLOCK):
+        pieces = self._pieces(tokens, held, least=BLOCK)
+        while not self._is_full and next(pieces, False) is None:
             pass
 
     def advance(self) -> None:
         """Once a step."""
         self._calm.clear()
         self._hand_over()
-        if self._offered and time.monotonic() >= self._next:
+        if self._offered and not self._is_full and time.monotonic() >= self._next:
             self._next = time.monotonic() + _PAUSE_S
             self._take_one()
 
@@ -106,14 +116,18 @@ class Archive:
         """With no answer to give: one more piece. False when nothing is left to do."""
         self._calm.set()
         self._hand_over()
-        if len(self._writing) > _WAITING:
-            wait([self._writing[0]], timeout=_MOMENT_S)
+        if self._is_full:
+            wait([self._writing[0][0]], timeout=_MOMENT_S)
             return True
         return self._take_one()
 
+    @property
+    def _is_full(self) -> bool:
+        return self._copied_bytes > self._waiting_bytes
+
     def _take_one(self) -> bool:
         while self._offered:
-            for _ in self._offered[-1]:
+            for _ in self._offered[-1][0]:
                 return True
             self._offered.pop()
         return bool(self._computing)
@@ -121,7 +135,7 @@ class Archive:
     def _pieces(self, tokens: Sequence[int], held: Caches, *, least: int) -> Iterator[None]:
         for piece in self._segments.split(tokens, whole=self._whole):
             is_new = not self._segments.known(piece) and piece.id not in self._on_their_way
-            if is_new and piece.end - piece.start >= least and len(self._writing) <= _WAITING:
+            if is_new and piece.end - piece.start >= least:
                 self._take(piece, tokens, held)
                 yield
 
@@ -131,14 +145,17 @@ class Archive:
         taken = snapshot.take(held, piece.start, piece.end, with_state=is_last)
         dispatch(taken.arrays)
         self._on_their_way.add(piece.id)
+        self._copied_bytes += taken.size_bytes
         self._computing.append((known, taken))
 
     def _hand_over(self) -> None:
         """What was dispatched before the last step is computed by now."""
-        while self._writing and self._writing[0].done():
-            self._writing.popleft()
+        while self._writing and self._writing[0][0].done():
+            self._copied_bytes -= self._writing.popleft()[1]
         while self._computing:
-            self._writing.append(self._writer.submit(self._write, *self._computing.popleft()))
+            piece, taken = self._computing.popleft()
+            future = self._writer.submit(self._write, piece, taken)
+            self._writing.append((future, taken.size_bytes))
 
     def ask(self, tokens: Sequence[int], least: int) -> Loan | None:
         """Something longer than `least`, when the disks of all ranks have just that."""

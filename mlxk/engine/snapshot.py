@@ -25,6 +25,10 @@ class Snapshot:
     tree: Any
     arrays: tuple[Any, ...]
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(array.nbytes for array in self.arrays)
+
     def buffers(self) -> list[Buffer]:
         """Called on another thread: the arrays are computed, and only looked at."""
         names = [[str(a.dtype).removeprefix("mlx.core."), list(a.shape)] for a in self.arrays]

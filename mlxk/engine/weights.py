@@ -31,6 +31,7 @@ _CUDA_CHUNKS = 4
 _PADDING = {"cpu": 1 << 20, "metal": 256 << 20, "cuda": 4 << 30}
 _DRAFT_SHARE = 0.05
 _CACHED = 6  # a part of the memory may lie in freed buffers
+_WAITING = 4  # a part of what is kept may be on its way to the disk, once more
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def load_runner(load: Load, shard: Shard = ALONE) -> Loaded:
     running, kept = shard.least(*_budgets(load, drafting))
     limits = Limits(load.rows, most, running, kept, least, _is_cuda())
     grammars = Grammars(folder, vocabulary)
-    archive = _archive(load, make, shard)
+    archive = _archive(load, make, kept // _WAITING, shard)
     slack = _slack(model, make, shape.token_bytes, shard)
     runner = BatchRunner(model, make, shape, limits, grammars, archive, shard, slack, drafter)
     return Loaded(runner, grammars, vocabulary, shape.token_bytes)
@@ -109,7 +110,9 @@ def _is_cuda() -> bool:
     return mx.default_device().type == mx.DeviceType.gpu and not mx.metal.is_available()
 
 
-def _archive(load: Load, make: Callable[[], caches.Caches], shard: Shard) -> Archive | None:
+def _archive(
+    load: Load, make: Callable[[], caches.Caches], waiting_bytes: int, shard: Shard
+) -> Archive | None:
     """Another rank, or another division of the model, never meets these files."""
     if load.archive is None:
         return None
@@ -117,7 +120,7 @@ def _archive(load: Load, make: Callable[[], caches.Caches], shard: Shard) -> Arc
     part = () if shard.is_alone else ((shard.rank, shard.ranks),)
     mark = fingerprint(Path(load.folder), mlx_lm.__version__, load.kv_bits, kinds, *part)
     folder = Path(load.archive) / mark[:16].hex()
-    return Archive(Segments(folder, mark, load.archive_bytes), make, shard)
+    return Archive(Segments(folder, mark, load.archive_bytes), make, waiting_bytes, shard)
 
 
 def _measured(model: Any, held: caches.Caches) -> tuple[caches.Geometry, int]:

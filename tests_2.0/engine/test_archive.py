@@ -1,8 +1,11 @@
 """What was read once need not be read again, not even after a crash; damage is only a miss."""
 
+import gc
 import os
+import threading
 import time
 
+import mlx.core as mx
 import pytest
 from kept_prompts import DAMAGES, PROMPT, files, said_and_cached, settle, start
 from waiting import until
@@ -157,3 +160,21 @@ def test_several_who_write_keep_one_limit(tmp_path):
             each.write(piece_of(each, 100 * number + first), [bytes(2000)])
     sizes = [path.stat().st_size for path in tmp_path.rglob("*.kv")]
     assert 50_000 < sum(sizes) <= 120_000
+
+
+def test_a_disk_that_does_not_keep_up_costs_little_memory(tiny_model, tmp_path):
+    """512 bytes a token: 4 MB in all, of which 1 MB may be kept and a quarter of that wait."""
+    runner = start(tiny_model("qwen3"), tmp_path / "kv", kept=1 << 20)
+    segments = runner._prefixes._archive._segments
+    goes_on = threading.Event()
+    write = segments.write
+    segments.write = lambda *piece: (goes_on.wait(), write(*piece))
+    before = mx.get_active_memory()
+    for token in range(3, 11):
+        said_and_cached(runner, [token] * 1000)
+    gc.collect()
+    held = mx.get_active_memory() - before
+    goes_on.set()
+    settle(runner)
+    assert held < 2 << 20
+    assert files(tmp_path / "kv")

@@ -19,9 +19,9 @@ from mlxk.engine.weights import load_runner
 PROMPT = [random.Random(3).randrange(3, 259) for _ in range(300)]
 
 
-def start(folder, archive, limit=1 << 30, kv_bits=None, shard=ALONE):
+def start(folder, archive, limit=1 << 30, kv_bits=None, shard=ALONE, kept=1 << 24):
     """A new runner over the archive, as after a restart."""
-    load = Load(str(folder), 8, 64, None, kv_bits, 1 << 24, str(archive), limit)
+    load = Load(str(folder), 8, 64, None, kv_bits, kept, str(archive), limit)
     return load_runner(load, shard).runner
 
 
@@ -37,7 +37,7 @@ def settle(runner):
     """Let the thread that writes finish."""
     while runner.tidy():
         pass
-    while any(not future.done() for future in runner._prefixes._archive._writing):
+    while any(not future.done() for future, _ in runner._prefixes._archive._writing):
         time.sleep(0.01)
 
 
