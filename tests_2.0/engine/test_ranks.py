@@ -145,8 +145,8 @@ def test_ranks_start_from_what_all_of_them_have_on_disk(tiny_model, tmp_path, fa
     first, second = launched(kept_prompts.__file__, tiny_model(family), tmp_path / "kv")
     assert first == second
     texts, cached = zip(*first, strict=True)
-    assert {tuple(text) for text in texts[:-1]} == {tuple(texts[0])}
-    assert cached == (0, 299, some, *(0, 299) * len(kept_prompts.DAMAGES), 299, 299, 0, 299)
+    assert {tuple(text) for text in texts} == {tuple(texts[0])}
+    assert cached == (0, 299, some, 0, 299, 299, 0)
     assert len(list((tmp_path / "kv").iterdir())) == 2
 
 
@@ -157,7 +157,7 @@ def launched(program, *arguments):
     support = Path(processes.__file__).parent
     places = os.pathsep.join(map(str, (support, support.parents[1])))
     env = os.environ | {"PYTHONPATH": places, "MLX_DISABLE_COMPILE": "1"}
-    done = subprocess.run(line, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, timeout=100)
+    done = subprocess.run(line, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, timeout=300)
     return [told for _, told in sorted(map(orjson.loads, done.stdout.splitlines()))]
 
 

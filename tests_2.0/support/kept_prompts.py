@@ -70,11 +70,11 @@ def story(folder, archive, shard):
     """What a runner says and how much it need not read, for each time that it is begun anew."""
     heard = []
 
-    def tell(prompt=PROMPT, is_drowsy=False):
+    def tell(is_drowsy=False):
         runner = start(folder, archive, shard=shard)
         if is_drowsy:
             drowsy(runner)
-        heard.append(said_and_cached(runner, prompt))
+        heard.append(said_and_cached(runner, count=4))
         settle(runner)
         return runner._prefixes._archive._segments._folder
 
@@ -84,18 +84,15 @@ def story(folder, archive, shard):
         (end_of_prompt,) = own.glob("*-299-?.kv")
         end_of_prompt.unlink()
     tell()
-    for damage in DAMAGES:
-        if shard.rank:
-            damage(max(own.glob("*.kv"), key=lambda path: path.stat().st_size))
-        tell()
-        tell()
+    if shard.rank:
+        flip(max(own.glob("*.kv"), key=lambda path: path.stat().st_size))
+    tell()
     for slow in (0, 1):
         tell(is_drowsy=shard.rank == slow)
     if shard.rank:
         for path in own.glob("*.kv"):
             path.unlink()
     tell()
-    tell([*PROMPT, 9, 8, 7])
     return heard
 
 
