@@ -37,6 +37,7 @@ async def test_a_whole_answer(serve):
         "completion_tokens": 2,
         "total_tokens": 7,
         "prompt_tokens_details": {"cached_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
 
 
@@ -123,7 +124,7 @@ async def test_several_choices_are_several_requests_with_seeds_of_their_own(serv
         ({"tool_choice": "perhaps"}, 400, "tool_choice"),
         ({"functions": [{"name": "f"}]}, 400, "functions"),
         ({"response_format": {"type": "xml"}}, 400, "response_format.type"),
-        ({"response_format": {"type": "json_schema"}}, 400, "response_format.json_schema"),
+        ({"response_format": {"type": "json_schema"}}, 400, "response_format.json_schema.schema"),
         ({"model": "other"}, 404, None),
         ({"model": 5}, 400, "model"),
     ],
