@@ -111,7 +111,8 @@ class Sampling:
 class Request:
     """`top_logprobs` None means no log-probabilities; `extra` is provider data, echoed unread.
 
-    `ignore_eos`: the answer goes on to `max_tokens`, for measurements. `prediction`: what much of
+    `ignore_eos`: the answer goes on to `max_tokens`, for measurements. `effort` is how much to
+    think, in words; `template_options` are for the model's own chat template. `prediction`: what much of
     the answer will be, as far as the asker knows; it changes how soon it comes, not what it says.
     """
 
@@ -127,6 +128,8 @@ class Request:
     thinking: bool | None = None
     ignore_eos: bool = False
     prediction: str | None = None
+    effort: str | None = None
+    template_options: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import Any
 
 from mlxk.chat.types import Image, Message, Request, Text, Thinking, Tool, ToolResult, ToolUse
+from mlxk.contract.encoding import dumps
 from mlxk.contract.errors import InvalidValue
 from mlxk.engine.template import ChatTemplate, arguments_of
 from mlxk.engine.tokenizer import TextModel
@@ -29,6 +30,16 @@ class Abilities:
     system: bool
     late_system: bool
     tool_role: bool
+    calls: "Calls | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How a template wants a turn with calls: their arguments as a value or as JSON text, and
+    what stands for no words."""
+
+    as_text: bool
+    silence: str | None
 
 
 class Prompter:
@@ -51,15 +62,29 @@ class Prompter:
     def _render(self, template: ChatTemplate, known: Abilities, request: Request) -> str:
         turns = adapt(turns_of(request.messages), known)
         tools = [_tool(tool) for tool in offered(request)]
-        options = {} if request.thinking is None else {"enable_thinking": request.thinking}
+        options = options_of(request)
         try:
-            return template.render(turns, tools, **options)
+            return template.render(turns, tools, options)
         except InvalidValue:
             # Many templates insist that user and assistant alternate.
             joined = join_neighbours(turns)
             if len(joined) == len(turns):
                 raise
-            return template.render(joined, tools, **options)
+            return template.render(joined, tools, options)
+
+
+def options_of(request: Request) -> dict[str, Any]:
+    """What a template may ask for by name, in the names that most of them know."""
+    options = dict(request.template_options)
+    if request.thinking is not None:
+        options |= {"enable_thinking": request.thinking, "thinking": request.thinking}
+    if request.effort is not None:
+        options["reasoning_effort"] = _EFFORTS.get(request.effort, request.effort)
+    return options
+
+
+# No model was trained on more than three.
+_EFFORTS = {"minimal": "low", "xhigh": "high", "max": "high"}
 
 
 def offered(request: Request) -> tuple[Tool, ...]:
@@ -109,21 +134,29 @@ _PLAIN = {"role", "content"}
 def abilities(template: ChatTemplate) -> Abilities:
     user, answer = {"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}
     system = {"role": "system", "content": "mark"}
-    call = {"type": "function", "id": "abcdefghi", "function": {"name": "f", "arguments": {}}}
-    caller = {"role": "assistant", "content": "", "tool_calls": [call]}
     result = {"role": "tool", "content": "mark", "tool_call_id": "abcdefghi", "name": "f"}
     shows = _shows(template)
     return Abilities(
         system=shows([system, user]),
         late_system=shows([user, answer, system, user]),
-        tool_role=shows([user, caller, result]),
+        tool_role=any(shows([user, _caller(way), result]) for way in _WAYS),
+        calls=next((way for way in _WAYS if shows([user, _caller(way), result], "name_")), None),
     )
 
 
-def _shows(template: ChatTemplate) -> Callable[[list[Turn]], bool]:
-    def shows(turns: list[Turn]) -> bool:
+_WAYS = [Calls(as_text, silence) for silence in ("", None) for as_text in (False, True)]
+
+
+def _caller(way: Calls) -> Turn:
+    function = {"name": "name_", "arguments": "{}" if way.as_text else {}}
+    call = {"type": "function", "id": "abcdefghi", "function": function}
+    return {"role": "assistant", "content": way.silence, "tool_calls": [call]}
+
+
+def _shows(template: ChatTemplate) -> Callable[..., bool]:
+    def shows(turns: list[Turn], mark: str = "mark") -> bool:
         try:
-            return "mark" in template.render(turns)
+            return mark in template.render(turns)
         except InvalidValue:
             return False
 
@@ -179,8 +212,27 @@ def _placed(turn: Turn, known: Abilities) -> Turn:
         case "tool" if not known.tool_role:
             text = f"<tool_response>\n{turn['content']}\n</tool_response>"
             return {"role": "user", "content": text}
+        case "assistant" if "tool_calls" in turn:
+            return _called(turn, known.calls)
         case _:
             return turn
+
+
+def _called(turn: Turn, wanted: Calls | None) -> Turn:
+    functions = [call["function"] for call in turn["tool_calls"]]
+    if wanted is None:
+        calls = [f"<tool_call>\n{dumps(each).decode()}\n</tool_call>" for each in functions]
+        spoken = {name: turn[name] for name in turn if name != "tool_calls"}
+        return spoken | {"content": "\n".join(filter(None, (turn["content"], *calls)))}
+    if wanted.as_text:
+        texts = [each | {"arguments": _json(each["arguments"])} for each in functions]
+        pairs = zip(turn["tool_calls"], texts, strict=True)
+        turn = turn | {"tool_calls": [call | {"function": text} for call, text in pairs]}
+    return turn | {"content": turn["content"] or wanted.silence}
+
+
+def _json(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else dumps(arguments).decode()
 
 
 def _tool(tool: Tool) -> Turn:

@@ -2,46 +2,61 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import orjson
-from jinja2 import TemplateError, nodes
+from jinja2 import Template, TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mlxk.contract.errors import InvalidValue, ModelUnhealthy
 
+# What templates raise where messages are not as they expect them.
+_REFUSALS = (
+    *(TemplateError, ArithmeticError, AttributeError, LookupError),
+    *(RecursionError, TypeError, ValueError),
+)
+
 
 class ChatTemplate:
-    """One template and the special tokens it may name (`bos_token`, `eos_token`, ...)."""
+    """One template and the special tokens it may name (`bos_token`, `eos_token`, ...).
 
-    def __init__(self, source: str, tokens: Mapping[str, str]) -> None:
-        self.source = source
+    Some models have a second one `for_tools`.
+    """
+
+    def __init__(
+        self, source: str, tokens: Mapping[str, str], for_tools: str | None = None
+    ) -> None:
+        self.source = source + (for_tools or "")
         self._tokens = dict(tokens)
-        try:
-            self._template = _environment().from_string(source)
-        except TemplateError as e:
-            raise ModelUnhealthy(f"the chat template does not parse: {e}") from e
+        self._template = _parsed(source)
+        self._for_tools = self._template if for_tools is None else _parsed(for_tools)
 
     def render(
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] = (),
-        **options: Any,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> str:
         """The prompt up to where the assistant begins. Refused when the template says no."""
+        ours = {"messages": list(messages), "tools": list(tools) or None}
+        template = self._for_tools if tools else self._template
         try:
-            return self._template.render(
-                messages=list(messages),
-                tools=list(tools) or None,
-                add_generation_prompt=True,
-                **self._tokens,
-                **options,
+            return template.render(
+                {**options, **self._tokens, **ours, "add_generation_prompt": True}
             )
-        except (TemplateError, TypeError, ValueError, KeyError) as e:
+        except _REFUSALS as e:
             message = f"the model's chat template refuses these messages: {e}"
             raise InvalidValue(message, field="messages") from e
+
+
+def _parsed(source: str) -> Template:
+    try:
+        return _environment().from_string(source)
+    except TemplateError as e:
+        raise ModelUnhealthy(f"the chat template does not parse: {e}") from e
 
 
 def _environment() -> ImmutableSandboxedEnvironment:

@@ -120,15 +120,19 @@ def _json(path: Path, *, required: bool = False) -> dict[str, Any]:
 
 
 def _template(folder: Path, settings: Mapping[str, Any]) -> ChatTemplate | None:
-    """The file beside the tokenizer wins over the entry in its configuration."""
+    """The file beside the tokenizer wins over the entry in its configuration. Where there are
+    several, one may be for requests with tools."""
     file = folder / "chat_template.jinja"
+    extra = folder / "additional_chat_templates" / "tool_use.jinja"
+    for_tools: Any = extra.read_text() if extra.is_file() else None
     legacy = _json(folder / "chat_template.json")
     entry = settings.get("chat_template") or legacy.get("chat_template")
     source: Any = file.read_text() if file.is_file() else entry
     if isinstance(source, list):
         named = {entry["name"]: entry["template"] for entry in source}
-        source = named.get("tool_use") or named.get("default")
-    return ChatTemplate(source, _token_names(settings)) if source else None
+        for_tools = named.get("tool_use")
+        source = named.get("default") or for_tools
+    return ChatTemplate(source, _token_names(settings), for_tools) if source else None
 
 
 def _token_names(settings: Mapping[str, Any]) -> dict[str, str]:

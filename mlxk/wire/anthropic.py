@@ -52,6 +52,7 @@ def decode_request(body: Any) -> Asked:
         stop=tuple(text for text in body.get("stop_sequences") or () if text),
         response_format=_response_format(body),
         thinking=None if thinking is None else thinking.get("type") != "disabled",
+        effort=(body.get("output_config") or {}).get("effort"),
     )
     return Asked(
         request,

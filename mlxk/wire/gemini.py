@@ -49,6 +49,7 @@ def decode_request(body: Any) -> Asked:
     body = checked(_SCHEMA, body, camel)
     refuse(body, _REFUSED)
     config = _config(body)
+    thinking = config.get("thinkingConfig") or {}
     messages = (
         *decode_system(body.get("systemInstruction")),
         *decode_contents(body["contents"]),
@@ -63,7 +64,8 @@ def decode_request(body: Any) -> Asked:
         stop=tuple(text for text in config.get("stopSequences") or () if text),
         response_format=_response_format(config),
         top_logprobs=(config.get("logprobs") or 0) if config.get("responseLogprobs") else None,
-        thinking=_thinking(config.get("thinkingConfig") or {}),
+        thinking=_thinking(thinking),
+        effort=(thinking.get("thinkingLevel") or "").lower() or None,
     )
     return Asked(
         request,

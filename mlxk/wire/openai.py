@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mlxk.chat.types import Predicted, ResponseFormat, Sampling, Usage
+from mlxk.chat.types import Predicted, Request, ResponseFormat, Sampling, Usage
 from mlxk.contract.errors import ContextLengthExceeded, InvalidValue, MlxkError
 
 _SAMPLING = (
@@ -57,11 +57,24 @@ def decode_response_format(wanted: dict[str, Any], at: str) -> ResponseFormat:
 
 
 def decode_thinking(body: dict[str, Any]) -> bool | None:
-    switch = (body.get("chat_template_kwargs") or {}).get("enable_thinking")
-    if isinstance(switch, bool):
-        return switch
-    effort = body.get("reasoning_effort")
+    options = body.get("chat_template_kwargs") or {}
+    switch = options.get("enable_thinking", options.get("thinking"))
+    return switch if isinstance(switch, bool) else thinks(body.get("reasoning_effort"))
+
+
+def thinks(effort: str | None) -> bool | None:
     return None if effort is None else effort != "none"
+
+
+def decode_effort(effort: str | None) -> str | None:
+    return None if effort == "none" else effort
+
+
+def effort_of(request: Request) -> str | None:
+    """As it was asked for, or in the one word that every model knows."""
+    if request.thinking is None:
+        return request.effort
+    return (request.effort or "medium") if request.thinking else "none"
 
 
 def decode_prediction(prediction: dict[str, Any] | None) -> str | None:

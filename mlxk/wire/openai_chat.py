@@ -76,6 +76,8 @@ def decode_request(body: Any) -> Asked:
         response_format=_response_format(body),
         top_logprobs=_top_logprobs(body),
         thinking=openai.decode_thinking(body),
+        effort=openai.decode_effort(body.get("reasoning_effort")),
+        template_options=body.get("chat_template_kwargs") or {},
     )
     return Asked(
         request,
@@ -94,26 +96,25 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
         **openai.encode_sampling(request.sampling),
         **request.extra.get("openai_chat", {}),
     }
+    optional: dict[str, Any] = {
+        "max_tokens": request.max_tokens,
+        "stop": list(request.stop) or None,
+        "ignore_eos": request.ignore_eos or None,
+        "reasoning_effort": openai.effort_of(request),
+        "chat_template_kwargs": request.template_options or None,
+    }
     if request.tools:
-        body["tools"] = [encode_tool(tool) for tool in request.tools]
-        body["tool_choice"] = encode_tool_choice(request.tool_choice)
-    if request.max_tokens is not None:
-        body["max_tokens"] = request.max_tokens
-    if request.stop:
-        body["stop"] = list(request.stop)
-    if request.ignore_eos:
-        body["ignore_eos"] = True
-    if request.prediction is not None:
-        body["prediction"] = {"type": "content", "content": request.prediction}
+        optional["tools"] = [encode_tool(tool) for tool in request.tools]
+        optional["tool_choice"] = encode_tool_choice(request.tool_choice)
     if request.response_format.kind != "text":
-        body["response_format"] = openai.encode_response_format(request.response_format)
+        optional["response_format"] = openai.encode_response_format(request.response_format)
     if request.top_logprobs is not None:
-        body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
-    if request.thinking is not None:
-        body["reasoning_effort"] = "medium" if request.thinking else "none"
+        optional |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+    if request.prediction is not None:
+        optional["prediction"] = {"type": "content", "content": request.prediction}
     if stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return body
+        optional |= {"stream": True, "stream_options": {"include_usage": True}}
+    return body | {name: value for name, value in optional.items() if value is not None}
 
 
 def encode_replies(replies: Sequence[Reply], asked: Asked, created: int) -> dict[str, Any]:

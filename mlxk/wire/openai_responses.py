@@ -45,6 +45,7 @@ def decode_request(body: Any) -> Asked:
     refuse(body, _REFUSED)
     if body.get("input") is None and not body.get("previous_response_id"):
         raise InvalidValue("there is no input", pointer="/input")
+    effort = (body.get("reasoning") or {}).get("effort")
     tools = list(_tools(body.get("tools") or ()))
     request = Request(
         model=body.get("model") or "",
@@ -56,7 +57,8 @@ def decode_request(body: Any) -> Asked:
         stop=openai.decode_stop(body.get("stop")),
         response_format=openai.decode_response_format(_format(body), "/text/format/schema"),
         top_logprobs=_top_logprobs(body),
-        thinking=_thinking(body.get("reasoning") or {}),
+        thinking=openai.thinks(effort),
+        effort=openai.decode_effort(effort),
     )
     return Asked(
         request,
@@ -92,8 +94,8 @@ def encode_request(request: Request, *, stream: bool) -> dict[str, Any]:
         optional["text"] = {"format": {"type": form["type"], **form.get("json_schema", {})}}
     if request.top_logprobs is not None:
         optional |= {"include": [_MEASURED], "top_logprobs": request.top_logprobs}
-    if request.thinking is not None:
-        optional["reasoning"] = {"effort": "medium" if request.thinking else "none"}
+    if (effort := openai.effort_of(request)) is not None:
+        optional["reasoning"] = {"effort": effort}
     body |= {name: value for name, value in optional.items() if value is not None}
     body |= request.extra.get("openai_responses", {})
     return body
@@ -168,11 +170,6 @@ def _top_logprobs(body: dict[str, Any]) -> int | None:
     """Asked for by naming them among what to include, or by their number alone."""
     wanted: int = body.get("top_logprobs") or 0
     return wanted if wanted or _MEASURED in (body.get("include") or ()) else None
-
-
-def _thinking(reasoning: dict[str, Any]) -> bool | None:
-    effort = reasoning.get("effort")
-    return None if effort is None else effort != "none"
 
 
 FORMAT = Format(

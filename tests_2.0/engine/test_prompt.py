@@ -1,5 +1,7 @@
 """Messages reach a template in the shape it knows, whatever a client sends."""
 
+import json
+
 import pytest
 from tiny_models import TEMPLATE
 
@@ -15,6 +17,7 @@ from mlxk.chat.types import (
     ToolUse,
 )
 from mlxk.contract.errors import InvalidValue
+from mlxk.engine.markup import markup
 from mlxk.engine.prompt import Prompter
 from mlxk.engine.template import ChatTemplate
 from mlxk.engine.tokenizer import load_text
@@ -103,6 +106,76 @@ def test_calls_results_and_thoughts_are_in_the_templates_names(rendered):
 def test_a_template_that_drops_results_gets_them_as_user_turns(rendered):
     result = Message("tool", (ToolResult("call_1", "found"),))
     assert "U:<tool_response>\nfound\n</tool_response>" in rendered(LEADING_ONLY, user("u"), result)
+
+
+CALL = Message("assistant", (ToolUse("call_1", "Read", '{"path": "x"}'),))
+FOUND = Message("tool", (ToolResult("call_1", "found"),))
+
+
+def test_calls_that_a_template_drops_are_told_as_text(rendered):
+    template = LEADING_ONLY.replace("{%- if m.role == 'user' -%}U:", "{%- if true -%}{{ m.role }}:")
+    assert rendered(template, user("u"), CALL, FOUND) == (
+        'user:u\nassistant:<tool_call>\n{"name":"Read","arguments":{"path":"x"}}\n</tool_call>\n'
+        "tool:found\n"
+    )
+
+
+def test_arguments_are_text_where_a_template_joins_them(rendered):
+    template = (
+        "{%- for m in messages -%}{{ m.role }}:"
+        "{%- if m.content is none -%}"
+        "{%- for c in m.tool_calls -%}{{ c.function.name + c.function.arguments }}{%- endfor -%}"
+        "{%- else -%}{{ m.content }}{%- endif -%};{%- endfor -%}"
+    )
+    text = rendered(template, user("u"), CALL, FOUND)
+    assert text == 'user:u;assistant:Read{"path":"x"};tool:found;'
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "||"),
+        ({"thinking": True}, "True|True|"),
+        ({"thinking": False}, "False|False|"),
+        ({"effort": "xhigh"}, "||high"),
+        ({"template_options": {"thinking": 5, "messages": [], "m": 1}}, "|5|"),
+    ],
+)
+def test_a_template_is_told_how_to_think(rendered, fields, text):
+    template = "{{ enable_thinking }}|{{ thinking }}|{{ reasoning_effort }}"
+    template += "{% for m in messages %}{% endfor %}"
+    assert rendered(template, user("u"), **fields) == text
+
+
+@pytest.mark.parametrize("kept_in", ["list", "folder"])
+def test_a_template_for_tools_is_for_requests_with_tools(tmp_path, kept_in):
+    from tiny_models import build
+
+    folder = build(tmp_path / "m", "qwen3", template="plain {{ messages[0].content }}")
+    with_tools = "tools {{ messages[0].content }} <arg_key>"
+    if kept_in == "folder":
+        (folder / "additional_chat_templates").mkdir()
+        (folder / "additional_chat_templates" / "tool_use.jinja").write_text(with_tools)
+    else:
+        (folder / "chat_template.jinja").unlink(missing_ok=True)
+        path = folder / "tokenizer_config.json"
+        named = {"default": "plain {{ messages[0].content }}", "tool_use": with_tools}
+        entries = [{"name": name, "template": text} for name, text in named.items()]
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": entries}))
+    text = load_text(folder)
+    prompt = Prompter(text).prompt
+    assert prompt(Request("m", (user("u"),))).text == "plain u"
+    with_tool = Request("m", (user("u"),), tools=TOOLS)
+    assert prompt(with_tool).text == "tools u <arg_key>"
+    assert markup(text, with_tool).dialect.name == "glm"
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ 1 // 0 }}", "{{ messages.nothing.at.all }}", "{{ [1, 2] + messages[0] }}"]
+)
+def test_a_template_that_fails_refuses_the_messages(source):
+    with pytest.raises(InvalidValue, match="refuses"):
+        ChatTemplate(source, {}).render([{"content": "a"}])
 
 
 TOOLS = (Tool("A", "does a", {"type": "object"}), Tool("B", "<b>", {"type": "object"}))

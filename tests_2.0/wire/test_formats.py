@@ -103,6 +103,9 @@ REQUESTS = {
         tools=TOOLS,
         tool_choice=ToolChoice("named", "ls"),
     ),
+    "a word without a thought": Request(
+        "m", (Message("user", (Text("Hi"),)),), max_tokens=9, thinking=False
+    ),
     "structured": Request(
         "m",
         (Message("user", (Text("JSON, please"),)),),
@@ -166,6 +169,12 @@ def without_name(part):
 def test_a_request_arrives_as_it_was_meant(fmt, request_):
     read = fmt.decode_request(fmt.encode_request(request_, stream=True)).request
     assert unnamed(replace(read, model="m")) == request_
+
+
+@pytest.mark.parametrize("fmt", [openai_chat.FORMAT, openai_responses.FORMAT])
+def test_how_much_to_think_is_passed_on(fmt):
+    request = replace(REQUESTS["a word"], thinking=True, effort="high")
+    assert fmt.decode_request(fmt.encode_request(request, stream=True)).request == request
 
 
 @pytest.mark.parametrize("fmt", [openai_chat.FORMAT, openai_responses.FORMAT, anthropic.FORMAT])

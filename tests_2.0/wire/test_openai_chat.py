@@ -244,6 +244,12 @@ PARAMETERS = {
         "tool_choice",
         ToolChoice("named", "f"),
     ),
+    "how to think": ({"reasoning_effort": "high"}, "effort", "high"),
+    "the template's own": (
+        {"chat_template_kwargs": {"persona": "x"}},
+        "template_options",
+        {"persona": "x"},
+    ),
     "no thinking": ({"reasoning_effort": "none"}, "thinking", False),
     "template switch": ({"chat_template_kwargs": {"enable_thinking": False}}, "thinking", False),
     "prediction": ({"prediction": PREDICTION}, "prediction", "ab"),
