@@ -131,6 +131,7 @@ class Request:
     effort: str | None = None
     template_options: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    client: str | None = None  # whoever asks less does not wait for whoever asks more
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def job_of(request: Request, prompt: Prompt, text: TextModel, context: int) -> J
         grammar_after=after,
         top_logprobs=_checked("top_logprobs", request.top_logprobs, 0, _MOST_LOGPROBS),
         hints=tuple(text.encode(request.prediction or "")[:_MOST_HINTS]),
+        client=request.client,
     )
 
 

@@ -1,11 +1,11 @@
 """The engine's thread: takes commands between steps, never during one. Knows no MLX.
 
 A step that raises costs its sequences a new prefill, not the engine its life: each is tried
-alone, and the one that raises alone gets the error.
+alone, and the one that raises alone gets the error. Who waits comes in by turns of the clients.
 """
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -92,8 +92,14 @@ class EngineLoop:
             if not self._live:
                 self._start(self._suspects.popleft())
             return
-        while self._waiting and self._runner.has_room(self._waiting[0]):
-            self._start(self._waiting.popleft())
+        while self._waiting and self._runner.has_room(job := self._next()):
+            self._waiting.remove(job)
+            self._start(job)
+
+    def _next(self) -> Job:
+        """The first that waits, of the clients with the fewest running."""
+        running = Counter(job.client for job in self._live.values())
+        return min(self._waiting, key=lambda job: running[job.client])
 
     def _start(self, job: Job) -> None:
         self._live[job.uid] = job

@@ -34,6 +34,7 @@ class Job:
     grammar_after: tuple[int, ...] = ()
     top_logprobs: int | None = None
     hints: tuple[int, ...] = ()
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

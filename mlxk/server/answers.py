@@ -44,7 +44,7 @@ async def told(http: web.Request, asked: Asked) -> AsyncIterator[tuple[Asked, Ev
     """The request under its model's own name, and the events of its choices, counted."""
     state = http.app[STATE]
     name, model = state.pick(asked.request.model)
-    asked = replace(asked, request=replace(asked.request, model=name))
+    asked = replace(asked, request=replace(asked.request, model=name, client=http.remote))
     http[METER] = Meter(state.metrics, name, asyncio.get_running_loop().time)
     if asked.keep_alive_s is not None and isinstance(model, Resident):
         model.stay(asked.keep_alive_s)

@@ -45,8 +45,8 @@ class Countdown:
         return steps
 
 
-def job(uid, n):
-    return Job(uid, (n,), (), 99, (), Policy())
+def job(uid, n, client=None):
+    return Job(uid, (n,), (), 99, (), Policy(), client=client)
 
 
 def run(runner, *commands):
@@ -77,6 +77,12 @@ def test_sequences_share_steps():
 def test_a_full_runner_keeps_the_rest_waiting():
     tokens, _ = run(Countdown(rows=1), Add(job(1, 3)), Add(job(2, 2)))
     assert tokens == {1: [3, 2, 1], 2: [2, 1]}
+
+
+def test_a_client_with_many_requests_does_not_hold_up_another():
+    many = [Add(job(uid, 3, "many")) for uid in range(1, 9)]
+    tokens, _ = run(Countdown(rows=2), *many, Add(job(9, 3, "few")), Add(job(10, 3, "few")))
+    assert [uid for uid in tokens] == [1, 9, 2, 10, 3, 4, 5, 6, 7, 8]
 
 
 def test_an_aborted_sequence_makes_no_more_tokens():

@@ -89,6 +89,7 @@ async def test_several_choices_are_several_requests_with_seeds_of_their_own(serv
         choices = (await response.json())["choices"]
         assert [choice["index"] for choice in choices] == [0, 1, 2]
     assert [r.sampling.seed for r in model.requests] == [7, 8, 9]
+    assert {r.client for r in model.requests} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(
