@@ -24,6 +24,7 @@ class Asked:
     context: int | None
     max_concurrency: int | None
     kv_bits: int | None
+    draft: str
     keep_alive: str | None
 
 
@@ -47,6 +48,7 @@ def declared(name: str) -> Asked:
         context=deployment.context,
         max_concurrency=deployment.server.decode_concurrency,
         kv_bits=cache.bits if cache else None,
+        draft=deployment.server.draft or "auto",
         keep_alive=None if idle is None else f"{idle:g}s",
     )
 

@@ -120,6 +120,7 @@ def serve(
         models, host, port, api_key_env = [asked.model], asked.host, asked.port, asked.api_key_env
         context, max_concurrency = asked.context, asked.max_concurrency
         model_id, kv_bits, keep_alive = asked.model_id, asked.kv_bits, asked.keep_alive
+        draft = asked.draft
     number = port_number(port)
     options = ServerOptions(
         host=host,

@@ -48,7 +48,8 @@ def _nothing() -> MappingProxyType[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`port` None: any free one. `extra` are keys we do not know."""
+    """`port` None: any free one. `draft`: a way to guess ahead, or a model that does. `extra` are
+    keys we do not know."""
 
     host: str = "127.0.0.1"
     port: int | None = None
@@ -58,6 +59,7 @@ class Server:
     prompt_cache_bytes: int | None = None
     chat_template_args: MappingProxyType[str, Any] = field(default_factory=_nothing)
     decode_concurrency: int | None = None
+    draft: str | None = None
     log_level: str | None = None
     extra: tuple[str, ...] = ()
 

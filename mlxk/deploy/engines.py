@@ -16,7 +16,7 @@ _PARAMETERS: dict[str, frozenset[str]] = {
     "command": frozenset(),
 }
 _SERVER: dict[str, frozenset[str]] = {
-    "mlxk": frozenset(("host", "port", "model_id", "decode_concurrency")),
+    "mlxk": frozenset(("host", "port", "model_id", "decode_concurrency", "draft")),
     "mlx-lm": frozenset(
         ("host", "port", "trust_remote_code", "prompt_cache_size", "prompt_cache_bytes",
          "chat_template_args", "decode_concurrency", "log_level")
@@ -102,6 +102,7 @@ def _given(deployment: Deployment) -> list[str]:
         "prompt_cache_bytes": server.prompt_cache_bytes is not None,
         "chat_template_args": bool(server.chat_template_args),
         "decode_concurrency": server.decode_concurrency is not None,
+        "draft": server.draft is not None,
         "log_level": server.log_level is not None,
     }
     return [key for key, is_given in given.items() if is_given]

@@ -82,7 +82,17 @@ def weigh(deployment: Deployment, found: Found | None) -> Estimate | None:
         return None
     kv = deployment.kv_cache or KvCache()
     cache = cache_of(found.metadata, deployment.context, kv.bits, kv.group_size)
-    return estimate(found.weight_bytes, cache)
+    return estimate(found.weight_bytes + _draft_bytes(deployment.server.draft), cache)
+
+
+def _draft_bytes(draft: str | None) -> int:
+    """A model that is not here yet weighs nothing: that it is missing is said when it is served."""
+    if draft in (None, "auto", "lookup", "off"):
+        return 0
+    try:
+        return measured(names.resolve(draft or "")).weight_bytes
+    except (ModelNotFound, RevisionNotFound, AmbiguousMatch):
+        return 0
 
 
 def problems(deployment: Deployment, found: Found) -> tuple[Problem, ...]:

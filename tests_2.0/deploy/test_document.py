@@ -109,6 +109,11 @@ def test_only_what_a_process_sees_changes_the_digest():
         ({"server": {"prompt_cache_size": 1}}, "unsupported_server_key", None),
         ({"server": {"host": "0.0.0.0"}}, "insecure_bind", "/server/host"),
         ({"engine": "mlx-lm", "kv_cache": {"bits": 8}}, "unsupported_kv_cache", "/kv_cache"),
+        (
+            {"engine": "mlx-lm", "server": {"draft": "lookup"}},
+            "unsupported_server_key",
+            "/server/draft",
+        ),
     ],
     ids=lambda v: str(v)[:30],
 )
@@ -230,6 +235,14 @@ def test_a_verdict_weighs_the_model(store):
     assert verdict.estimate.fits
     assert 0 < verdict.estimate.total_gb < 0.5
     assert notes == []
+
+
+def test_a_draft_model_weighs_something(store):
+    def total_gb(draft):
+        value = TINY | {"server": {"draft": draft}}
+        return checking.judge(store, value, "tiny", 1.0).estimate.total_gb
+
+    assert total_gb("builtin:tiny") > total_gb("lookup") == total_gb("no/such")
 
 
 def test_a_missing_model_is_a_warning(store):
