@@ -15,7 +15,13 @@ from mlxk.chat import notices
 from mlxk.chat.fold import unfold
 from mlxk.chat.types import Event, Finish, Request, Start
 from mlxk.contract import encoding
-from mlxk.contract.errors import InvalidDocument, MlxkError, ProviderError, RequestTimeout
+from mlxk.contract.errors import (
+    InvalidDocument,
+    InvalidValue,
+    MlxkError,
+    ProviderError,
+    RequestTimeout,
+)
 from mlxk.providers.endpoints import Endpoint
 from mlxk.providers.refusals import OWN_ERROR, refusal
 from mlxk.wire import sse
@@ -181,7 +187,7 @@ class RemoteModel:
             return read(value)
         except ProviderError as e:
             raise _Passing(e) from e
-        except (*_MISREAD, InvalidDocument) as e:
+        except (*_MISREAD, InvalidDocument, InvalidValue) as e:
             message = f"{self._endpoint.name} sent what we cannot read: {type(e).__name__}: {e}"
             raise _Passing(ProviderError(message)) from e
 

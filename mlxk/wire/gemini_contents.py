@@ -19,6 +19,7 @@ _OPAQUE = {
     "responseSchema",
     "responseJsonSchema",
 }
+_UNSIGNED = "skip_thought_signature_validator"
 _COUNTS = {f"{end}{what}" for end in ("min", "max") for what in ("Items", "Length", "Properties")}
 _TYPES = {"STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"}
 
@@ -34,7 +35,8 @@ def camel(value: Any) -> Any:
 
 
 def plain_schema(schema: Any) -> Any:
-    """JSON Schema from Google's dialect: types in capitals, `nullable`."""
+    """JSON Schema from Google's dialect: types in capitals, `nullable`, an order beside the
+    properties instead of theirs."""
     if isinstance(schema, list):
         return [plain_schema(item) for item in schema]
     if not isinstance(schema, dict):
@@ -45,6 +47,9 @@ def plain_schema(schema: Any) -> Any:
         plain["type"] = kind.lower()
     if plain.pop("nullable", None) is True and isinstance(kind, str):
         plain["type"] = [plain["type"], "null"]
+    named, order = plain.get("properties"), plain.pop("propertyOrdering", None)
+    if isinstance(named, dict) and isinstance(order, list):
+        plain["properties"] = {name: named[name] for name in order if name in named} | named
     return plain
 
 
@@ -104,11 +109,16 @@ def encode_contents(messages: Sequence[Message]) -> tuple[dict[str, Any] | None,
     contents = [
         {
             "role": "model" if message.role == "assistant" else "user",
-            "parts": encode_parts(message.parts, names),
+            "parts": [_signed(part) for part in encode_parts(message.parts, names)],
         }
         for message in messages[len(leading) :]
     ]
     return {"parts": system} if system else None, contents
+
+
+def _signed(part: dict[str, Any]) -> dict[str, Any]:
+    """Newer models refuse a call in a history that nobody signed, unless it says so."""
+    return part | {"thoughtSignature": _UNSIGNED} if "functionCall" in part else part
 
 
 def encode_parts(

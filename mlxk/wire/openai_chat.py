@@ -11,7 +11,9 @@ from mlxk.chat.types import (
     Request,
     ResponseFormat,
     Start,
+    Text,
     TextDelta,
+    Thinking,
     ThinkingDelta,
     TokenLogprob,
     ToolUseDelta,
@@ -23,6 +25,7 @@ from mlxk.wire.frames import Asked, Format, Frame
 from mlxk.wire.openai_chunks import ChunkDecoder, ChunkEncoder
 from mlxk.wire.openai_messages import (
     arguments_text,
+    decode_content,
     decode_message,
     encode_assistant,
     encode_message,
@@ -214,8 +217,15 @@ class Decoder(ChunkDecoder):
         measured = _measured(choice)
         if text := delta.get("reasoning_content") or delta.get("reasoning"):
             yield ThinkingDelta(text)
-        if (text := delta.get("content") or delta.get("refusal")) or measured:
-            yield TextDelta(text or "", measured)
+        for part in decode_content(delta.get("content") or delta.get("refusal"), "/delta/content"):
+            match part:
+                case Text(text):
+                    yield TextDelta(text, measured)
+                    measured = ()
+                case Thinking(text):
+                    yield ThinkingDelta(text)
+        if measured:
+            yield TextDelta("", measured)
         for call in delta.get("tool_calls") or ():
             yield from self._tool_call(call)
 

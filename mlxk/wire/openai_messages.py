@@ -10,7 +10,7 @@ from mlxk.wire.reading import image, image_url, unreadable, unsupported_part
 
 
 def decode_message(m: dict[str, Any], at: str) -> Message:
-    content = tuple(_content(m.get("content"), f"{at}/content"))
+    content = tuple(decode_content(m.get("content"), f"{at}/content"))
     match m["role"]:
         case "assistant":
             return Message("assistant", (*_thoughts(m), *content, *_refusal(m), *_calls(m)))
@@ -77,7 +77,8 @@ def _calls(m: dict[str, Any]) -> Iterator[Part]:
         yield ToolUse(call.get("id") or f"call_{i}", function["name"], arguments)
 
 
-def _content(content: Any, at: str) -> Iterator[Part]:
+def decode_content(content: Any, at: str) -> Iterator[Part]:
+    """A text, or parts: also where an API streams thoughts among them, as Mistral's does."""
     if isinstance(content, str):
         if content:
             yield Text(content)
@@ -94,6 +95,8 @@ def _part(part: Any, at: str) -> Part:
             return Text(text)
         case {"type": "refusal", "refusal": str(text)}:
             return Text(text)
+        case {"type": "thinking", "thinking": list(pieces)}:
+            return Thinking("".join(str(piece.get("text") or "") for piece in pieces))
         case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
             return image(url)
         case _:

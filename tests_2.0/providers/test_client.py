@@ -151,8 +151,9 @@ async def test_the_key_goes_into_the_header_only(ask):
         (200, b'data: {"id":"r1","model":"m","choices":[]}\n\n'),
         (200, b'data: {"error":{"message":"overloaded"}}\n\n'),
         (200, b"data: {nonsense\n\n"),
+        (200, CHUNK.replace(b'"Hello"', b'[{"type":"video"}]')),
     ],
-    ids=["429", "500", "503", "cut", "error frame", "nonsense"],
+    ids=["429", "500", "503", "cut", "error frame", "nonsense", "a part nobody knows"],
 )
 async def test_a_passing_failure_is_tried_again(ask, first):
     told = await ask(Api(first, (200, CHUNK + END)))

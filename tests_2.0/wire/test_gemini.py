@@ -6,6 +6,7 @@ from mlxk.chat.fold import fold
 from mlxk.chat.types import (
     Finish,
     Message,
+    Request,
     Start,
     Text,
     TextDelta,
@@ -231,6 +232,22 @@ def test_counts_of_googles_schemas_are_numbers():
         "minItems": 2,
         "items": {"type": "string", "maxLength": 9},
     }
+
+
+def test_properties_stand_in_the_order_that_is_given_beside_them():
+    properties = {name: {"type": "STRING"} for name in "abc"}
+    schema = {"type": "OBJECT", "properties": properties, "propertyOrdering": ["c", "x", "a"]}
+    config = {"responseMimeType": "application/json", "responseSchema": schema}
+    read = decoded("hi", generationConfig=config).response_format.schema
+    assert list(read["properties"]) == ["c", "a", "b"]
+    assert "propertyOrdering" not in read
+
+
+def test_calls_of_a_history_go_out_with_a_word_for_those_who_check_signatures():
+    request = Request("m", (Message("assistant", (Text("ok"), ToolUse("t", "f", "{}"))),))
+    (turn,) = gemini.encode_request(request, stream=True)["contents"]
+    signatures = [part.get("thoughtSignature") for part in turn["parts"]]
+    assert signatures == [None, "skip_thought_signature_validator"]
 
 
 def test_tools_that_google_runs_are_left_out():

@@ -134,6 +134,14 @@ def test_a_chunk_before_the_answer_begins_does_not_name_it():
     assert told(before + TEXT) == told(TEXT)
 
 
+def test_thoughts_among_the_parts_of_a_text():
+    parts = (
+        b'[{"type":"thinking","thinking":[{"type":"text","text":"Hm"}]},{"type":"text","text":"4"}]'
+    )
+    stream = TEXT.replace(b'{"content":"Hello"}', b'{"content":' + parts + b"}")
+    assert told(stream)[1:-1] == [ThinkingDelta("Hm"), TextDelta("4")]
+
+
 def test_calls_whose_pieces_come_mixed_are_an_error():
     mixed = CALLS.replace(
         b'"index":0,"function":{"arguments":"\\"Rome',
