@@ -53,7 +53,7 @@ class Store:
         self.is_own = folder is not None  # made by us, beside a folder that git knows nothing of
         self.common = Path(repo.commondir()).resolve()
         self.control = Path(repo.controldir()).resolve()
-        self.root = folder or (None if repo.bare else Path(repo.path).resolve())
+        self.root = folder or (None if repo.bare else _root(repo, self.control))
         self.writer = Writer(self.common / "objects", home / "packs" / self.key)
         self.refs = Refs(self.common, repo.refs.get_packed_refs)
         self.trees = Trees(self.read_tree, self.writer)
@@ -174,6 +174,15 @@ class Store:
         if kind != wanted:
             raise HistoryCorrupt(f"object {raw.hex()} has the wrong kind", object=raw.hex())
         return data
+
+
+def _root(repo: Repo, control: Path) -> Path:
+    """`core.worktree` is about the first worktree alone, which dulwich does not know."""
+    with suppress(OSError):
+        linked = control / (control / "gitdir").read_text().strip()
+        if linked.is_file():
+            return linked.parent.resolve()
+    return Path(repo.path).resolve()
 
 
 def _open(path: Path) -> Repo:

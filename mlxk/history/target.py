@@ -206,8 +206,18 @@ class Target:
 
 
 def targets(store: Store, ref: str) -> list[Target]:
-    """The main worktree and the linked ones that have `ref` checked out."""
-    return [target for target in _checkouts(store) if _is_on(target.control, ref)]
+    """The main worktree and the linked ones that have `ref` checked out. DirtyMerge while one of
+    them rebases it.
+    """
+    found = list(_checkouts(store))
+    for target in found:
+        if _is_rebasing(target.control, ref):
+            raise DirtyMerge(
+                f"{ref.removeprefix('refs/heads/')} is being rebased in {target.root}",
+                paths=[],
+                hint="git rebase --continue or --abort, or land on a new branch",
+            )
+    return [target for target in found if _is_on(target.control, ref)]
 
 
 @contextmanager
@@ -248,15 +258,33 @@ def _mend(store: Store) -> None:
 
 
 def _checkouts(store: Store) -> Iterator[Target]:
-    if store.is_own and store.root is not None:
-        yield Target(store, store.root, store.control)
-    if store.common.name == ".git" and not store.flag("bare"):
-        yield Target(store, store.common.parent, store.common)
+    if (main := _main_folder(store)) is not None:
+        yield Target(store, main, store.common)
     for control in sorted((store.common / "worktrees").glob("*")):
         if (control / "gitdir").is_file():
-            root = Path((control / "gitdir").read_text().strip()).parent
+            root = (control / (control / "gitdir").read_text().strip()).parent
             if root.is_dir():
                 yield Target(store, root, control)
+
+
+def _main_folder(store: Store) -> Path | None:
+    """Of a submodule, or with git's folder elsewhere, only who stands in it can tell."""
+    if store.root is not None and store.control == store.common:
+        return store.root
+    if store.flag("bare"):
+        return None
+    with suppress(KeyError):
+        named = store.config.get((b"core",), b"worktree")
+        return Path(os.path.realpath(store.common / os.fsdecode(named)))
+    return store.common.parent if store.common.name == ".git" else None
+
+
+def _is_rebasing(control: Path, ref: str) -> bool:
+    for kind in ("rebase-merge", "rebase-apply"):
+        with suppress(OSError):
+            if (control / kind / "head-name").read_text().strip() == ref:
+                return True
+    return False
 
 
 def _is_on(control: Path, ref: str) -> bool:

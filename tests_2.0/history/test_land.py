@@ -455,6 +455,43 @@ def test_a_reflog_that_cannot_be_written_does_not_undo_the_landing(session, repo
     assert repo.git("status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("kind", ["submodule", "worktree of a submodule", "git folder elsewhere"])
+def test_a_checkout_whose_git_folder_is_elsewhere_follows_too(repo, home, tmp_path, kind):
+    there = repo.root.parent / "there"
+    if kind == "git folder elsewhere":
+        repo.git("clone", "-q", "--separate-git-dir", "../kept.git", ".", str(there))
+    else:
+        outer = GitRepository(repo.root.parent / "outer")
+        outer.git("submodule", "add", "-q", str(repo.root), "inner")
+        there = outer.root / "inner"
+    at = there
+    if kind == "worktree of a submodule":
+        at = tmp_path / "linked"
+        repo.git("worktree", "add", "-q", "-b", "side", str(at), at=there)
+    with (
+        Store.open(at, home / ".mlxk") as store,
+        Session.create(store, b"{}", name="try", when=WHEN) as session,
+    ):
+        work(session, new="1\n", a=None)
+        assert landed(session).checkouts == (there,)
+    assert repo.git("status", "--porcelain", at=there) == ""
+    assert (there / "new").exists()
+
+
+def test_a_branch_that_is_being_rebased_is_left_alone(session, repo):
+    repo.write("mine", "1\n")
+    repo.commit("mine")
+    repo.git("rebase", "-q", "-i", "HEAD~1", env={"GIT_SEQUENCE_EDITOR": "sed -i 1s/pick/edit/"})
+    work(session, new="1\n")
+    before = repo.footprint()
+    with pytest.raises(DirtyMerge, match="main is being rebased"):
+        landed(session)
+    assert repo.footprint() == before
+    repo.git("rebase", "--continue")
+    landed(session)
+    assert repo.git("status", "--porcelain") == ""
+
+
 def test_a_linked_worktree_follows_too(session, repo):
     repo.git("worktree", "add", "-q", "-b", "side", "../linked", "main")
     work(session, new="1\n")
