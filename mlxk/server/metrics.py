@@ -17,6 +17,8 @@ from mlxk.contract import encoding
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.6)
 _SLOW = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+# Tokens that an API may send in one piece while it makes them.
+_AT_ONCE = 8
 _GAUGES = {
     "active_sequences": "Sequences decoding or prefilling.",
     "queued": "Requests that wait.",
@@ -39,7 +41,7 @@ class Meter:
         self.usage = Usage()
         self.first_s: float | None = None
         self._made_s = 0.0
-        self._answers = 0
+        self._answers = self._pieces = 0
         self._metrics = metrics
         self._first, self._gap = metrics.first.labels(model), metrics.gap.labels(model)
         self._time = time
@@ -54,6 +56,7 @@ class Meter:
             self._end(event.usage, choice)
         elif choice == 0:
             now = self._time()
+            self._pieces += 1
             if self.first_s is None:
                 self.first_s = now - self._began
                 self._first.observe(self.first_s)
@@ -63,8 +66,11 @@ class Meter:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Of those after the first, by when they were made; a remote model's by when they came."""
+        """Of those after the first, by when they were made; a remote model's by when they came,
+        unless it held them back."""
         later = self.usage.completion_tokens - self._answers
+        if not self._made_s and later > _AT_ONCE * self._pieces * self._answers:
+            return None
         spent = self._made_s or self._last - self._began - (self.first_s or 0.0)
         return round(later / spent, 1) if later > 0 and spent > 0 else None
 

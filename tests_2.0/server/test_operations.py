@@ -98,6 +98,15 @@ async def test_speed_is_that_of_the_tokens_also_where_they_were_sent_all_at_once
     assert orjson.loads(lines[0])["tps"] == 5.0
 
 
+@pytest.mark.parametrize(("tokens", "is_known"), [(12, True), (300, False)])
+async def test_nobody_knows_the_speed_of_what_somebody_else_held_back(serve, tokens, is_known):
+    lines = []
+    told = (*HELLO[:2], 0.01, HELLO[2], Finish("stop", Usage(5, tokens)))
+    http = await serve(Scripted(told), log=lines.append)
+    await (await http.post(CHAT, json=HI)).read()
+    assert (orjson.loads(lines[0])["tps"] is not None) == is_known
+
+
 async def test_the_speed_of_several_answers_is_of_them_together(serve):
     lines = []
     turn = (*HELLO[:2], Finish("stop", Usage(5, 11), made_s=2.0))
