@@ -4,7 +4,7 @@ Five answers: the embedded model writes a file that its prompt holds (`copies`) 
 its own (`speaks`); a random model wanders (`wanders`), is its own draft model (`itself`: all drafts
 hold, each costs as much as the token), and one that is never right (`astray`). Rounds interleaved,
 the same requests for both in any order; medians of the ratios within rounds. Prints JSON.
-`python benchmarks/engine_drafts.py [--rounds 5]`
+`python benchmarks/engine_drafts.py [--rounds 5] [--answers copies speaks]`
 """
 
 import argparse
@@ -33,6 +33,7 @@ from mlxk.engine.tokenizer import load_text
 from mlxk.engine.weights import load_runner
 from mlxk.hub import builtin
 
+_ANSWERS = ["copies", "speaks", "wanders", "itself", "astray"]
 _NAMES = ["amount", "colour", "height", "label", "margin", "offset", "radius", "weight"]
 _WRITE = Tool(
     "write_file",
@@ -135,7 +136,7 @@ def measure(options: argparse.Namespace, scratch: Path) -> list[dict[str, object
     dice = random.Random(0)
     found: dict[str, list[tuple[Spent, Spent]]] = {}
     same: dict[str, bool] = {}
-    known = cases(scratch)
+    known = [case for case in cases(scratch) if case.name in options.answers]
     for _ in range(options.rounds):
         for case in dice.sample(known, len(known)):
             job = case.job(dice)
@@ -164,6 +165,7 @@ def _row(name: str, pairs: list[tuple[Spent, Spent]], *, is_same: bool) -> dict[
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--answers", nargs="+", choices=_ANSWERS, default=_ANSWERS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         results = measure(options, Path(scratch))

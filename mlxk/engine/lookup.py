@@ -33,9 +33,11 @@ def _place(source: Tokens, text: Tokens) -> int:
     """Behind the place in `source` that has most in common with the end of `text`, three tokens at
     least, and of several the last one; 0 when there is none. Nothing follows the end of `source`.
     """
-    if text.size < 3:
+    last = text[-3:]
+    # Most of the time there is none, and looking for bytes is the quickest way to know.
+    if text.size < 3 or source.tobytes().rfind(last.tobytes(), 0, -last.itemsize) < 0:
         return 0
-    first, second, third = text[-3:]
+    first, second, third = last
     starts = (source[:-3] == first) & (source[1:-2] == second) & (source[2:-1] == third)
     found = np.flatnonzero(starts)[-_CANDIDATES:]
     for back in range(1, min(_DEEPEST, text.size - 2)):
