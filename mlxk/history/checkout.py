@@ -5,7 +5,7 @@ Knows no commits.
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mlxk.contract.errors import UnsafePath
@@ -269,6 +269,13 @@ class Checkout:
 def shown(path: bytes) -> str:
     """For people and JSON: bytes that are not text become `\\xNN`."""
     return path.decode(errors="backslashreplace")
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of them, for a message of one line."""
+    first = ", ".join(names[:5])
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in first)
+    return line + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _parts(path: str) -> list[bytes]:

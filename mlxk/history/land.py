@@ -16,7 +16,7 @@ from mlxk.contract.errors import (
 )
 from mlxk.contract.notes import note
 from mlxk.history import commits, diff, merge, refs, snapshot
-from mlxk.history.checkout import shown
+from mlxk.history.checkout import shown, some
 from mlxk.history.landings import landed, origin
 from mlxk.history.packs import RawId
 from mlxk.history.record import Place
@@ -137,7 +137,7 @@ def _merged(store: Store, order: Order, tip: str | None) -> RawId:
         name, own = order.place.record.name, start != origin(store, start)
         elsewhere = f"mlxk branch land {name} --branch NEW, then git merge NEW"
         raise MergeConflict(
-            f"{order.branch} and {order.place.record.branch} both changed {', '.join(names[:5])}",
+            f"{order.branch} and {order.place.record.branch} both changed {some(names)}",
             paths=names,
             hint="commit your own work first, then land again" if own else elsewhere,
         )

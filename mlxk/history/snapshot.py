@@ -10,7 +10,7 @@ from datetime import datetime
 from mlxk.contract.errors import DirtyMerge
 from mlxk.contract.notes import note
 from mlxk.history import commits, index
-from mlxk.history.checkout import Checkout, Found, shown
+from mlxk.history.checkout import Checkout, Found, shown, some
 from mlxk.history.folders import Folder
 from mlxk.history.packs import RawId
 from mlxk.history.store import Store
@@ -66,7 +66,7 @@ def _with_changes(
     if staged.conflicts:
         names = [shown(path) for path in staged.conflicts]
         raise DirtyMerge(
-            f"a merge has conflicts in {', '.join(names[:5])}",
+            f"a merge has conflicts in {some(names)}",
             paths=names,
             hint="finish the merge, or start with --clean from HEAD",
         )
@@ -106,4 +106,4 @@ def _commit(store: Store, tree: RawId, head: str | None, when: datetime) -> str:
 def _mention_submodules(store: Store, tree: RawId) -> None:
     names = [shown(path) for path, entry in store.trees.walk(tree) if entry[0] == SUBMODULE]
     if names:
-        note("submodules", f"files of submodules are not in the worktree: {', '.join(names[:5])}")
+        note("submodules", f"files of submodules are not in the worktree: {some(names)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from mlxk.contract.errors import DirtyMerge, HistoryCorrupt, Locked
 from mlxk.contract.notes import note
 from mlxk.history import diff, index, journal
-from mlxk.history.checkout import Checkout, shown
+from mlxk.history.checkout import Checkout, shown, some
 from mlxk.history.copying import Copying, delete
 from mlxk.history.diff import Pair
 from mlxk.history.folders import NEVER, Folder, Known
@@ -186,7 +186,7 @@ class Target:
         if dirty:
             names = sorted(shown(path) for path in dirty)
             raise DirtyMerge(
-                f"{self.root} has uncommitted changes in {', '.join(names[:5])}",
+                f"{self.root} has uncommitted changes in {some(names)}",
                 paths=names,
                 hint="commit or stash them, or land on a new branch",
             )

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mlxk.contract.errors import BranchNotFound, MergeConflict, NotFound
 from mlxk.history import commits, diff, land, merge, refs, snapshot
-from mlxk.history.checkout import shown
+from mlxk.history.checkout import shown, some
 from mlxk.history.land import Landed
 from mlxk.history.landings import UNDOES, landings
 from mlxk.history.packs import RawId
@@ -80,7 +80,7 @@ def _without(store: Store, order: Order, landing: str, tip: str, back: RawId) ->
     if merged.conflicts:
         names = [shown(path) for path in merged.conflicts]
         raise MergeConflict(
-            f"what landed was changed since in {', '.join(names[:5])}",
+            f"what landed was changed since in {some(names)}",
             paths=names,
             hint=f"git revert {landing[:12]}",
         )

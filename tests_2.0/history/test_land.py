@@ -478,6 +478,19 @@ def test_a_checkout_whose_git_folder_is_elsewhere_follows_too(repo, home, tmp_pa
     assert (there / "new").exists()
 
 
+def test_what_is_in_the_way_is_told_in_one_line(session, repo):
+    names = ["a\nb", "c\x1b[31m", *"defgh"]
+    for name in names:
+        repo.write(name, "1\n")
+    repo.commit("odd names")
+    work(session, new="1\n")
+    for name in names:
+        repo.write(name, "2\n")
+    with pytest.raises(DirtyMerge, match=r"in a\\nb, c\\x1b\[31m, d, e, f and 2 more$") as caught:
+        landed(session)
+    assert caught.value.details["paths"] == names
+
+
 def test_a_branch_that_is_being_rebased_is_left_alone(session, repo):
     repo.write("mine", "1\n")
     repo.commit("mine")
