@@ -46,7 +46,7 @@ class Loan:
     """
 
     length: int
-    bodies: "Future[list[bytes] | None]"
+    pieces: "Future[list[snapshot.Copied] | None]"
     has_left: threading.Event
     is_settled: bool = False
     caches: Caches | None = None
@@ -178,17 +178,17 @@ class Archive:
                 loan.has_left.set()
 
     def _news(self, loan: Loan) -> int:
-        if not loan.bodies.done():
+        if not loan.pieces.done():
             return _ON_THE_WAY
         loan.caches = loan.caches or self._restored(loan)
         return _HERE if loan.caches else _LOST
 
     def _restored(self, loan: Loan) -> Caches | None:
-        """A body that does not fit counts as unreadable."""
-        if loan.bodies.exception() or not (bodies := loan.bodies.result()):
+        """What does not fit counts as unreadable."""
+        if loan.pieces.exception() or not (pieces := loan.pieces.result()):
             return None
         try:
-            return snapshot.restore(self._make(), bodies, loan.length)
+            return snapshot.restore(self._make(), pieces, loan.length)
         except (ValueError, TypeError, LookupError) as e:
             log.warning("the prefix cache holds something foreign: %s", e)
             return None
@@ -203,18 +203,20 @@ class Archive:
             self._on_their_way.discard(piece.id)
         self._calm.wait(_REST * (time.monotonic() - began))
 
-    def _read(self, chain: list[Segment], has_left: threading.Event) -> list[bytes] | None:
+    def _read(
+        self, chain: list[Segment], has_left: threading.Event
+    ) -> list[snapshot.Copied] | None:
         """All or nothing: what follows a broken piece is given up with it, to be written anew."""
-        bodies: list[bytes] = []
-        for piece in chain:
+        pieces: list[snapshot.Copied] = []
+        for segment in chain:
             if has_left.is_set():
                 return None
-            if (body := self._segments.read(piece)) is None:
-                for lost in chain[len(bodies) :]:
+            if (body := self._segments.read(segment)) is None:
+                for lost in chain[len(pieces) :]:
                     self._segments.discard(lost)
                 return None
-            bodies.append(body)
-        return bodies
+            pieces.append(snapshot.copied(body))
+        return pieces
 
 
 def fingerprint(folder: Path, *facts: object) -> bytes:

@@ -64,7 +64,7 @@ class Prefixes:
 
     def wait(self, rows: Iterable[Row]) -> None:
         """With nothing else to do, sleep a moment instead of asking again at once."""
-        if loans := [row.loan.bodies for row in rows if row.loan]:
+        if loans := [row.loan.pieces for row in rows if row.loan]:
             wait(loans, timeout=_DISK_S, return_when=FIRST_COMPLETED)
 
     def keep(self, tokens: list[int], held: caches.Caches, mark: int = 0) -> None:

@@ -1,5 +1,6 @@
 """What a sequence's caches hold, as bytes: a part of each plain layer, the state of the others."""
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,9 +55,32 @@ def take(held: Caches, start: int, end: int, *, with_state: bool) -> Snapshot:
     return Snapshot(tree, tuple(arrays))
 
 
-def restore(empty: Caches, bodies: Sequence[bytes], length: int) -> Caches:
-    """Caches that hold `length` tokens, from the bodies of a chain of snapshots."""
-    trees = [_parsed(body) for body in bodies]
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A snapshot in the device's memory: `parts` are bytes with the types and shapes they have."""
+
+    tree: Any
+    parts: tuple[tuple[Any, Any, list[int]], ...]
+
+
+def copied(body: bytes) -> Copied:
+    """Called on another thread: bytes are moved, which takes its time, and nothing is computed."""
+    (length,) = _LENGTH.unpack_from(body)
+    start = _LENGTH.size + length
+    tree, names = orjson.loads(body[_LENGTH.size : start])
+    parts = []
+    for name, shape in names:
+        dtype = getattr(mx, name)
+        count = dtype.size * math.prod(shape)
+        view: Any = memoryview(body)[start : start + count]
+        parts.append((mx.array(view) if count else None, dtype, shape))
+        start += count
+    return Copied(tree, tuple(parts))
+
+
+def restore(empty: Caches, chain: Sequence[Copied], length: int) -> Caches:
+    """Caches that hold `length` tokens, from a chain of snapshots."""
+    trees = [_grown(each.tree, [_array(*part) for part in each.parts]) for each in chain]
     for layer, cache in enumerate(empty):
         if is_plain(cache):
             parts = [tree[layer] for tree in trees]
@@ -93,25 +117,8 @@ def _raw(array: Any) -> memoryview:
     return memoryview(array.view(_CARRIERS[array.dtype.size])) if array.size else memoryview(b"")
 
 
-def _parsed(body: bytes) -> Any:
-    (length,) = _LENGTH.unpack_from(body)
-    start = _LENGTH.size + length
-    tree, names = orjson.loads(body[_LENGTH.size : start])
-    arrays = []
-    for name, shape in names:
-        dtype = getattr(mx, name)
-        count = dtype.size
-        for side in shape:
-            count *= side
-        arrays.append(_array(body[start : start + count], dtype, shape))
-        start += count
-    return _grown(tree, arrays)
-
-
-def _array(data: bytes, dtype: Any, shape: list[int]) -> Any:
-    view: Any = memoryview(data)
-    flat: Any = mx.array(view) if data else mx.zeros((0,), mx.uint8)
-    return flat.view(dtype).reshape(shape)
+def _array(flat: Any, dtype: Any, shape: list[int]) -> Any:
+    return mx.zeros(shape, dtype) if flat is None else flat.view(dtype).reshape(shape)
 
 
 def _grown(tree: Any, arrays: list[Any]) -> Any:
