@@ -33,7 +33,7 @@ _GROWTH = 512
 class Limits:
     """`rows` run at most, `kv_bytes` they hold at most; `kept_bytes` are for those that ended.
 
-    A chunk of a prompt has `least_tokens` to `step_tokens`; `has_few_shapes`: see `Prefill`.
+    A chunk of a prompt has `least_tokens` to `step_tokens`; `has_few_shapes`: see `Forward`.
     """
 
     rows: int
@@ -59,7 +59,8 @@ class BatchRunner:
         slack: int | None = None,
         drafter: Drafter | None = None,
     ) -> None:
-        self._forward = Forward(model, shard, slack)
+        is_cut = limits.has_few_shapes and caches.is_sliceable(make())
+        self._forward = Forward(model, shard, slack, is_cut)
         self._prefixes = Prefixes(make, limits.kept_bytes, archive)
         self._geometry = geometry
         self._limits = limits
@@ -67,11 +68,7 @@ class BatchRunner:
         self._can_merge = caches.can_merge(make())
         self._pace = Pace(limits.step_tokens, limits.least_tokens)
         self._prompts = Prefill(
-            self._forward,
-            self._prefixes,
-            limits.step_tokens,
-            can_merge=self._can_merge,
-            has_few_shapes=limits.has_few_shapes,
+            self._forward, self._prefixes, limits.step_tokens, can_merge=self._can_merge
         )
         self._groups: list[Group] = []
         self._drafting = Drafting(drafter) if drafter else None

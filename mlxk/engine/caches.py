@@ -86,46 +86,6 @@ def _first(array: Any, length: int) -> Any:
     return array[..., :length, :]
 
 
-def make_room(cache: Any, count: int) -> None:
-    """For so many more tokens, in a buffer of whole steps: one that was cut has any length."""
-    if type(cache) is KVCache and cache.keys is not None:
-        length = max(cache.offset + count, cache.keys.shape[2])
-        missing = -(-length // cache.step) * cache.step - cache.keys.shape[2]
-        if missing:
-            wider = [(0, 0), (0, 0), (0, missing), (0, 0)]
-            cache.keys, cache.values = mx.pad(cache.keys, wider), mx.pad(cache.values, wider)
-
-
-def read_padded(
-    model: Any, tokens: list[list[int]], held: Caches, padding: list[int], *, is_even: bool
-) -> None:
-    """One pass over rows of `tokens` [B, L] of which the last `padding` [B] are none. `held` are
-    merged caches; `is_even` when they hold as much of each row.
-
-    Even rows need no mask but the causal one, for which all devices have a quicker way.
-    """
-    if is_even:
-        plain = [_unpadded(cache) for cache in held]
-        model(mx.array(tokens), cache=plain)
-        for cache, read in zip(held, plain, strict=True):
-            cache.keys, cache.values, cache._idx = read.keys, read.values, read.offset
-            cache.offset = cache.offset + len(tokens[0])
-            cache.prepare(right_padding=padding)
-            cache.finalize()
-        return
-    for cache in held if any(padding) else ():
-        cache.prepare(right_padding=padding)
-    model(mx.array(tokens), cache=held)
-    for cache in held if any(padding) else ():
-        cache.finalize()
-
-
-def _unpadded(cache: BatchKVCache) -> KVCache:
-    plain = KVCache()
-    plain.keys, plain.values, plain.offset = cache.keys, cache.values, cache._idx
-    return plain
-
-
 def extracted(cache: Any, row: int, length: int) -> Any:
     """A row's last `length` tokens as a cache of its own. mlx-lm's way waits for the device."""
     if type(cache) is not BatchKVCache:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
+from mlxk.engine import passes, shapes
 from mlxk.engine.caches import Caches
 from mlxk.engine.logprobs import Logprobs
 from mlxk.engine.matcher import Guide, masked
@@ -61,6 +62,12 @@ class Row:
     def tokens(self) -> list[int]:
         return [*self.job.prompt, *self.made]
 
+    def between(self, low: int, high: int) -> list[int]:
+        """Some of the tokens, without a copy of all."""
+        begun = len(self.job.prompt)
+        made = self.made[max(low - begun, 0) : max(high - begun, 0)]
+        return [*self.job.prompt[low:high], *made]
+
     @property
     def words(self) -> bytes:
         """The same, packed."""
@@ -85,11 +92,23 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """The model, the ranks it runs on, and the padding (tokens) that its batches may have."""
+    """The model, the ranks it runs on, and the padding (tokens) that its batches may have.
+
+    `has_few_shapes` where a new shape of a pass is dear, see `shapes`; caches can be cut then.
+    """
 
     model: Any
     shard: Shard = ALONE
     slack: int | None = None
+    has_few_shapes: bool = False
+
+    def onward(self, row: Row, held: Caches, start: int, tokens: list[int]) -> Any:
+        """Logits [L, V] of `tokens`, which follow the first `start` ones of the row; `held` holds
+        those before the pass, and all of them after it."""
+        if not self.has_few_shapes:
+            return self.model(mx.array([tokens]), cache=held)[0]
+        again, width = shapes.around(start, len(tokens))
+        return passes.alone(self.model, held, row.between(start - again, start), tokens, width)
 
 
 class Group:
@@ -167,7 +186,7 @@ class Group:
     def verify(self, run: list[int], draw: Callable[[Any], Any]) -> list[Step]:
         """Of the only row: its next token and a draft, as far as that is what `draw` says."""
         (row,) = self.rows
-        draws = draw(self._forward.model(mx.array([run]), cache=self._parts.caches)[0])
+        draws = draw(self._forward.onward(row, self._parts.caches, row.length, run))
         drawn: list[int] = draws.tolist()
         held = next((i for i, token in enumerate(run[1:]) if token != drawn[i]), len(run) - 1)
         self._next, self._is_ahead = draws[held : held + 1], True

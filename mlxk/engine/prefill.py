@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from mlxk.engine import shapes
-from mlxk.engine.caches import Caches, make_room, read_padded
+from mlxk.engine import passes, shapes
 from mlxk.engine.group import Forward, Group, Row, dispatch
 from mlxk.engine.parts import merged
 from mlxk.engine.prefixes import Prefixes
@@ -16,25 +15,16 @@ from mlxk.engine.prefixes import Prefixes
 
 class Prefill:
     """`rows` have not been read to their end; what has been leaves as groups. One forward pass
-    reads at most `most` tokens. `has_few_shapes`: a new shape is dear, see `shapes`.
+    reads at most `most` tokens.
     """
 
-    def __init__(
-        self,
-        forward: Forward,
-        prefixes: Prefixes,
-        most: int,
-        *,
-        can_merge: bool,
-        has_few_shapes: bool = False,
-    ) -> None:
+    def __init__(self, forward: Forward, prefixes: Prefixes, most: int, *, can_merge: bool) -> None:
         self.rows: list[Row] = []
         self._forward = forward
         self._prefixes = prefixes
         self._most = most
         self._can_merge = can_merge
-        self._has_few_shapes = has_few_shapes and prefixes.is_sliceable
-        self._unmet = shapes.ordinary(most) if self._has_few_shapes else []
+        self._unmet = shapes.ordinary(most) if forward.has_few_shapes else []
         self._turn = 0
 
     def drop(self, uid: int) -> None:
@@ -94,12 +84,12 @@ class Prefill:
 
     def _may_share(self, row: Row) -> bool:
         """Where shapes are dear only those that begin: the others are of too many lengths."""
-        return not (self._has_few_shapes and row.read_length)
+        return not (self._forward.has_few_shapes and row.read_length)
 
     def _read_together(self, rows: list[Row], arrived: list[Group]) -> int:
         """One pass to the end of several prompts, padded on the right to the longest."""
         width = max(map(_unread, rows))
-        if self._has_few_shapes:
+        if self._forward.has_few_shapes:
             count, width = shapes.together(len(rows), width)
             rows = rows[:count]
         is_even = len({row.read_length for row in rows}) == 1
@@ -107,7 +97,7 @@ class Prefill:
         chunks = [[row.pending.popleft() for _ in range(_unread(row))] for row in rows]
         padding = [width - len(chunk) for chunk in chunks]
         padded = [chunk + [0] * pad for chunk, pad in zip(chunks, padding, strict=True)]
-        read_padded(self._forward.model, padded, held, padding, is_even=is_even)
+        passes.together(self._forward.model, padded, held, padding, is_even=is_even)
         dispatch([cache.state for cache in held])
         self.rows = [row for row in self.rows if row not in rows]
         arrived.append(Group(self._forward, rows, held))
@@ -115,34 +105,20 @@ class Prefill:
 
     def _read_on(self, row: Row, most: int, arrived: list[Group]) -> int:
         """Up to `most` tokens of one prompt, never the last one: decoding begins with it."""
-        again, count, width = 0, min(most, _unread(row)), 0
-        if count and self._has_few_shapes:
-            again, count, width = shapes.chunk(row.read_length, _unread(row), most)
+        count, start = min(most, _unread(row)), row.read_length
         if count:
-            begin = row.read_length - again
-            chunk = row.tokens[begin : begin + again + count]
-            for _ in range(count):
-                row.pending.popleft()
-            self._pass(row.caches, chunk, again, width)
+            if self._forward.has_few_shapes:
+                count = shapes.chunk(start, _unread(row), most)
+            chunk = [row.pending.popleft() for _ in range(count)]
+            self._forward.onward(row, row.caches, start, chunk)
+            # Only the caches are evaluated, so the logits of a prompt are never computed; and not
+            # waited for, so that the tokens read before are published first.
+            dispatch([cache.state for cache in row.caches])
         if not _unread(row):
             self.rows.remove(row)
             self._prefixes.mark(row)
             arrived.append(Group(self._forward, [row]))
         return max(count, 1)
-
-    def _pass(self, held: Caches, tokens: list[int], again: int, width: int) -> None:
-        """The first `again` tokens were read before; the last ones of `width` are padding, which
-        nothing before them sees."""
-        padding = max(width - len(tokens), 0)
-        for cache in held if width else ():
-            cache.trim(again)
-            make_room(cache, width)
-        self._forward.model(mx.array([tokens + [0] * padding]), cache=held)
-        for cache in held if padding else ():
-            cache.trim(padding)
-        # Only the caches are evaluated, so the logits of a prompt are never computed; and not
-        # waited for, so that the tokens read before are published first.
-        dispatch([cache.state for cache in held])
 
     def rehearse(self) -> bool:
         """Meet one more shape while nobody waits. False when all have been met."""

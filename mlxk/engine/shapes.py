@@ -9,17 +9,17 @@ _LEAST = 32
 TOGETHER = 16
 
 
-def chunk(start: int, unread: int, most: int) -> tuple[int, int, int]:
-    """How many tokens to read again, how many after the first `start`, and the length of the pass.
-
-    A pass begins and ends at multiples of `GRID`; what it holds too much at its end is padding.
-    """
-    again = start % GRID
+def chunk(start: int, unread: int, most: int) -> int:
+    """How many tokens to read after the first `start`: to the end, or to a multiple of `GRID`."""
     room = max(most // GRID, 2) * GRID
-    count = min(unread, room - again)
-    if count < unread:
-        return again, count, room
-    return again, count, -(-(again + count) // GRID) * GRID
+    return min(unread, room - start % GRID)
+
+
+def around(start: int, count: int) -> tuple[int, int]:
+    """How many of `start` tokens to read once more before `count` others, and the length of the
+    pass. It begins and ends at multiples of `GRID`; what it has too much at its end is padding."""
+    again = start % GRID
+    return again, -(-(again + count) // GRID) * GRID
 
 
 def together(count: int, longest: int) -> tuple[int, int]:

@@ -1,13 +1,16 @@
 """What is done on CUDA alone, but for its kernel: passes of few shapes."""
 
 import random
+from dataclasses import replace
 
 import mlx.core as mx
 import pytest
 
 from mlxk.engine import shapes, weights
+from mlxk.engine.drafting import Drafting
 from mlxk.engine.policy import Policy
 from mlxk.engine.protocol import Job, Load
+from mlxk.engine.wager import Wager
 from mlxk.engine.weights import load_runner
 
 WARM = Policy(temperature=0.8, top_p=0.9, seed=11)
@@ -76,13 +79,43 @@ def test_many_short_prompts_are_read_in_passes_of_powers_of_two(tiny_model, like
     assert all_said(plain, jobs, together=False) == got
 
 
+@pytest.mark.parametrize("policy", [Policy(), WARM], ids=["greedy", "warm"])
+def test_drafts_are_checked_in_passes_whose_shapes_come_again(tiny_model, like_cuda, policy):
+    class Eager(Wager):
+        length = 5
+
+    class Right:
+        """Of every second place, whatever comes."""
+
+        def prepare(self, text, hints):
+            return True
+
+        def propose(self, text, hints, most):
+            end = text.size - len(job.prompt)
+            return [*wanted[end : end + most - 1], 7] if end % 2 else []
+
+    job = Job(0, tuple(random.Random(2).choices(range(3, 259), k=240)), (), 40, (), policy)
+    plain = load_runner(Load(str(tiny_model("qwen3")), 8, 64, None, None, 1 << 24)).runner
+    wanted = all_said(plain, [job], together=False)[0]
+    seen = []
+    like_cuda._prompts._forward = like_cuda._forward = noting(like_cuda._forward, seen)
+    like_cuda._drafting = Drafting(Right(), Eager)
+    assert all_said(like_cuda, [job], together=False)[0] == wanted
+    assert seen.count((1, 256)) > 5
+    assert len(seen) < 35
+    assert {shape for shape in seen if shape[1] > 1} <= {(1, 256), (1, 512)}
+    follower = replace(job, uid=1, prompt=(*job.prompt, *wanted, 9, 8), max_tokens=5)
+    again = all_said(like_cuda, [follower], together=False)
+    assert again == all_said(plain, [follower], together=False)
+
+
 def noting(forward, seen):
     class Noting:
         def __call__(self, tokens, cache):
-            seen.append(tokens.shape)
+            seen.append(tuple(tokens.shape))
             return forward.model(tokens, cache=cache)
 
-    return type(forward)(Noting(), forward.shard, forward.slack)
+    return replace(forward, model=Noting())
 
 
 def test_shapes_are_met_while_nobody_waits(like_cuda):

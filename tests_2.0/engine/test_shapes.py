@@ -11,11 +11,12 @@ from mlxk.engine import shapes
 def test_a_prompt_is_read_to_its_end_between_multiples(start, unread, most):
     at, left, passes = start, unread, 0
     while left:
-        again, count, width = shapes.chunk(at, left, most)
+        count = shapes.chunk(at, left, most)
+        again, width = shapes.around(at, count)
         assert (at - again) % shapes.GRID == 0
         assert width % shapes.GRID == 0
         assert 0 <= again < shapes.GRID
-        assert 0 < count <= width - again
+        assert 0 < count <= width - again < count + shapes.GRID
         # Padding only at the end of the prompt.
         assert count == left or width == again + count
         at, left, passes = at + count, left - count, passes + 1
