@@ -45,6 +45,7 @@ class Prefixes:
             length, held = longer, lent
         if self._archive and not row.loan and (loan := self._archive.ask(row.tokens[:-1], length)):
             row.loan = loan
+            self._loans.append(loan)
             return False
         if row.loan and row.loan.caches and row.loan.length > length:
             length, held = row.loan.length, row.loan.caches

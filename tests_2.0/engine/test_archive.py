@@ -10,6 +10,8 @@ import pytest
 from kept_prompts import DAMAGES, PROMPT, files, said_and_cached, settle, start
 from waiting import until
 
+from mlxk.engine.policy import Policy
+from mlxk.engine.protocol import Job
 from mlxk.engine.segments import Segments
 
 FAMILIES = ["qwen3", "gemma3_text", "lfm2", "mamba2", "gpt_oss"]
@@ -178,3 +180,21 @@ def test_a_disk_that_does_not_keep_up_costs_little_memory(tiny_model, tmp_path):
     settle(runner)
     assert held < 2 << 20
     assert files(tmp_path / "kv")
+
+
+def test_nobody_waits_for_what_is_read_for_someone_who_has_left(tiny_model, tmp_path):
+    first = start(tiny_model("qwen3"), tmp_path / "kv")
+    long = [*PROMPT] * 8
+    for prompt in (long, PROMPT[::-1]):
+        said_and_cached(first, prompt)
+        settle(first)
+    runner = start(tiny_model("qwen3"), tmp_path / "kv")
+    segments, read = runner._prefixes._archive._segments, []
+    own = segments.read
+    segments.read = lambda piece: (read.append(piece), time.sleep(0.05), own(piece))[2]
+    runner.add(Job(7, tuple(long), (), 8, (), Policy()))
+    runner.step()
+    runner.remove(7)
+    _, cached = said_and_cached(runner, PROMPT[::-1])
+    assert cached == 299
+    assert len(read) < 6
