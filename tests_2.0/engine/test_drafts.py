@@ -143,6 +143,69 @@ def test_others_may_join_and_leave_between_drafts(loaded):
     assert shares(steps[:last])[1] > 0 < shares(steps[last:])[1]
 
 
+class Everybody(Oracle):
+    """Knows what each of several texts will be."""
+
+    def __init__(self, texts, dice):
+        super().__init__([], 0.2, dice)
+        self.texts = texts
+
+    def propose(self, text, hints, most):
+        known = text.tolist()
+        self.text = next((each for each in self.texts if each[: len(known)] == known), [])
+        return super().propose(text, hints, most)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+def test_a_changing_crowd_says_what_each_says_alone(loaded, seed):
+    dice, runner = random.Random(seed), loaded(("qwen3", "llama", "qwen3_moe")[seed % 3])
+    jobs = [
+        Job(
+            uid,
+            prompt_of(dice, dice.choice([1, 2, 17, 60])),
+            (),
+            dice.choice([1, 2, 3, 150, 150]),
+            tuple(dice.sample(range(259), dice.choice([0, 0, 1]))),
+            Policy(temperature=dice.choice([0, 0.7, 1.5]), top_p=0.9, seed=dice.randrange(99)),
+        )
+        for uid in range(1, 9)
+    ]
+    wanted = {}
+    for job in jobs:
+        runner.reset()
+        wanted[job.uid] = said(steps_of(runner, job), job.uid)
+    runner.reset()
+    texts = [[*job.prompt, *wanted[job.uid]] for job in jobs]
+    runner._drafting = Drafting(Everybody(texts, dice), Eager)
+    got, accepted = crowded(runner, jobs, dice)
+    assert accepted
+    for uid, tokens in wanted.items():
+        assert got[uid] == tokens[: len(got[uid])]
+        assert uid in (2, 5) or got[uid] == tokens
+
+
+def crowded(runner, jobs, dice):
+    """Tokens of each, and how many had been drafted; jobs come at random moments, two of them are
+    given up at random ones."""
+    waiting, running, accepted = list(jobs), set(), 0
+    got = {job.uid: [] for job in jobs}
+    while waiting or running:
+        if waiting and (not running or dice.random() < 0.02):
+            job = waiting.pop(0)
+            runner.add(job)
+            running.add(job.uid)
+        for step in runner.step():
+            got[step.uid].append(step.token)
+            accepted += step.accepted
+            running -= {step.uid} if step.ended else set()
+        for uid in running & {2, 5}:
+            if dice.random() < 0.05:
+                runner.remove(uid)
+                running.discard(uid)
+    return got, accepted
+
+
 def test_a_running_answer_lends_what_a_draft_has_brought(loaded):
     dice, runner = random.Random(6), loaded()
     job = Job(1, prompt_of(dice, 40), (), 120, (), Policy())
