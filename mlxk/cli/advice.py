@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -175,6 +176,9 @@ def _question(budget: float | None, intent: str) -> Any:
     from mlxk.deploy import settings
     from mlxk.system import paths
 
+    if budget is not None and not isfinite(budget):
+        hint = "mlxk recommend --budget 24"
+        raise InvalidValue(f"{budget} is no amount of memory", hint=hint)
     if intent not in INTENTS:
         raise InvalidValue(f"no intent is called {intent!r}", hint=f"one of {', '.join(INTENTS)}")
     home = paths.home()

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
@@ -88,9 +89,12 @@ def watch(
     import time
 
     from mlxk.cli.deploy import open_store
+    from mlxk.contract.errors import InvalidValue
     from mlxk.deploy import status, supervise
     from mlxk.deploy.local import Host
 
+    if not (isfinite(timeout) and isfinite(interval)):
+        raise InvalidValue("--timeout and --interval are seconds", hint="mlxk watch --help")
     store = open_store()
     for name in names or ():
         status.require(store, name)

@@ -2,7 +2,8 @@
 
 import json
 from dataclasses import asdict, is_dataclass
-from typing import Any
+from math import isfinite
+from typing import Any, NoReturn
 
 import orjson
 
@@ -31,14 +32,19 @@ def loads(data: bytes | str, what: str = "input") -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        # Accepts lone surrogates, which orjson refuses, but not its own NaN.
-        return json.loads(data, parse_constant=_refuse_constant)
+        # Accepts lone surrogates, which orjson refuses, but not its own NaN, nor 1e999.
+        return json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as e:
         raise InvalidDocument(f"{what} is not valid JSON: {e}") from e
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if isfinite(value) else _refuse_constant(text)
 
 
 def _plain(value: object) -> Any:

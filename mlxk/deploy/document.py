@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -170,7 +171,7 @@ _UNSEEN = ("display_name", "autostart", "restart", "schema_version", "memory_gb"
 
 def _meaning(value: dict[str, Any], name: str | None) -> list[Problem]:
     """What a schema cannot say."""
-    found = []
+    found = [Problem(place, "is too large a number") for place in _too_large(value, "")]
     if value["name"] in RESERVED:
         found.append(Problem("/name", f"{value['name']!r} is reserved"))
     if name is not None and value["name"] != name:
@@ -182,6 +183,19 @@ def _meaning(value: dict[str, Any], name: str | None) -> list[Problem]:
     if restart.base_s > restart.cap_s:
         found.append(Problem("/restart/base_s", "is longer than cap_s"))
     return found
+
+
+def _too_large(value: object, pointer: str) -> Iterator[str]:
+    """What JSON readers do not agree about (RFC 8259, section 6)."""
+    match value:
+        case int() | float() if abs(value) > 1 << 53:
+            yield pointer
+        case dict():
+            for key, inner in value.items():
+                yield from _too_large(inner, f"{pointer}/{key}")
+        case list():
+            for number, inner in enumerate(value):
+                yield from _too_large(inner, f"{pointer}/{number}")
 
 
 def _engine(value: str | dict[str, Any]) -> Engine:

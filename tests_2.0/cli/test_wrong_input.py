@@ -48,6 +48,8 @@ LINES = {
     "convert no/such out": "hub_unreachable",
     "convert builtin:tiny full": "already_exists",
     "deploy add a/b --model x": "invalid_value",
+    "deploy add a --model x --context 99999999999999999999999": "invalid_document",
+    "deploy import huge.json": "invalid_document",
     "deploy import bad.json": "invalid_document",
     "deploy import list.json": "invalid_document",
     "deploy import bad.yaml": "invalid_document",
@@ -65,6 +67,7 @@ LINES = {
     "health no/such": "model_not_found",
     "help nosuch": "invalid_value",
     "init --budget 0": "usage_error",
+    "init --budget inf": "invalid_value",
     "init --dir nosuch": "invalid_value",
     "install nosuch --dry-run": "not_found",
     "list a b": "usage_error",
@@ -79,6 +82,7 @@ LINES = {
     f"push {LONG} me/x --private": "invalid_value",
     "push full me/x --private": "model_unhealthy",
     "recommend --budget 0.1": "nothing_fits",
+    "recommend --budget nan": "invalid_value",
     "recommend --intent x": "invalid_value",
     "replay nosuch": "not_a_repository",
     "restart nosuch": "not_found",
@@ -102,6 +106,7 @@ LINES = {
     "up nosuch": "not_found",
     "version extra": "usage_error",
     "watch nosuch": "not_found",
+    "watch --until ready --timeout nan": "invalid_value",
     "watch --until x": "invalid_value",
     "watch --until ready --timeout 0": "check_failed",
 }
@@ -182,6 +187,7 @@ def answers(tmp_path_factory, hubs):
     (folder / "full").mkdir()
     for name, text in (
         ("bad.json", "{"),
+        ("huge.json", '{"memory_gb": 1e999}'),
         ("list.json", "[]"),
         ("bad.yaml", "a: ["),
         ("full/x", ""),
