@@ -4,7 +4,7 @@ A ticket that was there at two deaths without progress is a suspect. Suspects go
 one at a time, alone; if it dies then, that ticket gets the error and the others live.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
@@ -27,6 +27,15 @@ class Roster:
 
     def __len__(self) -> int:
         return len(self._tickets)
+
+    def has_place(self, client: str | None, most: int) -> bool:
+        """Whether fewer than `most` are here; or, when it is full of others, fewer of this client
+        than its part would be if all clients had as many."""
+        if len(self._tickets) < most:
+            return True
+        counts = Counter(ticket.job.client for ticket in self._tickets.values())
+        counts[client] += 1
+        return counts[client] * len(counts) <= most
 
     @property
     def sent(self) -> int:

@@ -101,7 +101,7 @@ class Supervisor:
         """A place in the batch or in the queue; OverCapacity when both are full."""
         if self._patience.failure:
             raise self._patience.failure
-        if len(self._roster) >= self._options.rows + self._options.queue:
+        if not self._roster.has_place(job.client, self._options.rows + self._options.queue):
             raise OverCapacity("too many requests are waiting", hint="try again later")
         ticket = self._roster.enter(job)
         self._send_unsent()

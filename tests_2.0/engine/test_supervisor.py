@@ -13,6 +13,7 @@ from mlxk.engine.child import cause
 from mlxk.engine.options import EngineOptions
 from mlxk.engine.policy import Policy
 from mlxk.engine.protocol import Job
+from mlxk.engine.roster import Roster
 from mlxk.engine.supervisor import Supervisor
 
 
@@ -92,6 +93,20 @@ async def test_a_program_that_cannot_load_is_given_up_and_tried_again_later(home
     monkeypatch.setattr("mlxk.engine.patience._REVIVAL_S", 0.0)
     assert await count_down(supervisor, 905) == down_from(905)
     await supervisor.close()
+
+
+def test_one_client_cannot_take_all_places():
+    roster = Roster(lambda _ticket: None)
+
+    def enter(client, most=6):
+        if has_place := roster.has_place(client, most):
+            roster.enter(Job(0, (1,), (), 9, (), Policy(), client=client))
+        return has_place
+
+    assert [enter("many") for _ in range(8)] == [True] * 6 + [False] * 2
+    assert [enter("few") for _ in range(5)] == [True] * 3 + [False] * 2
+    assert [enter("third") for _ in range(3)] == [True, True, False]
+    assert not enter("many")
 
 
 def test_causes_have_names():
