@@ -9,7 +9,9 @@ import orjson
 from mlxk.chat.types import Tool
 from mlxk.engine.toolcalls.frames import Frame, Pairs
 
-# JSON leaves white space free, and small models would use that freedom for ever.
+# JSON leaves white space free, and nothing ends a row of calls: small models would use that freedom
+# for ever.
+_MOST_CALLS = 32
 JSON: Any = {"whitespace_pattern": r"[ \n]{0,12}"}
 
 
@@ -26,7 +28,11 @@ class _Writing:
         self._marks = re.compile(f"({'|'.join(map(re.escape, marks))})" if marks else r"(?!)")
 
     def rules(self, tools: Sequence[Tool], frame: Frame) -> Iterator[str]:
-        more = "" if frame.joint is None else f" ({self._text(frame.joint)} call)*"
+        more = (
+            ""
+            if frame.joint is None
+            else f" ({self._text(frame.joint)} call){{0,{_MOST_CALLS - 1}}}"
+        )
         yield f"start: {self._text(frame.first)} call{more} {self._text(frame.last)}"
         yield "call: " + " | ".join(f"c{i}" for i in range(len(tools)))
         for i, tool in enumerate(tools):
