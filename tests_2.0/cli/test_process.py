@@ -260,6 +260,12 @@ def test_an_alias_of_nothing_is_refused_at_the_start(home):
     assert (value["error"]["type"], code) == ("model_not_found", 1)
 
 
+@pytest.mark.parametrize("other", [("--api-key-env", "K"), ("--deployment", "d")], ids=" ".join)
+def test_a_key_has_one_place(home, other):
+    value, code = envelope("serve", "builtin:tiny", "--api-key-file", "k", *other, "--json")
+    assert (value["error"]["message"], code) == ("the key has one place", 2)
+
+
 def test_a_home_that_cannot_be_written_is_enough_to_run_a_model(home, monkeypatch):
     (home / "file").write_bytes(b"")
     monkeypatch.setenv("MLXK_HOME", str(home / "file" / "home"))
