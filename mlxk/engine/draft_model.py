@@ -6,6 +6,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from mlxk.engine import passes, shapes
 from mlxk.engine.caches import Caches
 from mlxk.engine.group import dispatch
 from mlxk.engine.lookup import Tokens
@@ -19,15 +20,23 @@ class DraftModel:
     """Greedy. What it has read of one sequence is kept for the next that begins alike.
 
     `vocabulary` is what the large model knows; texts longer than `longest` tokens get no drafts.
+    `has_few_shapes`: see `Forward`.
     """
 
     def __init__(
-        self, model: Any, make: Callable[[], Caches], vocabulary: int, longest: int
+        self,
+        model: Any,
+        make: Callable[[], Caches],
+        vocabulary: int,
+        longest: int,
+        *,
+        has_few_shapes: bool = False,
     ) -> None:
         self._model = model
         self._caches = make()
         self._vocabulary = vocabulary
         self._longest = longest
+        self._has_few_shapes = has_few_shapes
         self._read: Tokens = np.empty(0, np.int32)
 
     def prepare(self, text: Tokens, hints: Tokens) -> bool:
@@ -37,7 +46,7 @@ class DraftModel:
         begin = self._return_to(text)
         if text.size - begin <= _FEW:
             return True
-        self._model(mx.array(text[begin : begin + _CHUNK])[None], cache=self._caches)
+        self._pass(text, begin, begin + _CHUNK)
         mx.eval([cache.state for cache in self._caches])
         self._read = text[: begin + _CHUNK].copy()
         return False
@@ -45,10 +54,10 @@ class DraftModel:
     def propose(self, text: Tokens, hints: Tokens, most: int) -> list[int]:
         if not self.prepare(text, hints):
             return []
-        token = self._read_on(text[self._return_to(text) :])
-        tokens = [token]
+        tokens = [self._likeliest(self._pass(text, self._return_to(text), text.size))]
         while len(tokens) < most:
-            tokens.append(self._read_on(tokens[-1]))
+            logits = self._model(tokens[-1][None], cache=self._caches)[0]
+            tokens.append(self._likeliest(logits))
         found: Any = mx.concatenate(tokens).tolist()
         self._read = np.concatenate([text, np.array(found[:-1], np.int32)])
         return [int(each) for each in found]
@@ -63,9 +72,17 @@ class DraftModel:
         self._read = self._read[:length]
         return length
 
-    def _read_on(self, tokens: Any) -> Any:
-        """The likeliest token [1] after these, not waited for."""
-        logits = self._model(mx.array(tokens)[None], cache=self._caches)[:, -1, : self._vocabulary]
-        token = mx.argmax(logits, axis=-1)
+    def _pass(self, text: Tokens, begin: int, end: int) -> Any:
+        """Logits [L, V] of these tokens; what is before them has been read."""
+        tokens = text[begin:end]
+        if not self._has_few_shapes or tokens.size == 1:
+            return self._model(mx.array(tokens)[None], cache=self._caches)[0]
+        again, width = shapes.around(begin, tokens.size)
+        before = text[begin - again : begin].tolist()
+        return passes.alone(self._model, self._caches, before, tokens.tolist(), width)
+
+    def _likeliest(self, logits: Any) -> Any:
+        """The token [1] after the last of these, not waited for."""
+        token = mx.argmax(logits[-1:, : self._vocabulary], axis=-1)
         dispatch(token)
         return token

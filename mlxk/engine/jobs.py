@@ -11,7 +11,7 @@ from mlxk.engine.protocol import Job
 from mlxk.engine.tokenizer import TextModel
 
 _MOST_LOGPROBS = 20
-_MOST_HINTS = 1 << 16
+_LONGEST_PREDICTION = 1 << 18
 
 
 def job_of(request: Request, prompt: Prompt, text: TextModel, context: int) -> Job:
@@ -35,7 +35,7 @@ def job_of(request: Request, prompt: Prompt, text: TextModel, context: int) -> J
         grammar=rule,
         grammar_after=after,
         top_logprobs=_checked("top_logprobs", request.top_logprobs, 0, _MOST_LOGPROBS),
-        hints=tuple(text.encode(request.prediction or "")[:_MOST_HINTS]),
+        hints=tuple(text.encode((request.prediction or "")[:_LONGEST_PREDICTION])),
         client=request.client,
     )
 

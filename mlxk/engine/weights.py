@@ -86,7 +86,8 @@ def _drafter(
     shape, _ = _measured(model, held)
     longest = int(_memory() * _DRAFT_SHARE) // shape.token_bytes
     longest = min(longest, getattr(model.args, "max_position_embeddings", None) or longest)
-    return DraftModel(model, make, vocabulary, longest), shape.bytes(longest)
+    drafter = DraftModel(model, make, vocabulary, longest, has_few_shapes=_is_cuda())
+    return drafter, shape.bytes(longest)
 
 
 def _slack(

@@ -299,8 +299,10 @@ def test_a_model_that_is_never_right_does_no_harm(loaded, with_model):
         assert shares(steps)[0] > 40
 
 
-def test_a_draft_model_goes_on_from_what_it_has_read(loaded, with_model):
+@pytest.mark.parametrize("has_few_shapes", [False, True])
+def test_a_draft_model_goes_on_from_what_it_has_read(loaded, with_model, has_few_shapes):
     dice, runner = random.Random(10), with_model()
+    runner._drafting._drafter._has_few_shapes = has_few_shapes
     first = Job(1, prompt_of(dice, 300), (), 20, (), Policy())
     answer = said(steps_of(runner, first))
     read = runner._drafting._drafter._read.size
