@@ -1,14 +1,16 @@
 """Ways to draw a token for each row of logits [B, V]: by the row alone, without sorting the
 vocabulary and without reading anything back from the device.
 
-Weights are shares times a constant: a row's best token weighs 1.
+Weights are shares times a constant: a row's best token weighs 1. They stand in columns
+[B, height, N], neighbours beside each other: all columns are summed at once, in memory's order.
 """
 
 from collections.abc import Callable, Sequence
-from math import ceil, e, log, log2
+from math import ceil, e, inf, log, log2
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
 from mlxk.engine.dice import uniforms
 from mlxk.engine.policy import Policy
@@ -16,11 +18,17 @@ from mlxk.engine.policy import Policy
 # Tokens [B] of logits [B, V] and of the places in their answers where they will stand.
 Way = Callable[[Any, Sequence[int]], Any]
 
-_BLOCK = 128
-_PEAK_BLOCK = 32
+_HEIGHT = 128
+_PEAK_HEIGHT = 32
 _LEAST_FOREMOST = 32
 # The chance that every try misses the nucleus.
 _MISS = 1e-9
+# Sizes at which twenty simple steps take half as long on a CPU as MLX's own power.
+_SIMPLE = range(1 << 12, 100_000)
+# What is added to this is rounded to an integer, which its last bits hold.
+_ROUNDING = 1.5 * 2.0**23
+# 2 ** x - 1 for x from -1/2 to 1/2, to 1e-7: factors of x ** 5 and downwards.
+_SERIES = (0.0013264726, 0.009671513, 0.055507336, 0.24022242, 0.693147)
 
 
 def ways(policies: Sequence[Policy], vocabulary: int) -> list[tuple[list[int], Way]]:
@@ -53,25 +61,27 @@ class Plain:
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self._seeds = [policy.seed for policy in policies]
-        self._heat = column([log2(e) / policy.temperature for policy in policies])
-        self._top_p = column([policy.top_p for policy in policies])
-        self._min_p = column([policy.min_p for policy in policies])
+        self._heat = _each([log2(e) / policy.temperature for policy in policies])
+        self._top_p = _each([policy.top_p for policy in policies])
+        self._min_p = _each([policy.min_p for policy in policies])
         self._has_least = any(policy.min_p > 0 for policy in policies)
 
     def __call__(self, logits: Any, positions: Sequence[int]) -> Any:
-        peak = logits.max(axis=-1, keepdims=True)
-        weights = self._heavy(self._weights(logits, peak))
-        return _drawn(weights, _mass(weights), self._numbers(positions))[:, 0]
+        weights = self._heavy(self._weights(_columns(logits, _HEIGHT)))
+        return _drawn(weights, weights.sum(axis=1), *self._numbers(positions, 1)[0])[:, 0]
 
-    def _weights(self, logits: Any, peak: Any) -> Any:
-        # MLX's own exp takes three times as long on Linux.
-        return mx.power(2.0, (logits.astype(mx.float32) - peak) * self._heat)
+    def _weights(self, columns: Any) -> Any:
+        peak = columns.max(axis=1, keepdims=True).max(axis=2, keepdims=True)
+        return _power_of_two((columns - peak) * self._heat)
 
     def _heavy(self, weights: Any) -> Any:
-        return weights * (weights >= self._min_p) if self._has_least else weights
+        return weights * _factor(weights >= self._min_p) if self._has_least else weights
 
-    def _numbers(self, positions: Sequence[int], count: int = 1) -> Any:
-        return mx.array(uniforms(self._seeds, positions, count))
+    def _numbers(self, positions: Sequence[int], count: int, rounds: int = 1) -> list[Any]:
+        """For each round those that columns and those that places are drawn by: [B, count]."""
+        numbers = uniforms(self._seeds, positions, 2 * count * rounds)
+        arrays = [mx.array(each) for each in np.split(numbers, 2 * rounds, axis=1)]
+        return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 
 class Foremost(Plain):
@@ -80,17 +90,18 @@ class Foremost(Plain):
     def __init__(self, policies: Sequence[Policy], count: int) -> None:
         super().__init__(policies)
         self._count = count
-        self._top_k = column([policy.top_k for policy in policies], mx.int32)
+        top_k = _each([policy.top_k for policy in policies])
+        self._is_in = (mx.arange(count)[:, None] < top_k).astype(mx.float32)
 
     def __call__(self, logits: Any, positions: Sequence[int]) -> Any:
         ranked, tokens = _foremost(logits, self._count)
-        weights = self._weights(ranked, ranked[:, :1])
-        weights = weights * (mx.arange(self._count) < self._top_k)
-        mass = mx.cumsum(weights, axis=-1)
+        weights = self._weights(ranked.astype(mx.float32)[..., None]) * self._is_in
+        mass = mx.cumsum(weights, axis=1)
         weights = weights * (mass - weights < self._top_p * mass[:, -1:])
-        mass = mx.cumsum(self._heavy(weights), axis=-1)
-        rank = _first(mass, self._numbers(positions) * mass[:, -1:])
-        return mx.take_along_axis(tokens, rank[:, None], axis=-1)[:, 0]
+        mass = mx.cumsum(self._heavy(weights), axis=1)
+        ((numbers, _),) = self._numbers(positions, 1)
+        rank = _first(mass > numbers[..., None] * mass[:, -1:], axis=1)
+        return mx.take_along_axis(tokens, rank, axis=-1)[:, 0]
 
 
 class Nucleus(Plain):
@@ -98,69 +109,74 @@ class Nucleus(Plain):
 
     Tokens are drawn from all, and the first that is among those is the answer: an exact draw. It
     is among them if less than `top_p` is heavier than it; `probes` halvings find the lightest
-    such of 2 ** probes - 1 tries. If there is none, the next of the `rounds` draws from what is
-    heavier than every try; after the last one it is the best token.
+    such of 2 ** probes tries. If there is none, the next of the `rounds` draws from what is
+    heavier than every try; after the last one it is the heaviest try.
     """
 
     def __init__(self, policies: Sequence[Policy], probes: int, rounds: int) -> None:
         super().__init__(policies)
-        self._steps = [1 << at for at in reversed(range(probes))]
-        self._tries = (1 << probes) - 1
+        self._tries = 1 << probes
         self._rounds = rounds
 
     def __call__(self, logits: Any, positions: Sequence[int]) -> Any:
-        answer = mx.argmax(logits, axis=-1, keepdims=True)
-        weights = self._weights(logits, mx.take_along_axis(logits, answer, axis=-1))
-        mass = _mass(weights)
-        enough = self._top_p * mass[:, -1:]
+        weights = self._weights(_columns(logits, _HEIGHT))
+        sums = weights.sum(axis=1)
+        enough = self._top_p[:, 0] * sums.sum(axis=-1, keepdims=True)
         if self._has_least:
             weights = self._heavy(weights)
-            mass = _mass(weights)
-        is_open = mx.ones(answer.shape, mx.bool_)
-        numbers = self._numbers(positions, self._tries * self._rounds)
-        for few in mx.split(numbers, self._rounds, axis=-1):
-            tokens = _drawn(weights, mass, few)
-            tried = mx.take_along_axis(weights, tokens, axis=-1)
-            ranked = -mx.sort(-tried, axis=-1)
-            least = self._least(weights, ranked, enough)
-            first = mx.argmax((tried >= least).astype(mx.int32), axis=-1, keepdims=True)
-            is_hit = is_open & (least <= ranked[:, :1])
-            answer = mx.where(is_hit, mx.take_along_axis(tokens, first, axis=-1), answer)
-            is_open = is_open & ~is_hit
-            weights = weights * (weights > ranked[:, :1])
-            mass = _mass(weights)
-        return answer[:, 0]
+            sums = weights.sum(axis=1)
+        numbers = self._numbers(positions, self._tries, self._rounds)
+        return _tried(weights, sums, enough, numbers)[:, 0]
 
-    def _least(self, weights: Any, ranked: Any, enough: Any) -> Any:
-        """The lightest of the tries that are among the best [B, 1]; infinite if none is."""
-        ranked = mx.pad(ranked, [(0, 0), (1, 0)], constant_values=float("inf"))
-        rank = mx.zeros(enough.shape, mx.int32)
-        for step in self._steps:
-            least = mx.take_along_axis(ranked, rank + step, axis=-1)
-            heavier = _mass(weights * (weights > least))[:, -1:]
-            rank = mx.where(heavier < enough, rank + step, rank)
-        return mx.take_along_axis(ranked, rank, axis=-1)
+
+def _tried(weights: Any, sums: Any, enough: Any, numbers: list[Any]) -> Any:
+    """An answer [B, 1] of as many rounds as there are numbers for."""
+    tokens = _drawn(weights, sums, *numbers[0])
+    tried = mx.take_along_axis(weights.flatten(1), tokens, axis=-1)
+    ranked = mx.sort(tried, axis=-1)
+    first = _first(tried >= _lightest(weights, ranked, enough), axis=-1, keepdims=True)
+    answer = mx.take_along_axis(tokens, first, axis=-1)
+    if len(numbers) == 1:
+        return answer
+    weights = _heavier(weights, ranked[:, -1:])
+    sums = weights.sum(axis=1)
+    is_hit = sums.sum(axis=-1, keepdims=True) < enough
+    return mx.where(is_hit, answer, _tried(weights, sums, enough, numbers[1:]))
+
+
+def _lightest(weights: Any, ranked: Any, enough: Any) -> Any:
+    """The first of the ranked weights [B, K] than which less is heavier than is enough, or else
+    the last: [B, 1]."""
+    while middle := ranked.shape[-1] // 2:
+        heavier = _heavier(weights, ranked[:, middle - 1 : middle])
+        is_in = heavier.sum(axis=1).sum(axis=-1, keepdims=True) < enough
+        ranked = mx.where(is_in, ranked[:, :middle], ranked[:, middle:])
+    return ranked
+
+
+def _heavier(weights: Any, least: Any) -> Any:
+    return weights * _factor(weights > least[..., None])
 
 
 def _tries(top_p: float) -> tuple[int, int]:
     """Probes and rounds for `Nucleus` to miss in at most one of a billion draws."""
     for probes in (3, 4, 5):
-        if (1 - top_p) ** ((1 << probes) - 1) < _MISS:
+        if (1 - top_p) ** (1 << probes) < _MISS:
             return probes, 1
-    return 4, 2 + ceil(log(1 / top_p, 16))
+    return 4, 1 + ceil(log(1 / top_p, 3.5))
 
 
 def _foremost(logits: Any, count: int) -> tuple[Any, Any]:
     """The best logits and their tokens [B, count], best first. Each is in one of the `count` best
-    blocks."""
-    blocks = _blocks(logits, _PEAK_BLOCK, float("-inf"))
-    peaks = blocks.max(axis=-1)
+    columns."""
+    columns = _columns(logits, _PEAK_HEIGHT)
+    peaks = columns.max(axis=1)
     if count >= peaks.shape[-1]:
         return _ranked(logits, count)
-    chosen = mx.argpartition(peaks, -count, axis=-1)[:, -count:, None]
-    ranked, places = _ranked(mx.take_along_axis(blocks, chosen, axis=1).flatten(1), count)
-    tokens = (chosen * _PEAK_BLOCK + mx.arange(_PEAK_BLOCK)).flatten(1)
-    # Where all is ruled out, the filler of the last block is as good as any.
+    chosen = mx.argpartition(peaks, -count, axis=-1)[:, None, -count:]
+    ranked, places = _ranked(mx.take_along_axis(columns, chosen, axis=2).flatten(1), count)
+    tokens = (mx.arange(_PEAK_HEIGHT)[:, None] * peaks.shape[-1] + chosen).flatten(1)
+    # Where all is ruled out, the filler of the last columns is as good as any.
     tokens = mx.minimum(tokens, logits.shape[-1] - 1)
     return ranked, mx.take_along_axis(tokens, places, axis=-1)
 
@@ -172,33 +188,54 @@ def _ranked(logits: Any, count: int) -> tuple[Any, Any]:
     return mx.take_along_axis(logits, places, axis=-1), places
 
 
-def _drawn(weights: Any, mass: Any, numbers: Any) -> Any:
-    """Tokens [B, K] by the inverse of the cumulated weight: the block first, then the place."""
-    wanted = (numbers * mass[:, -1:])[:, :, None]
-    block = _first(mass[:, None], wanted)
-    before = mx.where(block > 0, mx.take_along_axis(mass, mx.maximum(block, 1) - 1, axis=-1), 0.0)
-    inside = mx.take_along_axis(_blocks(weights, _BLOCK), block[:, :, None], axis=1)
-    return block * _BLOCK + _first(mx.cumsum(inside, axis=-1), wanted - before[:, :, None])
+def _drawn(weights: Any, sums: Any, numbers: Any, others: Any) -> Any:
+    """Tokens [B, K]: a column by one number [B, K], a place in it by another.
+
+    However it is rounded, a number times a sum is less than the sum.
+    """
+    mass = mx.cumsum(sums, axis=-1)
+    chosen = _first(mass[:, None] > (numbers * mass[:, -1:])[..., None], axis=-1)
+    inside = mx.cumsum(mx.take_along_axis(weights, chosen[:, None], axis=2), axis=1)
+    place = _first(inside > (others * inside[:, -1])[:, None], axis=1)
+    return place * sums.shape[-1] + chosen
 
 
-def _mass(weights: Any) -> Any:
-    """Cumulated block by block [B, N]."""
-    return mx.cumsum(_blocks(weights, _BLOCK).sum(axis=-1), axis=-1)
+def _power_of_two(exponents: Any) -> Any:
+    """Of exponents that are not above 0."""
+    if mx.default_device() != mx.cpu or exponents.size // len(exponents) not in _SIMPLE:
+        return mx.power(2.0, exponents)
+    exponents = mx.maximum(exponents, -127.0)
+    shifted = exponents + _ROUNDING
+    rest = exponents - (shifted - _ROUNDING)
+    power = rest * _SERIES[0]
+    for factor in _SERIES[1:]:
+        power = (power + factor) * rest
+    scale = mx.left_shift(shifted.view(mx.int32), 23)
+    return ((power + 1.0).view(mx.int32) + scale).view(mx.float32)
 
 
-def _blocks(values: Any, size: int, filler: float = 0.0) -> Any:
-    """[B, V] as [B, N, size]."""
-    missing = -values.shape[-1] % size
+def _columns(logits: Any, height: int) -> Any:
+    """[B, V] as [B, height, N]."""
+    logits = logits.astype(mx.float32)
+    missing = -logits.shape[-1] % height
     if missing:
-        values = mx.pad(values, [(0, 0), (0, missing)], constant_values=filler)
-    return values.reshape(values.shape[0], -1, size)
+        logits = mx.pad(logits, [(0, 0), (0, missing)], constant_values=-inf)
+    return logits.reshape(logits.shape[0], height, -1)
 
 
-def _first(mass: Any, wanted: Any) -> Any:
-    """The first index of the last axis whose cumulated weight exceeds what is wanted."""
-    below = (mass <= wanted).sum(axis=-1)
-    # Rounding can ask for a little more than there is; it is then the last that weighs anything.
-    return mx.minimum(below, (mass < mass[..., -1:]).sum(axis=-1))
+def _first(mask: Any, **axis: Any) -> Any:
+    """Where the first true value is; 0 if there is none."""
+    return mx.argmax(mask.view(mx.uint8), **axis)
+
+
+def _factor(mask: Any) -> Any:
+    """1 or 0: on a CPU, MLX makes floats of bytes three times as fast as of booleans."""
+    return mask.view(mx.uint8)
+
+
+def _each(values: Sequence[float]) -> Any:
+    """[B, 1, 1]"""
+    return column(values)[..., None]
 
 
 def column(values: Sequence[float], kind: Any = mx.float32) -> Any:

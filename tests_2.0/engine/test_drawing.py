@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlxk.engine import drawing
+from mlxk.engine.dice import uniforms
 from mlxk.engine.policy import Policy
 from mlxk.engine.sampler import Draw, Sampler
 
@@ -146,9 +147,13 @@ class TestEveryWay:
 
     @pytest.mark.parametrize("number", [0.0, 1 - 2.0**-24], ids=["least", "greatest"])
     def test_the_extremes_of_a_number_have_a_token(self, policy, number, monkeypatch):
-        monkeypatch.setattr(
-            drawing, "uniforms", lambda seeds, _, count=1: np.full((len(seeds), count), number)
-        )
+        def extreme(seeds, positions, count):
+            """The first try's column and its place in the column; other tries are left alone."""
+            numbers = uniforms(seeds, positions, count)
+            numbers[:, :: count // 2] = number
+            return numbers
+
+        monkeypatch.setattr(drawing, "uniforms", extreme)
         values = mx.full((64, 1000), float("-inf"))
         values[:, 200:900] = mx.random.normal((64, 700), key=mx.random.key(3)) * 0.1
         for row, token in enumerate(sampled([policy] * 64, values, [0] * 64)):
@@ -186,3 +191,28 @@ def test_a_thin_slice_of_what_is_nearly_even(top_p):
     values = logits((1000, 1e-3), 8)
     policy = Policy(temperature=1.0, top_p=top_p)
     assert surprise(many(policy, values), shares(policy, values)) < 6
+
+
+@pytest.mark.parametrize("vocabulary", [5000, 8192])
+def test_a_larger_vocabulary_is_drawn_from_as_the_reference_says(vocabulary):
+    """Where weights are computed in another way on a CPU."""
+    values = logits((vocabulary, 2.0), 7)
+    for policy in (Policy(temperature=0.7), Policy(temperature=0.7, top_p=0.9)):
+        assert surprise(many(policy, values, 500), shares(policy, values)) < 6
+
+
+@pytest.mark.parametrize("size", [100, 8192])
+def test_weights_are_as_exact_as_their_numbers(size):
+    exponents = -mx.arange(size).astype(mx.float32) * (126 / size)
+    found = np.array(drawing._power_of_two(exponents[None]), np.float64)
+    assert abs(found / 2.0 ** np.array(exponents, np.float64) - 1).max() < 3e-7
+    ruled_out = mx.where(mx.arange(size) == 0, 0.0, float("-inf"))
+    assert drawing._power_of_two(ruled_out[None]).sum().item() == 1
+
+
+@pytest.mark.parametrize("top_p", [0.3, 0.05])
+def test_a_nucleus_is_hit_even_where_it_is_thin(top_p):
+    """Few tries are among the best: later rounds have to find them."""
+    values = logits((4000, 1e-2), 9)
+    policy = Policy(temperature=1.0, top_p=top_p)
+    assert set(many(policy, values, 1000)) <= set(np.flatnonzero(shares(policy, values, 1e-5)))
