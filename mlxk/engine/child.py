@@ -115,8 +115,11 @@ def _appended(log: Path) -> IO[bytes]:
     """Nowhere, with a warning, when the log cannot be written: the engine can do without."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        is_long = log.exists() and log.stat().st_size > _LOG_BYTES
-        return log.open("wb" if is_long else "ab")
+        file = log.open("ab")
+        # Another engine may be writing there: it, too, goes on at the end.
+        if file.tell() > _LOG_BYTES:
+            file.truncate(0)
+        return file
     except OSError as e:
         note("no_log", f"the engine's log {log} cannot be written: {(e.strerror or '?').lower()}")
         return Path(os.devnull).open("wb")

@@ -9,7 +9,7 @@ import pytest
 from poisoned_worker import HANGS, KILLS
 
 from mlxk.contract.errors import EngineFailed
-from mlxk.engine.child import cause
+from mlxk.engine.child import _LOG_BYTES, cause, spawn
 from mlxk.engine.options import EngineOptions
 from mlxk.engine.policy import Policy
 from mlxk.engine.protocol import Job
@@ -111,3 +111,13 @@ def test_one_client_cannot_take_all_places():
 
 def test_causes_have_names():
     assert (cause(3), cause(-9)) == ("exit status 3", "killed by SIGKILL")
+
+
+def test_a_long_log_is_emptied_while_another_engine_writes_to_it(tmp_path):
+    log = tmp_path / "engine.log"
+    log.write_bytes(b"x" * (_LOG_BYTES + 1))
+    with log.open("ab", buffering=0) as other:
+        told = [sys.executable, "-c", "import sys; print('ours', file=sys.stderr)"]
+        assert spawn(told, log, {}).wait() == 0
+        other.write(b"theirs\n")
+    assert log.read_text() == "ours\ntheirs\n"
