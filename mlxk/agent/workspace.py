@@ -3,12 +3,12 @@
 import os
 import stat
 import tempfile
-import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlxk.contract.errors import UnsafePath
+from mlxk.history.looking import is_gits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Workspace:
         real = Path(os.path.realpath(named))
         if not real.is_relative_to(self.root):
             raise UnsafePath(f"path is outside the worktree: {name}", path=name)
-        if any(_is_git(part) for part in (*Path(name).parts, *real.relative_to(self.root).parts)):
+        parts = (*Path(name).parts, *real.relative_to(self.root).parts)
+        if any(is_gits(os.fsencode(part)) for part in parts):
             raise UnsafePath(f"path belongs to git: {name}", path=name)
         if named.is_symlink() and not named.exists():
             raise UnsafePath(f"path is a link that leads nowhere: {name}", path=name)
@@ -81,10 +82,3 @@ def _require_file(known: os.stat_result, name: str) -> None:
         raise UnsafePath(f"not a regular file: {name}", path=name)
     if known.st_nlink > 1:
         raise UnsafePath(f"a hard link, with another name elsewhere: {name}", path=name)
-
-
-def _is_git(part: str) -> bool:
-    """`.git` as any file system may spell it: case, Windows short names, ignorable characters."""
-    folded = unicodedata.normalize("NFKC", part).casefold()
-    bare = "".join(c for c in folded if unicodedata.category(c) != "Cf").rstrip(" .")
-    return bare.partition(":")[0].rstrip(" .") in {".git", "git~1"}

@@ -215,9 +215,12 @@ class Checkout:
     ) -> None:
         if name in folder.files or (is_folder and name in folder.folders):
             return
-        if name.lower() == b".git" or rules.ignores(name, folder=is_folder):
+        if name == b".git" or rules.ignores(name, folder=is_folder):
             return
-        if not is_folder:
+        if looking.is_gits(name):
+            path = shown(prefix + name)
+            note("reserved_name", f"{path} is a name that git refuses, so it is not recorded")
+        elif not is_folder:
             folder.files[name] = Known(NEVER, None)
         elif not self._is_repository(fd, prefix, name):
             folder.folders[name] = Folder()

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import unicodedata
 from pathlib import Path
 
 from mlxk.contract.errors import CorruptState
@@ -52,6 +53,15 @@ def changed(folder: Folder, fd: int) -> list[bytes]:
             ):
                 changed.append(name)
     return changed
+
+
+def is_gits(name: bytes) -> bool:
+    """`.git` as any file system may spell it: git itself neither adds nor checks it out."""
+    if b"git" not in name.lower() and name.isascii():
+        return False
+    folded = unicodedata.normalize("NFKC", os.fsdecode(name)).casefold()
+    bare = "".join(c for c in folded if unicodedata.category(c) != "Cf").rstrip(" .")
+    return bare.partition(":")[0].rstrip(" .") in {".git", "git~1"}
 
 
 def enter(name: bytes, fd: int) -> int | None:

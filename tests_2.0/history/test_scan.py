@@ -156,6 +156,18 @@ def test_a_repository_that_a_tool_made_is_left_out_and_mentioned(repo, session):
     assert [n.code for n in notes] == ["nested_repository"]
 
 
+@pytest.mark.parametrize("name", ["git~1", ".GIT", ".git ", ".git.", ".g\u200cit", "GIT~1"])
+def test_a_name_that_git_refuses_is_left_out_and_mentioned(repo, session, name):
+    (session.worktree / "sub").mkdir()
+    (session.worktree / "sub" / name).write_text("x")
+    (session.worktree / "sub/digit~1").write_text("x")
+    with collecting() as notes:
+        step = session.append(b"", when=WHEN, paths=None)
+    assert [f.path for f in step.files] == ["sub/digit~1"]
+    assert [n.code for n in notes] == ["reserved_name"]
+    assert repo.fsck() == ""
+
+
 def test_a_worktree_that_vanished_is_an_error(session):
     shutil.rmtree(session.worktree)
     with pytest.raises(CorruptState):
