@@ -78,7 +78,7 @@ def set_value(
     return changed.row(key)
 
 
-@command("config reset", lambda value, _: f"{len(value.reset)} settings are at their defaults.")
+@command("config reset", lambda value, _: f"Reset: {', '.join(value.reset) or 'nothing was set'}")
 def reset(
     key: Annotated[str | None, typer.Argument(help="Only this setting.")] = None,
 ) -> Reset:

@@ -41,7 +41,10 @@ def _table(value: Loaded, _: dict[str, Any]) -> str:
 
 @command("ps", _table)
 def ps(
-    url: Annotated[str, typer.Argument(help="Where the server listens.")] = _DEFAULT_URL,
+    url: Annotated[
+        str | None,
+        typer.Argument(help=f"Where it listens; default: the running gateway, else {_DEFAULT_URL}"),
+    ] = None,
     api_key_env: Annotated[
         str | None, typer.Option(help="The environment variable that holds its key.")
     ] = None,
@@ -52,9 +55,16 @@ def ps(
 
     mlxk ps http://127.0.0.1:8001 --json | jq -r '.data.models[].name'
     """
-    base = url.rstrip("/").removesuffix("/v1")
+    base = (url or _running()).rstrip("/").removesuffix("/v1")
     data = _asked(f"{base}/api/ps", os.environ.get(api_key_env) if api_key_env else None)
     return Loaded(base, _models(base, data))
+
+
+def _running() -> str:
+    from mlxk.cli.deploy import open_store
+    from mlxk.deploy import gateway
+
+    return gateway.endpoint(open_store()) or _DEFAULT_URL
 
 
 def _asked(url: str, key: str | None) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import orjson
 
-from mlxk.contract import validate
+from mlxk.contract import encoding, validate
 from mlxk.contract.errors import InvalidDocument
 from mlxk.contract.validate import Problem
 from mlxk.system import clock
@@ -171,7 +171,7 @@ _UNSEEN = ("display_name", "autostart", "restart", "schema_version", "memory_gb"
 
 def _meaning(value: dict[str, Any], name: str | None) -> list[Problem]:
     """What a schema cannot say."""
-    found = [Problem(place, "is too large a number") for place in _too_large(value, "")]
+    found = list(_unreadable(value, ""))
     if value["name"] in RESERVED:
         found.append(Problem("/name", f"{value['name']!r} is reserved"))
     if name is not None and value["name"] != name:
@@ -185,17 +185,19 @@ def _meaning(value: dict[str, Any], name: str | None) -> list[Problem]:
     return found
 
 
-def _too_large(value: object, pointer: str) -> Iterator[str]:
-    """What JSON readers do not agree about (RFC 8259, section 6)."""
+def _unreadable(value: object, pointer: str) -> Iterator[Problem]:
+    """What JSON readers do not agree about (RFC 8259, sections 6 and 8.2)."""
     match value:
         case int() | float() if abs(value) > 1 << 53:
-            yield pointer
+            yield Problem(pointer, "is too large a number")
+        case str() if encoding.valid(value) != value:
+            yield Problem(pointer, "is not Unicode text")
         case dict():
             for key, inner in value.items():
-                yield from _too_large(inner, f"{pointer}/{key}")
+                yield from _unreadable(inner, f"{pointer}/{key}")
         case list():
             for number, inner in enumerate(value):
-                yield from _too_large(inner, f"{pointer}/{number}")
+                yield from _unreadable(inner, f"{pointer}/{number}")
 
 
 def _engine(value: str | dict[str, Any]) -> Engine:

@@ -40,6 +40,22 @@ def test_the_flat_config_of_old_loads_unchanged_with_a_warning():
     assert "insecure_bind" in {w.code for w in engines.warnings(deployment)}
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("memory_gb", 1e308),
+        ("context", 1 << 60),
+        ("model_path", "./b\udcff"),
+        ("display_name", "\ud800"),
+    ],
+)
+def test_what_json_readers_do_not_agree_about_is_refused(field, value):
+    rest = {k: v for k, v in TINY.items() if k != "model" or field != "model_path"}
+    with pytest.raises(InvalidDocument) as caught:
+        document.parse({**rest, field: value})
+    assert [p["pointer"] for p in caught.value.details["problems"]] == [f"/{field}"]
+
+
 def test_defaults():
     tiny = document.parse(TINY)
     assert (tiny.server.host, tiny.server.port) == ("127.0.0.1", None)

@@ -78,6 +78,9 @@ def test_a_stack_is_founded_started_and_taken_down(tiny, monkeypatch):
     assert error is None
     result, front = data["results"]
     assert served(result["port"], "own-secret")
+    loaded, _, _ = mlxk("ps")
+    assert loaded["url"] == f"http://127.0.0.1:{front['port']}"
+    assert [model["name"] for model in loaded["models"]] == ["tiny"]
     direct = f"http://127.0.0.1:{result['port']}"
     for path, body in QUESTIONS.items():
         there = orjson.loads(asked(direct + path, body, "own-secret"))
