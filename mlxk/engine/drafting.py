@@ -62,6 +62,7 @@ class _Alone:
         self._samplers: dict[int, Sampler] = {}
         self._can_draft = _can_draft(row)
         self._ended = self._prepared_s = 0.0
+        self._has_waited = False
         self._made = -1
         self._steady = 0
 
@@ -73,8 +74,10 @@ class _Alone:
             said = group.verify(run, self._draw)
             self._wager.note_draft(self._seconds(), said[0].drafted, said[0].accepted)
         else:
+            is_vain, self._has_waited = self._has_waited, False
             said = group.step()
-            self._wager.note_plain(self._usual(self._seconds()))
+            note = self._wager.note_vain if is_vain else self._wager.note_plain
+            note(self._usual(self._seconds()))
         self._made = len(self.row.made)
         return said
 
@@ -84,8 +87,9 @@ class _Alone:
         most = min(self._wager.length, job.max_tokens - made - 2)
         if most < 1 or not (group.is_known or self._is_prepared(drafter)):
             return []
-        token = group.wait()
+        has_waited, token = not group.is_known, group.wait()
         draft = drafter.propose(self._text.known(token), self._hints, most)
+        self._has_waited = has_waited and not draft
         return [token, *draft] if draft else []
 
     def _is_prepared(self, drafter: Drafter) -> bool:

@@ -14,6 +14,7 @@ _LONGEST = 1024
 _INHERITED = 128
 _REMEMBERED = 7
 _FADING = 0.8
+_MAY_BE_LOST = 0.5
 
 
 class Wager:
@@ -51,6 +52,12 @@ class Wager:
         self._is_drafting = False
         self._pause = max(self._pause - 1, 0)
 
+    def note_vain(self, seconds: float | None) -> None:
+        """A step that waited for a token because its drafter seemed to know what comes after it."""
+        if seconds is not None and self.plain_s is not None:
+            self._judge(self.plain_s - seconds, self.plain_s)
+        self._is_drafting = False
+
     def note_draft(self, seconds: float | None, drafted: int, accepted: int) -> None:
         """A step with a draft. The first one waits for the token of the step before, too."""
         if accepted == drafted >= self._length:
@@ -59,13 +66,15 @@ class Wager:
             self._length = max(self._length // 2, 1)
         if seconds is not None and self.plain_s is not None:
             tokens = 1 + accepted + (not self._is_drafting)
-            self._judge(self.plain_s * tokens - seconds)
+            self._judge(self.plain_s * tokens - seconds, self.plain_s)
         self._is_drafting = True
 
-    def _judge(self, saved_s: float) -> None:
+    def _judge(self, saved_s: float, plain_s: float) -> None:
+        """Half a token's time may be lost: less is not worth a pause."""
         self._gain_s = _FADING * self._gain_s + saved_s
         if self._gain_s >= 0:
             self._patience = max(self._patience // 2, _SHORTEST)
+        if self._gain_s >= -_MAY_BE_LOST * plain_s:
             return
         self._pause, self._gain_s = self._patience, 0.0
         self._patience = min(self._patience * 2, _LONGEST)

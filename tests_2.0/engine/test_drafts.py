@@ -414,6 +414,16 @@ def test_drafts_that_hold_but_cost_more_than_they_bring_become_rare_too():
     assert wager.length == 0
 
 
+@pytest.mark.parametrize(("seconds", "is_bearable"), [(0.0105, True), (0.02, False)])
+def test_waiting_in_vain_is_borne_while_it_costs_little(seconds, is_bearable):
+    wager = Wager()
+    wager.note_plain(0.01)
+    for _ in range(50):
+        wager.note_vain(seconds)
+    assert bool(wager.length) is is_bearable
+    assert wager.plain_s == 0.01
+
+
 def test_a_loss_makes_the_next_sequence_wait_and_a_gain_does_not():
     lost, won = Wager(), Wager()
     noted(lost, tokens_s=0.03, held=False, rounds=500)
