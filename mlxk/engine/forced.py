@@ -46,6 +46,7 @@ class _Writing:
     def _pairs(self, name: str, schema: Mapping[str, Any], pairs: Pairs) -> Iterator[str]:
         """In the order of the schema; what is not required may be left out."""
         items, needed = [], schema.get("required") or ()
+        shared = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
         for i, (key, wanted) in enumerate((schema.get("properties") or {}).items()):
             value = f"{name}_{i}"
             items.append(f"p{value}" if key in needed else f"(p{value})?")
@@ -54,7 +55,7 @@ class _Writing:
                 yield from self._free(value, pairs.after)
                 yield f"p{value}: {opening} {value}"
             else:
-                yield f"{value}: {_value(wanted)}"
+                yield f"{value}: {_value(wanted, shared)}"
                 yield f"p{value}: {opening} {value} {self._text(pairs.after)}"
         yield f"{name}: {' '.join(items) or _quoted('')}"
 
@@ -79,11 +80,15 @@ class _Writing:
         return f"<[{self._added[part]}]>" if part in self._added else _quoted(part)
 
 
-def _value(schema: Any) -> str:
-    choices = schema.get("enum") if isinstance(schema, dict) else None
-    if choices and all(isinstance(choice, str) for choice in choices):
-        return " | ".join(map(_quoted, choices))
-    return _json(schema)
+def _value(schema: Any, shared: Mapping[str, Any]) -> str:
+    """`shared` is what its references may mean."""
+    match schema:
+        case {"enum": [_, *_] as choices} if all(isinstance(choice, str) for choice in choices):
+            return " | ".join(map(_quoted, choices))
+        case {**own}:
+            return _json({**shared, **own})
+        case _:
+            return _json(schema)
 
 
 def _is_text(schema: Any) -> bool:

@@ -1,5 +1,6 @@
 """A forced call is a whole call, also where the marks are added tokens that are not special."""
 
+from contextlib import suppress
 from functools import partial
 
 import orjson
@@ -11,11 +12,15 @@ from tokenizers import AddedToken
 
 from mlxk.chat.fold import fold, gather
 from mlxk.chat.types import Message, Request, Sampling, Text, Tool, ToolChoice
+from mlxk.contract.errors import InvalidValue
 from mlxk.engine import forced
 from mlxk.engine.answer import AnswerParser, Markup
+from mlxk.engine.grammar import grammar
 from mlxk.engine.model import EngineModel
 from mlxk.engine.named import engine
+from mlxk.engine.tokenizer import load_text
 from mlxk.engine.toolcalls.dialects import DIALECTS
+from mlxk.hub import builtin
 
 WRITE = Tool(
     "Write",
@@ -129,6 +134,34 @@ def test_several_calls_are_allowed_where_the_family_writes_them(name):
     assert is_allowed(dialect.frame, text) is not is_single
     if not is_single:
         assert [use.name for use in uses(dialect, text)] == ["Open", "Open"]
+
+
+SHARED = {
+    "type": "object",
+    "properties": {"lines": {"$ref": "#/$defs/lines"}},
+    "required": ["lines"],
+    "additionalProperties": False,
+    "$defs": {"lines": {"type": "array", "items": {"type": "integer"}}},
+}
+
+
+@pytest.mark.parametrize("name", sorted(FRAMED))
+def test_a_schema_may_refer_to_its_own_definitions(name):
+    frame = FRAMED[name].frame
+    made = LLMatcher.grammar_from_lark(forced.calls([Tool("Open", "", SHARED)], frame, {}))
+    assert not LLMatcher.validate_grammar(made)
+    data = written(frame, {"lines": [1]}).encode()
+    assert LLMatcher(LLTokenizer("byte"), made).try_consume_tokens(list(data)) == len(data)
+
+
+@pytest.mark.parametrize("wanted", [5, None, {"enum": 5}, {"enum": {}}, {"type": 7}])
+@pytest.mark.parametrize("name", ["hermes", "function_tags"])
+def test_what_is_no_schema_is_followed_or_refused(name, wanted):
+    marks, text = Markup(None, FRAMED[name]), load_text(builtin.folder("builtin:tiny"))
+    tool = Tool("f", "", {"type": "object", "properties": {"a": wanted}})
+    request = Request("m", (), (tool,), ToolChoice("required"))
+    with suppress(InvalidValue):
+        assert grammar(request, marks, text, is_thinking=False).text
 
 
 def test_there_is_an_end_to_calls():

@@ -20,7 +20,12 @@ from mlxk.chat.types import (
     ToolUseStart,
     Usage,
 )
-from mlxk.contract.errors import ContextLengthExceeded, InvalidValue, ProviderError
+from mlxk.contract.errors import (
+    ContextLengthExceeded,
+    InvalidDocument,
+    InvalidValue,
+    ProviderError,
+)
 from mlxk.wire import openai_chat, sse
 from mlxk.wire.openai import decode_usage, encode_error, encode_usage
 
@@ -304,6 +309,13 @@ def test_a_choice_among_some_of_the_tools_offers_no_other(mode, meant):
     )
     assert [tool.name for tool in request.tools] == ["b", "c"]
     assert request.tool_choice == ToolChoice(meant)
+
+
+@pytest.mark.parametrize("parameters", [{"properties": 3}, {"required": 5}, {"required": [1]}])
+def test_parameters_that_are_no_schema_are_refused_where_they_are(parameters):
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    with pytest.raises(InvalidDocument, match="/tools/0/function/parameters"):
+        decoded({"role": "user", "content": "x"}, tools=[tool])
 
 
 def test_an_answer_in_sound_is_refused():
