@@ -112,7 +112,9 @@ def _identity() -> Check:
 
     if (who := user_identity()) is None:
         hint = "git config --global user.email you@example.org"
-        return Check("git-identity", "warning", "none for every repository: `branch land` needs one", hint)
+        return Check(
+            "git-identity", "warning", "none for every repository: `branch land` needs one", hint
+        )
     return Check("git-identity", "ok", who)
 
 
