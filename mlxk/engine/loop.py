@@ -57,7 +57,7 @@ class EngineLoop:
     def _take_commands(self) -> bool:
         """Apply what waits in the inbox; sleep there while idle. False means stop."""
         while True:
-            for command in self._inbox.take(self._runner.tidy if self._is_idle else None):
+            for command in self._inbox.take(self._tidy if self._is_idle else None):
                 match command:
                     case Stop():
                         return False
@@ -71,6 +71,14 @@ class EngineLoop:
     @property
     def _is_idle(self) -> bool:
         return not (self._live or self._waiting or self._suspects)
+
+    def _tidy(self) -> bool:
+        """Nobody waits for this, so nobody hears that it failed."""
+        try:
+            return self._runner.tidy()
+        except Exception as e:
+            log.warning("what was put off failed", exc_info=e)
+            return False
 
     def _advance(self) -> None:
         try:
@@ -135,11 +143,14 @@ class EngineLoop:
         self._runner.remove(uid)
         self._waiting.appendleft(self._take(uid))
 
-    def _isolate(self, error: Exception) -> None:
+    def _withdraw(self, error: Exception) -> tuple[Job, ...]:
         log.warning("a step with %d sequences failed", len(self._live), exc_info=error)
         self._on_error(error)
         self._runner.reset()
-        jobs = tuple(self._take(uid) for uid in tuple(self._live))
+        return tuple(self._take(uid) for uid in tuple(self._live))
+
+    def _isolate(self, error: Exception) -> None:
+        jobs = self._withdraw(error)
         if len(jobs) == 1:
             self._acquitted.discard(jobs[0].uid)
             self._report(Failed(jobs[0].uid, kind_of(error), str(error) or type(error).__name__))
@@ -150,7 +161,10 @@ class EngineLoop:
         self._acquitted.discard(uid)
         if uid in self._live:
             self._take(uid)
-            self._runner.remove(uid)
+            try:
+                self._runner.remove(uid)
+            except Exception as e:  # noqa: BLE001 -- none of those who stay is to blame
+                self._suspects.extend(self._withdraw(e))
         self._waiting = deque(job for job in self._waiting if job.uid != uid)
         self._suspects = deque(job for job in self._suspects if job.uid != uid)
 

@@ -49,15 +49,20 @@ def job(uid, n, client=None):
     return Job(uid, (n,), (), 99, (), Policy(), client=client)
 
 
-def run(runner, *commands):
-    """What each uid got, and the failures, after all the commands are through."""
+def run(runner, *commands, later=None):
+    """What each uid got, and the failures, after all the commands are through, of which `later`
+    comes after the first step."""
     inbox, reports = Queued(), []
     loop = EngineLoop(runner, inbox, reports.append)
     for command in commands:
         inbox.put(command)
 
+    coming = [later] if later else []
+
     def stop_when_idle(busy):
-        if not busy and not loop.active and not loop.queued:
+        if not busy and coming:
+            inbox.put(coming.pop())
+        elif not busy and not loop.active and not loop.queued:
             inbox.put(Stop())
 
     loop._around_step = stop_when_idle
@@ -88,6 +93,27 @@ def test_a_client_with_many_requests_does_not_hold_up_another():
 def test_an_aborted_sequence_makes_no_more_tokens():
     tokens, _ = run(Countdown(), Add(job(1, 3)), Add(job(2, 2)), Abort(1))
     assert tokens == {2: [2, 1]}
+
+
+class Frail(Countdown):
+    """Fails once when a sequence leaves, and always at what can wait."""
+
+    def remove(self, uid):
+        if self.batches[-1] > 1:
+            self.batches.append(0)
+            raise RuntimeError("unlucky")
+        super().remove(uid)
+
+    def tidy(self):
+        raise RuntimeError("unlucky")
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_who_stays_does_not_notice_that_leaving_failed(others):
+    stay = [job(uid, 3) for uid in range(2, 2 + others)]
+    tokens, failed = run(Frail(), Add(job(1, 9)), *map(Add, stay), later=Abort(1))
+    assert tokens == {1: [9]} | {each.uid: [3, 2, 1] for each in stay}
+    assert failed == []
 
 
 def test_the_youngest_waits_again_when_memory_is_short():
