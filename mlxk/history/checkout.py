@@ -5,7 +5,8 @@ Knows no commits.
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlxk.contract.errors import UnsafePath
@@ -39,6 +40,7 @@ class Checkout:
         self._watch: Watch | None = None
         self._followed = 0  # scans in a row that were not full
         self._linked = False  # a file was met that has other names
+        self._cut_off = False  # a look failed on the way: the next one looks everywhere
         self.is_as_created = True
         self.root = root
         self.known = known
@@ -50,19 +52,18 @@ class Checkout:
         """Everything that differs from what was known."""
         self.is_as_created = False
         touched = self._watch.touched() if self._watch else None
-        if self._linked or self._followed >= _FOLLOWED:
+        if self._linked or self._cut_off or self._followed >= _FOLLOWED:
             touched = None
-        self._found = {}
         self._reader = Reader(self.root, self._store, keep=self._stores)
         rules = Rules.of(self.root, self._store.common, self._store.config)
-        with translated(self.root):
+        with self._kept(), translated(self.root):
             fd = looking.top(self.root)
             try:
                 if touched is None or not self._visit_touched(touched, fd, rules):
                     self._visit_all(fd, rules)
             finally:
                 os.close(fd)
-        return self._found
+        return self._taken()
 
     def close(self) -> None:
         """Stop following."""
@@ -124,13 +125,23 @@ class Checkout:
     def look(self, paths: Iterable[str]) -> Found:
         """What differs at these paths only; a folder among them means a full scan."""
         self.is_as_created = False
-        self._found = {}
-        with translated(self.root):
-            for path in paths:
-                if not self._look(_parts(path)):
-                    partial = self._found
-                    return partial | self.scan()
-        return self._found
+        if self._cut_off:
+            return self.scan()
+        with self._kept(), translated(self.root):
+            if not all(self._look(_parts(path)) for path in paths):
+                return self.scan()
+        return self._taken()
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """What was found before a look failed is found by the next one."""
+        self._cut_off = True
+        yield
+        self._cut_off = False
+
+    def _taken(self) -> Found:
+        found, self._found = self._found, {}
+        return found
 
     def _look(self, parts: list[bytes]) -> bool:
         fds = [looking.top(self.root)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dulwich.index import read_submodule_head
 
+from mlxk.contract.errors import UnsafePath
 from mlxk.history.attributes import Attributes
 from mlxk.history.cloning import READ, signature
 from mlxk.history.folders import NEVER, Known, trusted
@@ -56,9 +57,14 @@ class Reader:
             self._attributes = Attributes(reader, self._store.common, self._store.config)
         is_file = old is not None and old[0] in (FILE, EXECUTABLE)
         before = old[1] if old and is_file else None
-        return self._attributes.clean(
-            path, data, lambda: self._store.read_blob(before) if before else b""
-        )
+        committed = (lambda: self._store.read_blob(before)) if before else bytes
+        try:
+            return self._attributes.clean(path, data, committed)
+        except UnsafePath as e:
+            root = Path(os.fsdecode(self._root))
+            if root != self._store.root:
+                e.hint = f"undo that change in {root}, then go on with the session"
+            raise
 
     def _attributes_file(self, path: bytes) -> bytes | None:
         try:

@@ -8,7 +8,7 @@ import pytest
 from git_repository import WHEN, GitRepository
 from sessions import started
 
-from mlxk.contract.errors import CorruptState
+from mlxk.contract.errors import CorruptState, UnsafePath
 from mlxk.contract.notes import collecting
 from mlxk.history.session import Session
 
@@ -166,6 +166,31 @@ def test_a_name_that_git_refuses_is_left_out_and_mentioned(repo, session, name):
     assert [f.path for f in step.files] == ["sub/digit~1"]
     assert [n.code for n in notes] == ["reserved_name"]
     assert repo.fsck() == ""
+
+
+def test_a_filter_that_a_command_asks_for_is_refused_with_the_place_to_undo_it(repo, session):
+    (session.worktree / ".gitattributes").write_text("*.bin filter=lfs\n")
+    (session.worktree / "x.bin").write_text("x")
+    with pytest.raises(UnsafePath) as caught:
+        session.append(b"", when=WHEN, paths=None)
+    assert str(session.worktree) in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "paths", [None, ["a", ".gitattributes", "x.bin", "z"]], ids=["scan", "look"]
+)
+def test_what_a_look_that_failed_had_found_or_left_out_is_not_lost(repo, session, paths):
+    session.append(b"", when=WHEN, paths=None)
+    for name in ("a", "x.bin", "z"):
+        (session.worktree / name).write_text("x")
+    (session.worktree / ".gitattributes").write_text("*.bin filter=lfs\n")
+    with pytest.raises(UnsafePath):
+        session.append(b"", when=WHEN, paths=paths)
+    (session.worktree / "x.bin").unlink()
+    found = session.append(b"", when=WHEN, paths=paths and ["x.bin"]).files
+    assert {".gitattributes", "z"} <= {f.path for f in found}
+    assert session.append(b"", when=WHEN, paths=None).files == ()
+    assert repo.git("show", "mlxk/try:z") == "x"
 
 
 def test_a_worktree_that_vanished_is_an_error(session):
