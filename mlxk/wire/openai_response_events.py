@@ -184,7 +184,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._told: set[int] = set()
-        self._called = False
+        self._begun: set[int] = set()
         self._finish: Finish | None = None
 
     def feed(self, frame: Frame) -> list[Event]:
@@ -195,7 +195,7 @@ class Decoder:
                 response = data["response"]
                 return [Start(bare_id(response, PREFIX), response.get("model") or "")]
             case "response.output_item.added":
-                return self._added(data["item"])
+                return self._added(data["item"], index)
             case "response.output_item.done":
                 return self._done(data["item"], index)
             case "response.completed" | "response.incomplete" | "response.failed":
@@ -208,10 +208,10 @@ class Decoder:
     def end(self) -> list[Event]:
         return []
 
-    def _added(self, item: dict[str, Any]) -> list[Event]:
+    def _added(self, item: dict[str, Any], index: int) -> list[Event]:
         if item.get("type") != "function_call":
             return []
-        self._called = True
+        self._begun.add(index)
         return [ToolUseStart(item["call_id"], flat(item["name"], item.get("namespace")))]
 
     def _delta(self, data: dict[str, Any], index: int) -> list[Event]:
@@ -242,24 +242,24 @@ class Decoder:
             return [ThinkingDelta(text, item["encrypted_content"])]
         if index in self._told:
             return []
-        return [event for part in parts for event in self._whole(part, item)]
+        return [event for part in parts for event in self._whole(part, item, index)]
 
-    def _whole(self, part: Part, item: dict[str, Any]) -> Iterator[Event]:
+    def _whole(self, part: Part, item: dict[str, Any], index: int) -> Iterator[Event]:
         match part:
             case Text(text):
                 yield TextDelta(text, tuple(measured_of(item)))
             case Thinking(text):
                 yield ThinkingDelta(text)
             case ToolUse(id, name, arguments):
-                if item["type"] == "custom_tool_call":
-                    self._called = True
+                if index not in self._begun:
+                    self._begun.add(index)
                     yield ToolUseStart(id, name)
                 yield ToolUseDelta(arguments)
 
     def _ended(self, response: dict[str, Any]) -> list[Event]:
         raise_failed(response)
         usage = decode_usage(response.get("usage") or {})
-        return [Finish(reason_of(response, self._called), usage)]
+        return [Finish(reason_of(response, bool(self._begun)), usage)]
 
 
 def _filled(part: Part, text: str, signature: str | None) -> Part:

@@ -81,6 +81,9 @@ data: {"type":"response.output_item.done","output_index":0,"item":{"type":"messa
 data: {"type":"response.output_item.done","output_index":1,"item":{"type":"custom_tool_call",\
 "call_id":"c","name":"apply_patch","input":"*** Begin"}}
 
+data: {"type":"response.output_item.done","output_index":2,"item":{"type":"function_call",\
+"call_id":"d","name":"ls","arguments":"{}"}}
+
 data: {"type":"response.incomplete","response":{"status":"incomplete","incomplete_details":\
 {"reason":"max_output_tokens"}}}
 
@@ -110,6 +113,8 @@ def test_items_that_come_only_whole():
         TextDelta("Hi"),
         ToolUseStart("c", "apply_patch"),
         ToolUseDelta('{"input":"*** Begin"}'),
+        ToolUseStart("d", "ls"),
+        ToolUseDelta("{}"),
         Finish("length", Usage()),
     ]
 
