@@ -121,7 +121,10 @@ def help_(
     words: Annotated[list[str] | None, typer.Argument(help="A command.")] = None,
     text: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> Help:
-    """Show help for a command: `mlxk help list` is `mlxk list --help`."""
+    """Show help for a command: `mlxk help list` is `mlxk list --help`.
+
+    mlxk help branch land
+    """
     topic = " ".join(words or ())
     if text:
         return Help(topic, text)

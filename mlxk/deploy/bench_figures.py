@@ -22,8 +22,8 @@ class Answer:
 
     @property
     def gen_tps(self) -> float | None:
-        """Tokens after the first, over the time that they took."""
-        if not self.moments or self.completion_tokens < 2:
+        """Tokens after the first, over the time that they took; None of what came in one piece."""
+        if len(self.moments) < 2 or self.completion_tokens < 2:
             return None
         spent = self.total_s - self.moments[0]
         return (self.completion_tokens - 1) / spent if spent > 0 else None

@@ -57,6 +57,7 @@ def test_an_answers_figures():
     assert ANSWER.gen_tps == pytest.approx(4 / 0.8)
     assert ANSWER.gaps == pytest.approx((0.1, 0.2, 0.2, 0.25))
     assert (Answer(9, 0, 0, (), 0.1).ttft_s, Answer(9, 0, 0, (), 0.1).gen_tps) == (None, None)
+    assert Answer(9, 4, 0, (0.1,), 0.1001).gen_tps is None  # in one piece
 
 
 def test_a_rounds_figures_count_only_what_was_read_and_all_that_was_made():
