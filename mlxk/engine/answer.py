@@ -62,6 +62,7 @@ class AnswerParser:
         self._buffer = ""
         self._may_trim = is_thinking
         self._announced: str | None = None
+        self._searched = 0  # of a call's body, where no end mark is
         self.has_called = False
 
     @property
@@ -150,8 +151,9 @@ class AnswerParser:
 
     def _call(self, is_last: bool) -> list[Event]:
         dialect = self._markup.dialect or HERMES
-        body, end, rest = dialect.cut(self._buffer)
+        body, end, rest = dialect.cut(self._buffer, self._searched)
         if not end and not is_last:
+            self._searched = max(0, len(body) - len(dialect.end) + 1)
             return self._announce(dialect.peek(body))
         if not end and dialect.end:
             body, end, rest = self._buffer.partition(dialect.end)
@@ -175,6 +177,7 @@ class AnswerParser:
 
     def _enter(self, where: Where, rest: str) -> None:
         self._where, self._buffer, self._may_trim = where, rest, where != "text"
+        self._searched = 0
 
     def _until(self, marks: Sequence[str], is_last: bool) -> tuple[str, str]:
         """Text up to the first of `marks`, and which it was; white space before it is the format's.

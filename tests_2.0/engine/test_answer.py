@@ -1,6 +1,7 @@
 """Thoughts, text and calls are told apart however the text is cut."""
 
 from itertools import count
+from time import process_time
 
 import pytest
 
@@ -104,6 +105,20 @@ def test_two_calls_have_two_ids():
 def test_a_call_is_announced_before_its_arguments_are_complete():
     parser = AnswerParser(Markup(None, HERMES), tools=TOOLS, new_id=lambda kind: kind)
     assert parser.feed('<tool_call>{"name": "Read", "argu') == [ToolUseStart("call", "Read")]
+
+
+def test_a_long_call_that_is_about_calls_takes_no_longer():
+    def seconds(quoted):
+        parser = AnswerParser(Markup(None, HERMES), tools=TOOLS, new_id=lambda kind: kind)
+        began = process_time()
+        parser.feed('<tool_call>{"name": "Read", "arguments": {"path": "' + "y" * 200_000 + quoted)
+        for _ in range(400):
+            parser.feed("some words ")
+        (end,) = parser.feed('"}}</tool_call>')
+        assert quoted in end.arguments
+        return process_time() - began
+
+    assert seconds("</tool_call>" * 20) < 10 * seconds("x" * 240) + 0.1
 
 
 def test_a_prompt_may_open_the_thought():

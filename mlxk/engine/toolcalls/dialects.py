@@ -87,9 +87,10 @@ class Dialect:
     frame: Frame | None = None
     is_inside: Inside = ends_in_string
 
-    def cut(self, text: str) -> tuple[str, str, str]:
-        """The body of a call, the end mark, and what follows; no mark while the call goes on."""
-        at = text.find(self.end) if self.end else -1
+    def cut(self, text: str, since: int = 0) -> tuple[str, str, str]:
+        """The body of a call, the end mark, and what follows; no mark while the call goes on.
+        Before `since` there is none."""
+        at = text.find(self.end, since) if self.end else -1
         while at >= 0 and self.is_inside(text[:at]):
             at = text.find(self.end, at + 1)
         return (text, "", "") if at < 0 else (text[:at], self.end, text[at + len(self.end) :])
