@@ -107,6 +107,12 @@ def test_a_call_is_announced_before_its_arguments_are_complete():
     assert parser.feed('<tool_call>{"name": "Read", "argu') == [ToolUseStart("call", "Read")]
 
 
+def test_a_thought_that_speaks_of_calls_goes_on_being_told():
+    parser = AnswerParser(Markup(THINK, HERMES), tools=TOOLS, new_id=lambda kind: kind)
+    events = parser.feed("<think>I write <tool_call> tags ") + parser.feed("and so on " * 50)
+    assert fold(events).message.parts[0].text.startswith("I write <tool_call> tags and so on")
+
+
 def test_a_long_call_that_is_about_calls_takes_no_longer():
     def seconds(quoted):
         parser = AnswerParser(Markup(None, HERMES), tools=TOOLS, new_id=lambda kind: kind)

@@ -9,6 +9,9 @@ from mlxk.engine.toolcalls.frames import Frame
 from mlxk.engine.toolcalls.readers import Reader
 from mlxk.engine.toolcalls.values import ends_in_string
 
+# Letters within which a call's name stands.
+_NAMED = 200
+
 Peek = Callable[[str], str | None]
 Inside = Callable[[str], bool]
 
@@ -96,9 +99,12 @@ class Dialect:
         return (text, "", "") if at < 0 else (text[:at], self.end, text[at + len(self.end) :])
 
     def may_end(self, text: str) -> bool:
-        """`text`, which begins with a start mark, is nothing but calls so far."""
+        """`text`, which begins with a start mark, is nothing but calls so far; a call soon says
+        its name."""
         while text.startswith(self.start):
-            _, end, rest = self.cut(text[len(self.start) :])
+            body, end, rest = self.cut(text[len(self.start) :])
+            if len(body) > _NAMED and self.peek is not _blind and not self.peek(body[:_NAMED]):
+                return False
             text = rest.lstrip()
             if not end or self.start.startswith(text):
                 return True
