@@ -20,7 +20,7 @@ from mlxk.contract.errors import ContextLengthExceeded, MlxkError, ProviderError
 from mlxk.wire.anthropic_messages import UNSIGNED, decode_content, encode_content, signature_of
 from mlxk.wire.frames import Asked, Frame
 from mlxk.wire.openai import message_of
-from mlxk.wire.reading import arguments_of, bare_id
+from mlxk.wire.reading import arguments_of, bare_id, with_hint
 
 _ID = "msg_"
 _STOP: dict[FinishReason, str] = {
@@ -238,7 +238,7 @@ def _sentence(error: MlxkError) -> str:
         case ContextLengthExceeded(), {"prompt_tokens": got, "context_length": limit}:
             return f"prompt is too long: {got} tokens > {limit} maximum"
         case _:
-            return f"{error} ({error.hint})" if error.hint else str(error)
+            return with_hint(error)
 
 
 def _frame(type_: str, **data: Any) -> Frame:

@@ -26,6 +26,7 @@ from mlxk.wire import logprobs
 from mlxk.wire.frames import Asked, Frame
 from mlxk.wire.gemini_contents import decode_parts, encode_parts
 from mlxk.wire.openai import message_of
+from mlxk.wire.reading import with_hint
 
 _FINISH: dict[FinishReason, str] = {
     "stop": "STOP",
@@ -249,4 +250,4 @@ def _sentence(error: MlxkError) -> str:
                 f"({limit})."
             )
         case _:
-            return f"{error} ({error.hint})" if error.hint else str(error)
+            return with_hint(error)

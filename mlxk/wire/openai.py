@@ -5,6 +5,7 @@ from typing import Any
 
 from mlxk.chat.types import Predicted, Request, ResponseFormat, Sampling, Usage
 from mlxk.contract.errors import ContextLengthExceeded, InvalidValue, MlxkError
+from mlxk.wire.reading import with_hint
 
 _SAMPLING = (
     "temperature",
@@ -169,4 +170,4 @@ def _sentence(error: MlxkError) -> str:
                 f"resulted in {got} tokens. Please reduce the length of the messages."
             )
         case _:
-            return f"{error} ({error.hint})" if error.hint else str(error)
+            return with_hint(error)

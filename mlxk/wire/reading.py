@@ -5,7 +5,7 @@ from typing import Any
 
 from mlxk.chat.types import Image, Message, Tool, ToolResult
 from mlxk.contract import encoding, registry
-from mlxk.contract.errors import InvalidDocument, InvalidValue
+from mlxk.contract.errors import InvalidDocument, InvalidValue, MlxkError
 from mlxk.contract.notes import note
 from mlxk.contract.validate import require
 from mlxk.system.clock import seconds
@@ -82,6 +82,10 @@ def keep_alive(body: dict[str, Any], name: str = "keep_alive") -> float | None:
         return seconds(given)
     except InvalidValue as e:
         raise InvalidValue(f"{name}: {e}", hint=e.hint, pointer=f"/{name}") from e
+
+
+def with_hint(error: MlxkError) -> str:
+    return f"{error} ({error.hint})" if error.hint else str(error)
 
 
 def unsupported_part(kind: object, pointer: str) -> InvalidValue:
