@@ -331,6 +331,7 @@ async def test_a_model_with_other_tokens_is_refused(tiny_model, home):
             await model.ready()
 
 
+@pytest.mark.slow
 async def test_the_whole_engine_says_the_same_with_any_draft(tiny_model, home):
     """The embedded model copies what it is told to write."""
     lines = "\n".join(f"def part_{n}(a, b):\n    return a + b" for n in range(4))
