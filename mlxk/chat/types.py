@@ -112,8 +112,8 @@ class Request:
     """`top_logprobs` None means no log-probabilities; `extra` is provider data, echoed unread.
 
     `ignore_eos`: the answer goes on to `max_tokens`, for measurements. `effort` is how much to
-    think, in words; `template_options` are for the model's own chat template. `prediction`: what much of
-    the answer will be, as far as the asker knows; it changes how soon it comes, not what it says.
+    think, in words; `template_options` are for the model's own chat template. `prediction`: what
+    much of the answer will be, as far as the asker knows; it then comes sooner, and is the same.
     """
 
     model: str
