@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlxk.contract import encoding
 from mlxk.contract.errors import MlxkError
+from mlxk.contract.notes import note
 from mlxk.system import files
 from mlxk.system.accelerator import Machine, machine
 
@@ -87,13 +88,16 @@ def by_memory(memory_gb: float) -> float:
 
 
 def detected(home: Path, *, refresh: bool = False, save: bool = True) -> Profile:
-    """The saved profile, else a fresh one, which is saved. `system_profiler` is slow."""
+    """The saved profile, else a fresh one, which is saved where it can be: looking is slow."""
     path = home / "profile.json"
     if not refresh and (saved := _saved(path)) is not None:
         return saved
     found = profile_of(machine())
     if save:
-        files.write_atomic(path, encoding.dumps(asdict(found), newline=True, indent=True))
+        try:
+            files.write_atomic(path, encoding.dumps(asdict(found), newline=True, indent=True))
+        except (MlxkError, OSError) as e:
+            note("not_saved", f"the profile is not kept for the next time: {e}")
     return found
 
 

@@ -72,7 +72,7 @@ def _founded(value: "Founded", _: dict[str, Any]) -> str:
     rows = [(d.tier or "-", d.name, d.model, d.port) for d in value.deployments]
     lines = [columns(("TIER", "DEPLOYMENT", "MODEL", "PORT"), rows, right="PORT")]
     lines += [f"not here yet: mlxk pull {model}" for model in value.missing_models]
-    return "\n".join([*lines, "", "Next: mlxk up"])
+    return "\n".join([*lines, "", f"{'Then' if value.missing_models else 'Next'}: mlxk up"])
 
 
 @command("profile", _profiled)

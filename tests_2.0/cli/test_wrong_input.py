@@ -110,7 +110,7 @@ LINES = {
     "watch --until x": "invalid_value",
     "watch --until ready --timeout 0": "check_failed",
 }
-WRITING = ("config set gateway-port 1", "deploy add a --model builtin:tiny", "profile", "up")
+WRITING = ("config set gateway-port 1", "deploy add a --model builtin:tiny", "up")
 # Where a home can be that is none.
 NO_HOMES = {
     "/dev/null": "corrupt_state",
@@ -208,6 +208,7 @@ def answers(tmp_path_factory, hubs):
     }
     for home in NO_HOMES:
         cases |= {(home, line): (line.split(), env | {"MLXK_HOME": home}) for line in WRITING}
+        cases[home, "profile --refresh"] = (["profile", "--refresh"], env | {"MLXK_HOME": home})
     done = carried_out([(["--json", *argv], env, folder) for argv, env in cases.values()])
     return dict(zip(cases, done, strict=True))
 
@@ -239,6 +240,14 @@ def test_what_is_no_hub_is_said_to_be_none(name, answers):
 @pytest.mark.parametrize("home", NO_HOMES, ids=lambda home: home[:20])
 def test_a_home_that_cannot_be_is_named(home, line, answers):
     assert checked(*answers[home, line])["type"] == NO_HOMES[home]
+
+
+@pytest.mark.parametrize("home", NO_HOMES, ids=lambda home: home[:20])
+def test_what_this_machine_is_can_be_asked_without_a_home(home, answers):
+    code, out, _ = answers[home, "profile --refresh"]
+    value = orjson.loads(out)
+    assert (code, value["data"]["profile"]["backend"] is not None) == (0, True)
+    assert [warning["code"] for warning in value["warnings"]] == ["not_saved"]
 
 
 def test_every_command_was_given_something_wrong():
