@@ -13,6 +13,9 @@ import mlx.core as mx
 from mlxk.engine.drawing import column, ways
 from mlxk.engine.policy import Policy
 
+# The stubs of MLX leave these without types.
+dispatch: Any = mx.async_eval
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -33,6 +36,7 @@ class Sampler:
         self._ways = ways(policies, vocabulary)
         order = [row for rows, _ in self._ways for row in rows]
         self._places = mx.array([order.index(row) for row in range(len(order))])
+        self._is_long = any(not policy.is_greedy for policy in policies)
 
     def __call__(
         self, logits: Any, inputs: Any, positions: Sequence[int], unread: Sequence[bool]
@@ -42,6 +46,9 @@ class Sampler:
         `positions` say where in its answer each token will stand; `unread` inputs are tokens
         of the answer that the rows' `made` did not hold when the sampler was built.
         """
+        if self._is_long and mx.default_device() == mx.cpu:
+            # Its thread is not kept waiting for each of the many small operations of a draw.
+            dispatch(logits)
         logits = self._penalties(logits, inputs, unread)
         if self._bias is not None:
             logits = logits + self._bias
