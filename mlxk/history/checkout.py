@@ -14,7 +14,7 @@ from mlxk.contract.notes import note
 from mlxk.history import looking
 from mlxk.history.folders import NEVER, Folder, Known, is_recent
 from mlxk.history.ignore import Rules
-from mlxk.history.reading import Reader
+from mlxk.history.reading import Reader, Unreadable
 from mlxk.history.store import Store
 from mlxk.history.trees import SUBMODULE, Entry
 from mlxk.history.watch import Touched, Watch
@@ -39,7 +39,7 @@ class Checkout:
         self._follow = follow
         self._watch: Watch | None = None
         self._followed = 0  # scans in a row that were not full
-        self._linked = False  # a file was met that has other names
+        self._unheard = False  # met: what changes without a word of the kernel
         self._cut_off = False  # a look failed on the way: the next one looks everywhere
         self.is_as_created = True
         self.root = root
@@ -52,7 +52,7 @@ class Checkout:
         """Everything that differs from what was known."""
         self.is_as_created = False
         touched = self._watch.touched() if self._watch else None
-        if self._linked or self._cut_off or self._followed >= _FOLLOWED:
+        if self._unheard or self._cut_off or self._followed >= _FOLLOWED:
             touched = None
         self._reader = Reader(self.root, self._store, keep=self._stores)
         rules = Rules.of(self.root, self._store.common, self._store.config)
@@ -74,7 +74,7 @@ class Checkout:
 
     def _visit_all(self, fd: int, rules: Rules) -> None:
         self._followed = 0
-        self._linked = False
+        self._unheard = False
         if self._follow:
             if self._watch is not None:
                 self._watch.close()
@@ -103,14 +103,14 @@ class Checkout:
                     self._names(folder, fd, path, touched[path], below)
             finally:
                 os.close(fd)
-        return not self._linked  # its other names were written without a word to their folders
+        return not self._unheard  # its other names were written without a word to their folders
 
     def _names(
         self, folder: Folder, fd: int, prefix: bytes, names: set[bytes], rules: Rules
     ) -> None:
         for name in sorted(names):
             info = looking.at(name, fd)
-            self._linked |= looking.is_linked(info)
+            self._unheard |= looking.is_linked(info)
             is_folder = info is not None and stat.S_ISDIR(info.st_mode)
             if name not in folder.files:
                 if not is_folder:
@@ -205,7 +205,13 @@ class Checkout:
         self, folder: Folder, fd: int, prefix: bytes, name: bytes, rules: Rules, *, relist: bool
     ) -> None:
         path = prefix + name + b"/"
-        if (inner := looking.enter(name, fd)) is None:
+        try:
+            inner = looking.enter(name, fd)
+        except PermissionError:
+            _mention_unreadable(path)
+            self._unheard = True
+            return
+        if inner is None:
             self._drop(folder, name, path)
             return
         try:
@@ -237,7 +243,10 @@ class Checkout:
             folder.folders[name] = Folder()
 
     def _is_repository(self, fd: int, prefix: bytes, name: bytes) -> bool:
-        if looking.at(name + b"/.git", fd) is None:
+        try:
+            if looking.at(name + b"/.git", fd) is None:
+                return False
+        except PermissionError:  # said when it is entered
             return False
         path = shown(prefix + name)
         note("nested_repository", f"{path} is a repository of its own: its files are not recorded")
@@ -248,12 +257,17 @@ class Checkout:
     ) -> None:
         self._store.require_wanted()
         known, path = folder.files[name], prefix + name
-        self._linked |= looking.is_linked(info)
+        self._unheard |= looking.is_linked(info)
         if info and known.entry and known.entry[0] == SUBMODULE and stat.S_ISDIR(info.st_mode):
             self.close()  # what it points at changes inside its own `.git`
             self._keep(folder, path, name, Known(NEVER, self._reader.submodule(path, known.entry)))
         elif info and (stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode)):
-            self._keep(folder, path, name, self._reader.read(fd, path, info, known.entry))
+            try:
+                new = self._reader.read(fd, path, info, known.entry)
+            except Unreadable:
+                self._leave(folder, name, path)
+            else:
+                self._keep(folder, path, name, new)
         else:
             self._forget(folder, name, path)
             if info and stat.S_ISDIR(info.st_mode) and not self._is_repository(fd, prefix, name):
@@ -264,6 +278,13 @@ class Checkout:
         folder.files[name] = new
         if new.entry != old:
             self._found[path] = new.entry
+
+    def _leave(self, folder: Folder, name: bytes, path: bytes) -> None:
+        """As it was, and asked for again: who may read it can change unseen."""
+        _mention_unreadable(path)
+        folder.seen = -1
+        if folder.files[name].entry is None:
+            del folder.files[name]
 
     def _forget(self, folder: Folder, name: bytes, path: bytes) -> None:
         if folder.files.pop(name).entry is not None:
@@ -283,6 +304,10 @@ class Checkout:
 def shown(path: bytes) -> str:
     """For people and JSON: bytes that are not text become `\\xNN`."""
     return path.decode(errors="backslashreplace")
+
+
+def _mention_unreadable(path: bytes) -> None:
+    note("unreadable", f"{some([shown(path)])} may not be read, so it is not recorded")
 
 
 def some(names: Sequence[str]) -> str:

@@ -86,15 +86,15 @@ class Rules:
 
 
 def _load(file: bytes, *, ignorecase: bool) -> tuple[Pattern, ...]:
-    try:
-        with translated(Path(os.fsdecode(file))):
+    with translated(Path(os.fsdecode(file))):
+        try:
             fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                os.close(fd)
+        except OSError as e:
+            if e.errno in _NOT_THERE:
                 return ()
-    except OSError as e:
-        if e.errno in _NOT_THERE:
-            return ()
-        raise
+            raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return ()
     with os.fdopen(fd, "rb") as stream:
         return tuple(IgnoreFilter(read_ignore_patterns(stream), ignorecase).patterns)

@@ -18,6 +18,10 @@ from mlxk.history.store import Store
 from mlxk.history.trees import EXECUTABLE, FILE, LINK, SUBMODULE, Entry
 
 
+class Unreadable(PermissionError):
+    """A file whose bytes this user may not read."""
+
+
 class Reader:
     """For one look: .gitattributes are read once."""
 
@@ -29,12 +33,18 @@ class Reader:
         self._attributes: Attributes | None = None
 
     def read(self, fd: int, path: bytes, info: os.stat_result, old: Entry | None) -> Known:
-        """The file `path`, whose folder is open as `fd` and which looked like `info`."""
+        """The file `path`, whose folder is open as `fd` and which looked like `info`.
+
+        Unreadable.
+        """
         name = path.rpartition(b"/")[2]
         if stat.S_ISLNK(info.st_mode):
             target = os.readlink(name, dir_fd=fd)
             return Known(trusted(info), (LINK, self._saved(target, old)))
-        inner = os.open(name, READ, dir_fd=fd)
+        try:
+            inner = os.open(name, READ, dir_fd=fd)
+        except PermissionError as e:
+            raise Unreadable(e.errno, e.strerror, e.filename) from e
         try:
             data = _content(inner, info.st_size)
             after = os.fstat(inner)

@@ -193,6 +193,36 @@ def test_what_a_look_that_failed_had_found_or_left_out_is_not_lost(repo, session
     assert repo.git("show", "mlxk/try:z") == "x"
 
 
+def test_rules_behind_a_link_are_none_as_in_git(repo, session):
+    (session.worktree / ".gitignore").unlink(missing_ok=True)
+    (session.worktree / ".gitignore").symlink_to("rules")
+    (session.worktree / "rules").write_text("hidden\n")
+    (session.worktree / "hidden").write_text("x\n")
+    found = [f.path for f in session.append(b"", when=WHEN, paths=None).files]
+    assert {".gitignore", "hidden", "rules"} <= {*found}
+
+
+def test_what_may_not_be_read_is_left_out_until_it_may(repo, session):
+    closed = [session.worktree / name for name in ("src/closed", "private")]
+    closed[0].parent.mkdir(exist_ok=True)
+    closed[0].write_text("x\n")
+    closed[1].mkdir()
+    (closed[1] / "inner").write_text("x\n")
+    (session.worktree / "open").write_text("x\n")
+    for path in closed:
+        path.chmod(0)
+    if os.access(closed[0], os.R_OK):
+        pytest.skip("this user may read everything")
+    with collecting() as notes:
+        step = session.append(b"", when=WHEN, paths=None)
+    assert [f.path for f in step.files] == ["open"]
+    assert [n.code for n in notes] == ["unreadable"] * 2
+    for path in closed:
+        path.chmod(0o700)
+    step = session.append(b"", when=WHEN, paths=None)
+    assert [f.path for f in step.files] == ["private/inner", "src/closed"]
+
+
 def test_a_worktree_that_vanished_is_an_error(session):
     shutil.rmtree(session.worktree)
     with pytest.raises(CorruptState):
