@@ -98,9 +98,8 @@ class Foremost(Plain):
         weights = self._weights(ranked.astype(mx.float32)[..., None]) * self._is_in
         mass = mx.cumsum(weights, axis=1)
         weights = weights * (mass - weights < self._top_p * mass[:, -1:])
-        mass = mx.cumsum(self._heavy(weights), axis=1)
         ((numbers, _),) = self._numbers(positions, 1)
-        rank = _first(mass > numbers[..., None] * mass[:, -1:], axis=1)
+        rank = _reached(self._heavy(weights), numbers[..., None], axis=1)
         return mx.take_along_axis(tokens, rank, axis=-1)[:, 0]
 
 
@@ -189,15 +188,20 @@ def _ranked(logits: Any, count: int) -> tuple[Any, Any]:
 
 
 def _drawn(weights: Any, sums: Any, numbers: Any, others: Any) -> Any:
-    """Tokens [B, K]: a column by one number [B, K], a place in it by another.
+    """Tokens [B, K]: a column by one number [B, K], a place in it by another."""
+    chosen = _reached(sums[:, None], numbers[..., None], axis=-1)
+    inside = mx.take_along_axis(weights, chosen[:, None], axis=2)
+    return _reached(inside, others[:, None], axis=1) * sums.shape[-1] + chosen
 
-    However it is rounded, a number times a sum is less than the sum.
+
+def _reached(weights: Any, numbers: Any, axis: int) -> Any:
+    """Where the cumulated weights come to exceed this share of all of them.
+
+    However it is rounded, a number times a sum is less than the sum. Devices that cumulate in
+    parallel round places without a weight in ways of their own: nothing is reached there.
     """
-    mass = mx.cumsum(sums, axis=-1)
-    chosen = _first(mass[:, None] > (numbers * mass[:, -1:])[..., None], axis=-1)
-    inside = mx.cumsum(mx.take_along_axis(weights, chosen[:, None], axis=2), axis=1)
-    place = _first(inside > (others * inside[:, -1])[:, None], axis=1)
-    return place * sums.shape[-1] + chosen
+    mass = mx.cumsum(weights, axis=axis) * _factor(weights > 0)
+    return _first(mass > numbers * mass.max(axis=axis, keepdims=True), axis=axis)
 
 
 def _power_of_two(exponents: Any) -> Any:
