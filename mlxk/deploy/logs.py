@@ -22,7 +22,7 @@ EVENTS = "events"
 _PATIENCE_S = 5.0
 
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(Z?)")
-_EVENT = re.compile(r'\{"ts":"([^"]+)"')
+_EVENT = re.compile(r'\{"(?:ts|time)":"([^"]+)"')
 _SINCE = re.compile(r"(\d{1,9})(s|m|h|d)")
 
 

@@ -137,7 +137,8 @@ def service(
         uptime_s=round(now - known.started_at, 1) if alive and known.started_at else None,
         response_time_s=seen.response_time_s,
         restarts=len(known.restarts),
-        reason=known.reason,
+        # The user's reason was one to start it: nobody has seen yet how it died.
+        reason=None if (seen.state, known.reason) == ("crashed", "user") else known.reason,
         last_exit=known.last_exit,
         memory_gb=_memory(known.pid) if alive else None,
         expires_at=_expiry(store, deployment, known, env) if alive else None,

@@ -63,6 +63,13 @@ def test_since_goes_by_the_time_that_lines_carry(home):
     ]
 
 
+def test_since_knows_the_time_in_what_our_own_server_writes(home):
+    for hour in (10, 11):
+        write(home, f'{{"time":"2026-01-01T{hour}:00:00Z","status":200}}\n')
+    found, _ = texts(home, since="2026-01-01T10:30:00Z")
+    assert found == ['{"time":"2026-01-01T11:00:00Z","status":200}']
+
+
 @pytest.mark.parametrize(
     ("text", "moment"),
     [

@@ -118,7 +118,7 @@ def test_a_killed_server_is_crashed_and_up_starts_it_again(stack):
     first = stack.up("a")["a"]
     os.kill(first.pid, signal.SIGKILL)
     assert gone([first.pid])
-    assert stack.row("a").state == "crashed"
+    assert (stack.row("a").state, stack.row("a").reason) == ("crashed", None)
     second = stack.up("a")["a"]
     assert (second.outcome, second.port) == ("started", first.port)
 
