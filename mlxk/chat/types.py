@@ -131,7 +131,8 @@ class Request:
     effort: str | None = None
     template_options: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
-    client: str | None = None  # whoever asks less does not wait for whoever asks more
+    # Not what is asked: whoever asks less does not wait for whoever asks more.
+    client: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
