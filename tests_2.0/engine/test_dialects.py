@@ -4,6 +4,7 @@
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from time import process_time
 
 import orjson
 import pytest
@@ -295,6 +296,14 @@ def test_two_calls_between_the_same_marks():
         ("f", {"a": "}{"}),
         ("g", {"b": {"c": [1]}}),
     ]
+
+
+def test_a_word_of_many_letters_takes_no_time():
+    began, name = process_time(), "mistral"
+    text = '[TOOL_CALLS]get_weather[ARGS]{"city": "' + "a" * 100_000 + '"}'
+    (call,) = parse(text, 100_000, BY_NAME[name])
+    assert call.name == "get_weather"
+    assert process_time() - began < 1
 
 
 @pytest.mark.parametrize("body", ["[" * 9000, "-" * 9000 + "1", "[f(" * 3000, '{"a":' * 9000])

@@ -250,7 +250,7 @@ DIALECTS = (
         ("<|channel|>", "functions."),
         "<|channel|>commentary to=functions.",
         "<|call|>",
-        readers.headed(r"^([\w.-]+)[^{]*?<\|message\|>"),
+        readers.headed(r"^([\w.-]++)[^{]*?<\|message\|>"),
         _peek(r"([\w.-]+)[^\w.-]"),
         frames.HARMONY,
     ),

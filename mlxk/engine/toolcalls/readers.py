@@ -60,7 +60,7 @@ def xtml(body: str) -> tuple[Call, ...]:
 def argument_keys(prefix: str) -> Reader:
     """`NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>`, with a prefix to `arg`."""
     pair = re.compile(
-        rf"<{prefix}arg_key>(.*?)</{prefix}arg_key>\s*<{prefix}arg_value>(.*?)</{prefix}arg_value>"
+        rf"<{prefix}arg_key>([^<]*)</{prefix}arg_key>\s*<{prefix}arg_value>(.*?)</{prefix}arg_value>"
         rf"(?=\s*(?:<{prefix}arg_key>|\Z))",
         re.DOTALL,
     )
@@ -125,12 +125,13 @@ def gemma(mark: str) -> Reader:
         def put_back(match: re.Match[str]) -> str:
             return f"{mark}{texts[int(match[1])]}{mark}"
 
-        bare = text.sub(put_aside, body)
+        bare, at = text.sub(put_aside, body), 0
         calls = []
-        for head in _GEMMA_CALL.finditer(bare):
+        while head := _GEMMA_CALL.search(bare, at):
             written = next(iter(objects(bare[head.end() :])), None)
             if written is None:
-                continue
+                break
+            at = head.end() + len(written)
             value = value_of(_GEMMA_WORD.sub(r'\1"\2"', _GEMMA_KEY.sub(r'\1"\2":', written)))
             if isinstance(value, dict):
                 calls.append(Call(head[1], _with_texts(value, texts)))
@@ -163,7 +164,8 @@ _NAMED_PARAMETER = re.compile(
     r"<parameter name=[\"']?([^>\"']+)[\"']?[^>]*>(.*?)</parameter>(?=\s*(?:<parameter|\Z))",
     re.DOTALL,
 )
-_MISTRAL = headed(r"([\w.-]+)\s*(?:\[CALL_ID\][\w-]*)?\[ARGS\]", end="[TOOL_CALLS]")
+# From the beginning of a word only: an argument may be one of many thousand letters.
+_MISTRAL = headed(r"(?<![\w.-])([\w.-]++)\s*(?:\[CALL_ID\][\w-]*)?\[ARGS\]", end="[TOOL_CALLS]")
 deepseek = headed(
     r"<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?"  # noqa: RUF001 -- the model's own characters
     r"([\w.-]+)\s*(?:<｜tool▁sep｜>)?",  # noqa: RUF001
