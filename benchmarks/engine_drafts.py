@@ -31,7 +31,7 @@ from mlxk.engine.prompt import Prompter
 from mlxk.engine.protocol import Job, Load
 from mlxk.engine.tokenizer import load_text
 from mlxk.engine.weights import load_runner
-from mlxk.hub import builtin
+from mlxk.hub import names
 
 _ANSWERS = ["copies", "speaks", "wanders", "itself", "astray"]
 _NAMES = ["amount", "colour", "height", "label", "margin", "offset", "radius", "weight"]
@@ -85,7 +85,7 @@ def answered(runner: BatchRunner, job: Job) -> tuple[list[int], Spent]:
 
 def cases(scratch: Path) -> list[Case]:
     build(folder := scratch / "random")
-    tiny = _in_32_bits(builtin.folder("builtin:tiny"), scratch / "tiny")
+    tiny = _in_32_bits(names.resolve("builtin:tiny").folder, scratch / "tiny")
     runners = {
         (at, draft): load_runner(Load(str(at), 8, 512, None, None, 0, draft=draft)).runner
         for at in (tiny, folder)
@@ -142,10 +142,10 @@ def measure(options: argparse.Namespace, scratch: Path) -> list[dict[str, object
             job = case.job(dice)
             runners = (case.without, case.with_drafts)
             told = {at: answered(runners[at], job) for at in dice.sample([0, 1], 2)}
-            texts, spent = zip(told[0], told[1], strict=True)
-            same[case.name] = same.get(case.name, True) and texts[0] == texts[1]
-            found.setdefault(case.name, []).append(spent)
-            print(case.name, len(texts[0]), *spent, file=sys.stderr, flush=True)
+            (text, plain), (again, drafts) = told[0], told[1]
+            same[case.name] = same.get(case.name, True) and text == again
+            found.setdefault(case.name, []).append((plain, drafts))
+            print(case.name, len(text), plain, drafts, file=sys.stderr, flush=True)
     return [_row(name, pairs, is_same=same[name]) for name, pairs in sorted(found.items())]
 
 
