@@ -91,9 +91,9 @@ def extracted(cache: Any, row: int, length: int) -> Any:
     if type(cache) is not BatchKVCache:
         return cache.extract(row)
     made, end = KVCache(), cache._idx
+    held: tuple[Any, Any] = cache.keys, cache.values
     made.keys, made.values = (
-        mx.contiguous(each[row : row + 1, :, end - length : end])
-        for each in (cache.keys, cache.values)
+        mx.contiguous(each[row : row + 1, :, end - length : end]) for each in held
     )
     made.offset = length
     return made
@@ -108,9 +108,9 @@ def filter_rows(cache: Any, rows: Sequence[int], unused: int) -> None:
     if type(cache) is not BatchKVCache:
         cache.filter(indices)
         return
+    held: tuple[Any, Any] = cache.keys, cache.values
     cache.keys, cache.values = (
-        _joined([each[low:high, :, unused:] for low, high in _runs(rows)])
-        for each in (cache.keys, cache.values)
+        _joined([each[low:high, :, unused:] for low, high in _runs(rows)]) for each in held
     )
     cache.offset, cache.left_padding = cache.offset[indices], cache.left_padding[indices] - unused
     cache._idx -= unused

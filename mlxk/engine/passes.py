@@ -48,12 +48,14 @@ def alone(model: Any, held: Caches, again: list[int], tokens: list[int], width: 
 
 def _make_room(cache: Any, count: int) -> None:
     """For so many more tokens, in a buffer of whole steps: one that was cut has any length."""
-    if type(cache) is KVCache and cache.keys is not None:
-        length = max(cache.offset + count, cache.keys.shape[2])
-        missing = -(-length // cache.step) * cache.step - cache.keys.shape[2]
-        if missing:
-            wider = [(0, 0), (0, 0), (0, missing), (0, 0)]
-            cache.keys, cache.values = mx.pad(cache.keys, wider), mx.pad(cache.values, wider)
+    if type(cache) is not KVCache or cache.keys is None:
+        return
+    held: tuple[Any, Any] = cache.keys, cache.values
+    room = held[0].shape[2]
+    missing = -(-max(cache.offset + count, room) // cache.step) * cache.step - room
+    if missing:
+        wider = [(0, 0), (0, 0), (0, missing), (0, 0)]
+        cache.keys, cache.values = (mx.pad(each, wider) for each in held)
 
 
 def _unpadded(cache: BatchKVCache) -> KVCache:

@@ -82,7 +82,7 @@ def test_many_short_prompts_are_read_in_passes_of_powers_of_two(tiny_model, like
 @pytest.mark.parametrize("policy", [Policy(), WARM], ids=["greedy", "warm"])
 def test_drafts_are_checked_in_passes_whose_shapes_come_again(tiny_model, like_cuda, policy):
     class Eager(Wager):
-        length = 5
+        length = property(lambda _: 5)
 
     class Right:
         """Of every second place, whatever comes."""
