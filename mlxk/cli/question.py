@@ -35,6 +35,9 @@ from mlxk.contract.errors import (
 from mlxk.contract.validate import compiled, parsed
 from mlxk.engine.options import EngineOptions
 
+# What came together, because nobody looked before, has no speed.
+_TOGETHER_S = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -157,6 +160,6 @@ class Answering:
             ttft_s=round(ttft, 4),
             prompt_tps=round(fresh / ttft, 2) if usage.prompt_tokens and ttft > 0 else None,
             generation_tps=round((usage.completion_tokens - 1) / rest, 2)
-            if usage.completion_tokens > 1 and rest > 0
+            if usage.completion_tokens > 1 and rest > _TOGETHER_S
             else None,
         )
