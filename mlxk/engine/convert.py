@@ -30,7 +30,7 @@ from mlxk.hub.inspect import metadata
 from mlxk.hub.model import Place
 from mlxk.hub.reading import read
 from mlxk.system import hardware
-from mlxk.system.files import translated
+from mlxk.system.files import require_utf8, translated
 
 Mode = Literal["affine", "mxfp4", "nvfp4", "mxfp8"]
 
@@ -89,6 +89,8 @@ def settled(recipe: Recipe) -> Recipe:
 
 def convert(place: Place, folder: Path, recipe: Recipe) -> Converted:
     """Write a converted copy; it appears under its name only when it is whole."""
+    for path in (place.folder, folder):
+        require_utf8(path)
     _require_convertible(describe(place, thorough=True), recipe)
     with translated(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)

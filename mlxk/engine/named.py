@@ -12,6 +12,7 @@ from mlxk.engine.prompt import Prompter
 from mlxk.engine.tokenizer import load_text
 from mlxk.hub import health, names, workspace
 from mlxk.system import paths
+from mlxk.system.files import require_utf8
 
 
 def engine(spec: str, options: EngineOptions | None = None) -> EngineModel:
@@ -36,6 +37,7 @@ def count_tokens(spec: str, request: Request) -> int:
 
 def _sound(spec: str) -> names.Resolved:
     found = names.resolve(spec)
+    require_utf8(found.folder)
     verdict = health.judge(found.folder)
     if not verdict.healthy:
         if found.source == "cache":

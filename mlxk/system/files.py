@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from mlxk.contract import encoding
 from mlxk.contract.errors import (
     CorruptState,
     DiskFull,
@@ -18,6 +19,7 @@ from mlxk.contract.errors import (
     MlxkError,
     NotFound,
     PermissionDenied,
+    UnsafePath,
 )
 from mlxk.system.paths import home
 
@@ -172,3 +174,10 @@ def misplaced(e: OSError) -> MlxkError | None:
 
 def _other(path: Path | str) -> str | None:
     return "MLXK_HOME=FOLDER names another" if Path(path).is_relative_to(home()) else None
+
+
+def require_utf8(folder: Path) -> None:
+    """MLX opens no other paths, and says so in no words."""
+    if encoding.valid(str(folder)) != str(folder):
+        message = f"the path {folder} is not UTF-8, which MLX cannot open"
+        raise UnsafePath(message, hint="rename the folder", path=str(folder))

@@ -18,7 +18,9 @@ from mlxk.contract.errors import (
     InvalidValue,
     ModelUnhealthy,
     RuntimeIncompatible,
+    UnsafePath,
 )
+from mlxk.engine import named
 from mlxk.engine.convert import PACKINGS, Recipe, settled
 
 WIDE = {"hidden_size": 64, "intermediate_size": 128, "head_dim": 32, "vocab_size": 64}
@@ -123,6 +125,20 @@ def test_an_unknown_architecture_is_not_converted(hub_cache, tmp_path):
     hub_cache.add("org/m", {**build.model(), "config.json": config})
     with pytest.raises(RuntimeIncompatible):
         convert("org/m", tmp_path / "out", bits=4)
+
+
+def test_a_path_that_mlx_cannot_open_is_refused_in_words(hub_cache, tmp_path):
+    folder = tmp_path / "caf\udce9"
+    hub_cache.add("org/m")
+    with pytest.raises(UnsafePath, match="not UTF-8"):
+        convert("org/m", folder, bits=4)
+    folder.mkdir()
+    for name, data in build.model().items():
+        (folder / name).write_bytes(data)
+    with pytest.raises(UnsafePath, match="not UTF-8"):
+        convert(str(folder), tmp_path / "out", bits=4)
+    with pytest.raises(UnsafePath, match="not UTF-8"):
+        named.engine(str(folder))
 
 
 def test_a_folder_that_exists_is_not_written_into(hub_cache, tmp_path):
