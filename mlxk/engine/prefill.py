@@ -3,6 +3,7 @@
 Knows what to read next and how much; what was read before, `prefixes` knows.
 """
 
+import time
 from collections.abc import Sequence
 
 import mlx.core as mx
@@ -11,6 +12,9 @@ from mlxk.engine import passes, shapes
 from mlxk.engine.group import Forward, Group, Row, dispatch
 from mlxk.engine.parts import merged
 from mlxk.engine.prefixes import Prefixes
+
+_COMPILING = 8
+_LONG_S = 0.5
 
 
 class Prefill:
@@ -25,7 +29,7 @@ class Prefill:
         self._most = most
         self._can_merge = can_merge
         self._unmet = shapes.ordinary(most) if forward.has_few_shapes else []
-        self._turn = 0
+        self._met = self._turn = 0
 
     def drop(self, uid: int) -> None:
         """What was read of it is kept: whoever asks again goes on from there."""
@@ -124,11 +128,17 @@ class Prefill:
         """Meet one more shape while nobody waits. False when all have been met."""
         if not (self._unmet and self._forward.shard.is_alone):
             return False
+        began = time.monotonic()
         rows, before, width = self._unmet.pop(0)
         held = self._prefixes.make()
         for length in (before, width) if before else (width,):
             self._forward.model(mx.zeros((rows, length), mx.int32), cache=held)
         mx.eval([cache.state for cache in held])
+        self._met += 1
+        # Kernels are compiled first. Later it is arithmetic that takes so long: whoever comes would
+        # wait for more than a plan.
+        if self._met > _COMPILING and time.monotonic() - began > _LONG_S:
+            self._unmet.clear()
         return True
 
 

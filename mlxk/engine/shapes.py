@@ -33,10 +33,12 @@ def together(count: int, longest: int) -> tuple[int, int]:
 def ordinary(most: int) -> list[tuple[int, int, int]]:
     """(rows, tokens before it, its length) of passes that most conversations begin with: prompts
     alone and together, what follows them, and the first words of answers."""
-    widths = range(GRID, most + 1, GRID)
     shared = {together(rows, width) for rows in (2, 4, 8, 16) for width in (32, 64, 128, 256)}
     return [
-        *((1, before, width) for end in widths for before, width in ((0, end), (end, 1))),
+        *(
+            (1, before, width)
+            for end in range(GRID, most + 1, GRID)
+            for before, width in ((0, end), (end, 1), (end, GRID))
+        ),
         *((rows, 0, width) for rows, width in sorted(shared) if rows * width <= most),
-        *((1, before, GRID) for before in widths),
     ]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import mlx.core as mx
 import pytest
 
-from mlxk.engine import shapes, weights
+from mlxk.engine import prefill, shapes, weights
 from mlxk.engine.drafting import Drafting
 from mlxk.engine.policy import Policy
 from mlxk.engine.protocol import Job, Load
@@ -123,3 +123,11 @@ def test_shapes_are_met_while_nobody_waits(like_cuda):
     while like_cuda.tidy():
         met += 1
     assert met == len(shapes.ordinary(256))
+
+
+def test_a_model_that_takes_long_is_not_kept_busy(like_cuda, monkeypatch):
+    monkeypatch.setattr(prefill, "_LONG_S", 0.0)
+    met = 0
+    while like_cuda.tidy():
+        met += 1
+    assert met == 9
