@@ -164,7 +164,7 @@ class Writer:
         base = self._folder / pack.name
         keep = base.with_suffix(".keep")
         with translated(self._folder):
-            os.close(self._create(keep, self._mark))
+            os.close(self._placed(keep, self._mark))
             self._kept.append(keep)
             self._put(base.with_suffix(".pack"), pack.pack)
             self._put(base.with_suffix(".idx"), pack.index)
@@ -179,6 +179,10 @@ class Writer:
         return f"mlxk {me.pid} {me.started} {me.boot}\n".encode() if me else b"mlxk\n"
 
     def _put(self, final: Path, data: bytes) -> None:
+        self._batch.take(self._placed(final, data))
+
+    def _placed(self, final: Path, data: bytes) -> int:
+        """Whole or not at all, whenever we are killed: half a mark would be nobody's."""
         # git's prune knows this prefix and cleans up after a kill. It may also do so too early.
         temporary = self._folder / f"tmp_mlxk_{os.getpid()}_{next(_serial)}"
         for _ in range(100):
@@ -188,8 +192,7 @@ class Writer:
             except FileNotFoundError:
                 os.close(fd)
                 continue
-            self._batch.take(fd)
-            return
+            return fd
         raise FileNotFoundError(final)
 
     def _create(self, path: Path, data: bytes) -> int:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -45,9 +46,20 @@ def server(home):
         one.close()
 
 
+@contextmanager
+def hangups(handler):
+    """What a process that is started here does at SIGHUP; these tests, too, may run under nohup."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def own(server):
-    return server("builtin:tiny", "--port", "auto").ready()
+    with hangups(signal.SIG_DFL):
+        return server("builtin:tiny", "--port", "auto").ready()
 
 
 def test_it_says_once_where_it_serves(own):
@@ -83,11 +95,8 @@ def test_a_terminal_that_closes_cuts_no_answer_short(own):
 
 
 def test_with_nohup_it_outlives_its_terminal(server):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with hangups(signal.SIG_IGN):
         own = server("builtin:tiny", "--port", "auto").ready()
-    finally:
-        signal.signal(signal.SIGHUP, before)
     own.send(signal.SIGHUP)
     time.sleep(0.2)
     assert own.get("/health")["status"] == "ok"

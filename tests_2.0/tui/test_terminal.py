@@ -60,7 +60,7 @@ def test_a_signal_leaves_the_terminal_as_it_was(open_terminal):
 def test_outside_of_a_repository_nothing_opens(home, tmp_path):
     terminal = Terminal(tmp_path, "agent")
     try:
-        assert "not inside a git repository" in terminal.sees("ended with 1").replace("\n", "")
+        assert "notinsideagitrepository" in "".join(terminal.sees("ended with 1").split())
     finally:
         terminal.close()
 
