@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -17,6 +18,7 @@ from mlxk.engine import caches
 from mlxk.engine.archive import Archive
 from mlxk.engine.drafting import Drafter, Drafting
 from mlxk.engine.group import Forward, Group, Row
+from mlxk.engine.lookup import Lookup
 from mlxk.engine.matcher import Grammars, Guide
 from mlxk.engine.pace import Pace
 from mlxk.engine.parts import padded
@@ -24,6 +26,7 @@ from mlxk.engine.prefill import Prefill
 from mlxk.engine.prefixes import Prefixes
 from mlxk.engine.protocol import Job, Step
 from mlxk.engine.shard import ALONE, Shard
+from mlxk.engine.wager import Wager
 
 _STEPS_PER_CLEARING = 512
 _GROWTH = 512
@@ -71,7 +74,9 @@ class BatchRunner:
             self._forward, self._prefixes, limits.step_tokens, can_merge=self._can_merge
         )
         self._groups: list[Group] = []
-        self._drafting = Drafting(drafter) if drafter else None
+        # In passes of few shapes a long guess is checked as soon as a short one.
+        is_flat = is_cut and isinstance(drafter, Lookup)
+        self._drafting = Drafting(drafter, partial(Wager, is_flat=is_flat)) if drafter else None
         self._steps = 0
         self._chunk = 0
         self._began: float | None = None

@@ -9,6 +9,7 @@ from typing import Self
 
 MOST = 16
 _FIRST = 2
+_FLAT = 32
 _SHORTEST = 8
 _LONGEST = 1024
 _INHERITED = 128
@@ -19,11 +20,12 @@ _MAY_BE_LOST = 0.5
 
 class Wager:
     """Of one sequence; a loss makes the next one wait, too. Drafts have to beat `plain_s`, the
-    seconds of a token without them."""
+    seconds of a token without them. `is_flat` where a long one costs no more than a short one."""
 
-    def __init__(self, before: Self | None = None) -> None:
+    def __init__(self, before: Self | None = None, *, is_flat: bool = False) -> None:
         self._plain: deque[float] = deque(maxlen=_REMEMBERED)
-        self._length = _FIRST
+        self._is_flat = is_flat
+        self._length = _FLAT if is_flat else _FIRST
         self._gain_s = 0.0  # what drafts have saved; fades
         self._patience = before.inherited if before else _SHORTEST
         self._pause = self._patience if self._patience > _SHORTEST else 0
@@ -60,14 +62,18 @@ class Wager:
 
     def note_draft(self, seconds: float | None, drafted: int, accepted: int) -> None:
         """A step with a draft. The first one waits for the token of the step before, too."""
-        if accepted == drafted >= self._length:
-            self._length = min(self._length * 2, MOST)
-        elif accepted * 2 < drafted:
-            self._length = max(self._length // 2, 1)
+        if not self._is_flat:
+            self._learn(drafted, accepted)
         if seconds is not None and self.plain_s is not None:
             tokens = 1 + accepted + (not self._is_drafting)
             self._judge(self.plain_s * tokens - seconds, self.plain_s)
         self._is_drafting = True
+
+    def _learn(self, drafted: int, accepted: int) -> None:
+        if accepted == drafted >= self._length:
+            self._length = min(self._length * 2, MOST)
+        elif accepted * 2 < drafted:
+            self._length = max(self._length // 2, 1)
 
     def _judge(self, saved_s: float, plain_s: float) -> None:
         """Half a token's time may be lost: less is not worth a pause."""

@@ -400,6 +400,17 @@ def test_drafts_that_hold_get_longer():
     assert wager.length == MOST
 
 
+def test_where_length_costs_nothing_drafts_are_long_from_the_first():
+    wager = Wager(is_flat=True)
+    wager.note_plain(0.01)
+    longest = wager.length
+    assert longest > MOST
+    wager.note_draft(0.02, drafted=longest, accepted=3)
+    assert wager.length == longest
+    noted(wager, tokens_s=0.03, held=False, rounds=20)
+    assert wager.length == 0
+
+
 def test_drafts_that_fail_become_rare():
     wager = Wager()
     drafts = 0
