@@ -10,6 +10,7 @@ from mlxk.contract.encoding import dumps
 from mlxk.contract.errors import InvalidValue
 from mlxk.engine.template import ChatTemplate, arguments_of
 from mlxk.engine.tokenizer import TextModel
+from mlxk.engine.toolcalls.dialects import HERMES, choose
 
 Turn = dict[str, Any]
 
@@ -31,6 +32,7 @@ class Abilities:
     late_system: bool
     tool_role: bool
     calls: "Calls | None"
+    tools: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,9 @@ class Prompter:
     def __init__(self, text: TextModel) -> None:
         self._text = text
         self._abilities = abilities(text.template) if text.template else None
+        source = text.template.source if text.template else ""
+        # Other families write calls in ways that only their own templates can teach.
+        self._can_tell = choose(source, text.has_token, text.parser) is HERMES
 
     def prompt(self, request: Request) -> Prompt:
         if self._text.template is None or self._abilities is None:
@@ -60,8 +65,11 @@ class Prompter:
         return Prompt(text, tuple(self._text.encode(text, special=True)), is_raw=True)
 
     def _render(self, template: ChatTemplate, known: Abilities, request: Request) -> str:
-        turns = adapt(turns_of(request.messages), known)
+        said = turns_of(request.messages)
         tools = [_tool(tool) for tool in offered(request)]
+        if tools and not known.tools and self._can_tell:
+            said, tools = [_told(tools), *said], []
+        turns = adapt(said, known)
         options = options_of(request)
         try:
             return template.render(turns, tools, options)
@@ -141,6 +149,7 @@ def abilities(template: ChatTemplate) -> Abilities:
         late_system=shows([user, answer, system, user]),
         tool_role=any(shows([user, _caller(way), result]) for way in _WAYS),
         calls=next((way for way in _WAYS if shows([user, _caller(way), result], "name_")), None),
+        tools=shows([user], "name_", [_tool(Tool("name_", "", {}))]),
     )
 
 
@@ -154,9 +163,9 @@ def _caller(way: Calls) -> Turn:
 
 
 def _shows(template: ChatTemplate) -> Callable[..., bool]:
-    def shows(turns: list[Turn], mark: str = "mark") -> bool:
+    def shows(turns: list[Turn], mark: str = "mark", tools: Sequence[Turn] = ()) -> bool:
         try:
-            return mark in template.render(turns)
+            return mark in template.render(turns, tools)
         except InvalidValue:
             return False
 
@@ -233,6 +242,21 @@ def _called(turn: Turn, wanted: Calls | None) -> Turn:
 
 def _json(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else dumps(arguments).decode()
+
+
+def _told(tools: Iterable[Turn]) -> Turn:
+    """Of a template that passes them over."""
+    lines = "\n".join(dumps(tool["function"]).decode() for tool in tools)
+    return {"role": "system", "content": _TOLD.format(lines)}
+
+
+_TOLD = """\
+You can call these functions. Each line is one of them, its parameters as a JSON schema:
+{}
+To call one, write this, with nothing around it, and wait for the result:
+<tool_call>
+{{"name": "the function's name", "arguments": {{"a parameter": "its value"}}}}
+</tool_call>"""
 
 
 def _tool(tool: Tool) -> Turn:

@@ -46,7 +46,7 @@ def ask(**fields):
 
 @pytest.fixture
 async def model(tiny_model, home):
-    async with EngineModel(tiny_model("qwen3"), "tiny", home=home) as opened:
+    async with EngineModel(tiny_model("qwen3-long"), "tiny", home=home) as opened:
         yield opened
 
 

@@ -63,7 +63,9 @@ def rendered(tiny_model, tmp_path):
     def render(template, *messages, **fields):
         from tiny_models import build
 
-        folder = build(tmp_path / str(hash(template)), "qwen3", template=template)
+        folder = tmp_path / str(hash(template))
+        if not folder.exists():
+            build(folder, "qwen3", template=template)
         return Prompter(load_text(folder)).prompt(Request("m", messages, **fields)).text
 
     return render
@@ -118,6 +120,24 @@ def test_calls_that_a_template_drops_are_told_as_text(rendered):
         'user:u\nassistant:<tool_call>\n{"name":"Read","arguments":{"path":"x"}}\n</tool_call>\n'
         "tool:found\n"
     )
+
+
+@pytest.mark.parametrize(
+    "template", [TEMPLATE, STRICT, LEADING_ONLY], ids=["plain", "strict", "leading"]
+)
+def test_tools_that_a_template_passes_over_are_told_as_text(rendered, template):
+    tool = Tool("read_file", "Reads.", {"type": "object"})
+    text = rendered(template, system("Be kind."), user("u"), tools=(tool,))
+    assert '{"name":"read_file","description":"Reads.","parameters":{"type":"object"}}' in text
+    assert text.index("read_file") < text.index("<tool_call>") < text.index("Be kind.")
+    hidden = rendered(template, user("u"), tools=(tool,), tool_choice=ToolChoice("none"))
+    assert hidden == rendered(template, user("u"))
+
+
+def test_tools_are_not_told_where_a_family_has_its_own_calls(rendered):
+    template = TEMPLATE + "{# <start_function_call> #}"
+    tool = Tool("read_file", "Reads.", {"type": "object"})
+    assert "read_file" not in rendered(template, user("u"), tools=(tool,))
 
 
 def test_arguments_are_text_where_a_template_joins_them(rendered):

@@ -79,7 +79,10 @@ FAMILIES = {
         "time_step_rank": 4,
     },
 }
-VARIANTS = {"llama-wide": {"model_type": "llama", "head_dim": 32}}
+VARIANTS = {
+    "llama-wide": {"model_type": "llama", "head_dim": 32},
+    "qwen3-long": {"model_type": "qwen3", "max_position_embeddings": 2048},
+}
 
 
 def build(folder: Path, family: str, *, seed: int = 7, template: str | None = TEMPLATE) -> Path:
