@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlxk.chat.fold import Fold
+from mlxk.chat.speed import speed
 from mlxk.chat.types import (
     Event,
     Finish,
@@ -34,9 +35,6 @@ from mlxk.contract.errors import (
 )
 from mlxk.contract.validate import compiled, parsed
 from mlxk.engine.options import EngineOptions
-
-# What came together, because nobody looked before, has no speed.
-_TOGETHER_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +152,11 @@ class Answering:
             return Timings(self._load_s)
         ttft, end = self._first - self._asked, self._fold.finish
         rest = (end and end.made_s) or self._last - self._first
+        made = speed(usage.completion_tokens - 1, rest)
         fresh = usage.prompt_tokens - usage.cached_tokens
         return Timings(
             load_s=self._load_s,
             ttft_s=round(ttft, 4),
             prompt_tps=round(fresh / ttft, 2) if usage.prompt_tokens and ttft > 0 else None,
-            generation_tps=round((usage.completion_tokens - 1) / rest, 2)
-            if usage.completion_tokens > 1 and rest > _TOGETHER_S
-            else None,
+            generation_tps=None if made is None else round(made, 2),
         )

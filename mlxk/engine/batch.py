@@ -62,9 +62,9 @@ class BatchRunner:
         slack: int | None = None,
         drafter: Drafter | None = None,
     ) -> None:
-        is_cut = limits.has_few_shapes and caches.is_sliceable(make())
-        self._forward = Forward(model, shard, slack, is_cut)
         self._prefixes = Prefixes(make, limits.kept_bytes, archive)
+        has_few_shapes = limits.has_few_shapes and self._prefixes.is_sliceable
+        self._forward = Forward(model, shard, slack, has_few_shapes)
         self._geometry = geometry
         self._limits = limits
         self._grammars = grammars
@@ -75,7 +75,7 @@ class BatchRunner:
         )
         self._groups: list[Group] = []
         # In passes of few shapes a long guess is checked as soon as a short one.
-        is_flat = is_cut and isinstance(drafter, Lookup)
+        is_flat = has_few_shapes and isinstance(drafter, Lookup)
         self._drafting = Drafting(drafter, partial(Wager, is_flat=is_flat)) if drafter else None
         self._steps = 0
         self._chunk = 0

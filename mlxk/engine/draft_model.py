@@ -1,14 +1,12 @@
 """Drafts by a smaller model that has the same tokens, in the same process, with its own caches."""
 
-from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
-from mlxk.engine import passes, shapes
 from mlxk.engine.caches import Caches
-from mlxk.engine.group import dispatch
+from mlxk.engine.group import Forward, dispatch
 from mlxk.engine.lookup import Tokens
 
 _CHUNK = 512
@@ -20,23 +18,13 @@ class DraftModel:
     """Greedy. What it has read of one sequence is kept for the next that begins alike.
 
     `vocabulary` is what the large model knows; texts longer than `longest` tokens get no drafts.
-    `has_few_shapes`: see `Forward`.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        make: Callable[[], Caches],
-        vocabulary: int,
-        longest: int,
-        *,
-        has_few_shapes: bool = False,
-    ) -> None:
-        self._model = model
-        self._caches = make()
+    def __init__(self, forward: Forward, held: Caches, vocabulary: int, longest: int) -> None:
+        self._forward = forward
+        self._caches = held
         self._vocabulary = vocabulary
         self._longest = longest
-        self._has_few_shapes = has_few_shapes
         self._read: Tokens = np.empty(0, np.int32)
 
     def prepare(self, text: Tokens, hints: Tokens) -> bool:
@@ -56,7 +44,7 @@ class DraftModel:
             return []
         tokens = [self._likeliest(self._pass(text, self._return_to(text), text.size))]
         while len(tokens) < most:
-            logits = self._model(tokens[-1][None], cache=self._caches)[0]
+            logits = self._forward.model(tokens[-1][None], cache=self._caches)[0]
             tokens.append(self._likeliest(logits))
         found: Any = mx.concatenate(tokens).tolist()
         self._read = np.concatenate([text, np.array(found[:-1], np.int32)])
@@ -74,12 +62,10 @@ class DraftModel:
 
     def _pass(self, text: Tokens, begin: int, end: int) -> Any:
         """Logits [L, V] of these tokens; what is before them has been read."""
-        tokens = text[begin:end]
-        if not self._has_few_shapes or tokens.size == 1:
-            return self._model(mx.array(tokens)[None], cache=self._caches)[0]
-        again, width = shapes.around(begin, tokens.size)
-        before = text[begin - again : begin].tolist()
-        return passes.alone(self._model, self._caches, before, tokens.tolist(), width)
+        tokens = text[begin:end].tolist()
+        if len(tokens) == 1:  # a decode step, whatever shapes cost
+            return self._forward.model(mx.array([tokens]), cache=self._caches)[0]
+        return self._forward.onward(lambda a, b: text[a:b].tolist(), self._caches, begin, tokens)
 
     def _likeliest(self, logits: Any) -> Any:
         """The token [1] after the last of these, not waited for."""

@@ -102,13 +102,15 @@ class Forward:
     slack: int | None = None
     has_few_shapes: bool = False
 
-    def onward(self, row: Row, held: Caches, start: int, tokens: list[int]) -> Any:
-        """Logits [L, V] of `tokens`, which follow the first `start` ones of the row; `held` holds
-        those before the pass, and all of them after it."""
+    def onward(
+        self, between: Callable[[int, int], list[int]], held: Caches, start: int, tokens: list[int]
+    ) -> Any:
+        """Logits [L, V] of `tokens`, which follow the first `start` ones of a sequence; `held`
+        holds those before the pass, and all of them after it. `between` says some of them again."""
         if not self.has_few_shapes:
             return self.model(mx.array([tokens]), cache=held)[0]
         again, width = shapes.around(start, len(tokens))
-        return passes.alone(self.model, held, row.between(start - again, start), tokens, width)
+        return passes.alone(self.model, held, between(start - again, start), tokens, width)
 
 
 class Group:
@@ -186,7 +188,7 @@ class Group:
     def verify(self, run: list[int], draw: Callable[[Any], Any]) -> list[Step]:
         """Of the only row: its next token and a draft, as far as that is what `draw` says."""
         (row,) = self.rows
-        draws = draw(self._forward.onward(row, self._parts.caches, row.length, run))
+        draws = draw(self._forward.onward(row.between, self._parts.caches, row.length, run))
         drawn: list[int] = draws.tolist()
         held = next((i for i, token in enumerate(run[1:]) if token != drawn[i]), len(run) - 1)
         self._next, self._is_ahead = draws[held : held + 1], True

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from mlxk.engine.group import Row
 
 MOST = 3
-_STEP = 256
 
 
 class Part:
@@ -59,9 +58,8 @@ class Part:
         self.rows = rows
 
     def _unused(self, rows: "list[Row]") -> int:
-        """Places that only the others needed, in whole steps; one who just came may lack one."""
-        longest = max(row.length for row in rows)
-        return max(self.length - longest - 1, 0) // _STEP * _STEP
+        """Places that only the others needed; one who just came may lack one."""
+        return max(self.length - max(row.length for row in rows) - 1, 0)
 
 
 class Parts:

@@ -114,7 +114,7 @@ class Prefill:
             if self._forward.has_few_shapes:
                 count = shapes.chunk(start, _unread(row), most)
             chunk = [row.pending.popleft() for _ in range(count)]
-            self._forward.onward(row, row.caches, start, chunk)
+            self._forward.onward(row.between, row.caches, start, chunk)
             # Only the caches are evaluated, so the logits of a prompt are never computed; and not
             # waited for, so that the tokens read before are published first.
             dispatch([cache.state for cache in row.caches])

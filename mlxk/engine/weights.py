@@ -14,6 +14,7 @@ from mlxk.engine.archive import Archive, fingerprint
 from mlxk.engine.batch import BatchRunner, Limits
 from mlxk.engine.draft_model import DraftModel
 from mlxk.engine.drafting import Drafter
+from mlxk.engine.group import Forward
 from mlxk.engine.lookup import Lookup
 from mlxk.engine.matcher import Grammars
 from mlxk.engine.protocol import Load
@@ -86,8 +87,8 @@ def _drafter(
     shape, _ = _measured(model, held)
     longest = int(_memory() * _DRAFT_SHARE) // shape.token_bytes
     longest = min(longest, getattr(model.args, "max_position_embeddings", None) or longest)
-    drafter = DraftModel(model, make, vocabulary, longest, has_few_shapes=_is_cuda())
-    return drafter, shape.bytes(longest)
+    forward = Forward(model, has_few_shapes=_is_cuda())
+    return DraftModel(forward, make(), vocabulary, longest), shape.bytes(longest)
 
 
 def _slack(

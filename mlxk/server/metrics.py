@@ -12,6 +12,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from mlxk.chat.speed import speed
 from mlxk.chat.types import Event, Finish, Start, Usage
 from mlxk.contract import encoding
 
@@ -19,7 +20,6 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.
 _SLOW = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 # Tokens that an API may send in one piece while it makes them.
 _AT_ONCE = 8
-_TOGETHER_S = 0.001
 _GAUGES = {
     "active_sequences": "Sequences decoding or prefilling.",
     "queued": "Requests that wait.",
@@ -73,8 +73,8 @@ class Meter:
         if not self._made_s and later > _AT_ONCE * self._pieces * self._answers:
             return None
         spent = self._made_s or self._last - self._began - (self.first_s or 0.0)
-        # What came together, because nobody looked before, has no speed.
-        return round(later / spent, 1) if later > 0 and spent > _TOGETHER_S else None
+        found = speed(later, spent)
+        return None if found is None else round(found, 1)
 
     def _end(self, usage: Usage, choice: int) -> None:
         """The prompt counts once, however many choices were made of it."""
